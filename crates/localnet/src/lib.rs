@@ -1,0 +1,1 @@
+//! A real Solana runtime behind JSON-RPC and PubSub.

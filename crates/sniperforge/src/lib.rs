@@ -1,0 +1,1 @@
+//! A trading engine for Solana's decentralised exchanges.

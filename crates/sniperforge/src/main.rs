@@ -1,0 +1,2 @@
+//! The `sniperforge` binary.
+fn main() {}
