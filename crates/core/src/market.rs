@@ -1,0 +1,488 @@
+//! Mints, pools, pairs, prices and candles, built from events alone.
+//!
+//! Tables are dense and grow only when a mint or pool is announced: an update touches one pool and its pair.
+//!
+//! A swap changes several accounts of a pool and each is notified on its own, so between the first and the last
+//! notice a pool shows a price it never had. Such a pool is *unsettled* and gives no quote: it settles when its
+//! accounts agree on a slot, or when the chain has moved past the newest of them.
+
+use serde::Serialize;
+
+use crate::amm::{Live, PoolSpec, Quote, QuoteError};
+use crate::event::{Candle, MarketEvent, MintSpec};
+use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
+use crate::order::{Hop, Route};
+use crate::units::{Atoms, BlockHeight, Price, Slot, Timestamp, Usd, mul_div_down};
+
+/// A mint and what an independent source says it is worth.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mint {
+    /// As announced.
+    pub spec: MintSpec,
+    /// Millionths of a dollar per atom, and when that was said.
+    pub reference: Option<(Price, Timestamp)>,
+    /// The first announced pair that prices it in dollars.
+    dollar_pair: Option<PairId>,
+}
+
+/// A pool and what its accounts hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pool {
+    /// As announced.
+    pub spec: PoolSpec,
+    /// The pair it trades.
+    pub pair: PairId,
+    /// Whether the pair's base is the pool's mint 0.
+    pub base_first: bool,
+    /// State that changes.
+    pub live: Live,
+    /// When its last account was seen.
+    pub updated: Timestamp,
+}
+
+/// Two mints that pools trade. The first pool announced is the primary: its price makes the candles.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pair {
+    /// What is bought and sold.
+    pub base: MintId,
+    /// What it is paid with.
+    pub quote: MintId,
+    /// Its pools, in order of announcement.
+    pub pools: Vec<PoolId>,
+    /// Last price: quote atoms per base atom.
+    pub price: Option<Price>,
+    candle: Option<Candle>,
+    next_after_gap: bool,
+}
+
+/// Everything known of the market.
+#[derive(Clone, Debug, Serialize)]
+pub struct Market {
+    mints: Vec<Mint>,
+    pools: Vec<Pool>,
+    pairs: Vec<Pair>,
+    slot: Slot,
+    height: BlockHeight,
+    heard: Timestamp,
+    now: Timestamp,
+    candle_width: Timestamp,
+    candle_age_max: Timestamp,
+    bucket: Timestamp,
+    wrapped_sol: Option<MintId>,
+    /// Pools between two states: few, and only until the next slots.
+    torn: Vec<PoolId>,
+}
+
+/// Wrapped SOL's mint on every cluster.
+pub const WRAPPED_SOL: Address =
+    Address::from_str_const("So11111111111111111111111111111111111111112");
+
+impl Market {
+    /// An empty market.
+    ///
+    /// `candle_width` of live candles; zero when candles come from a tape. A live candle whose feed has been
+    /// silent for longer than `silence_max` at its close is dropped and leaves a gap.
+    #[must_use]
+    pub fn new(candle_width: Timestamp, silence_max: Timestamp) -> Self {
+        let sol = MintSpec {
+            address: Address::new_from_array([0; 32]),
+            token_program: Address::new_from_array([0; 32]),
+            decimals: 9,
+            symbol: Symbol::new("SOL"),
+            is_usd: false,
+        };
+        Self {
+            mints: vec![Mint { spec: sol, reference: None, dollar_pair: None }],
+            pools: Vec::new(),
+            pairs: Vec::new(),
+            slot: Slot::ZERO,
+            height: BlockHeight::ZERO,
+            heard: Timestamp::new(i64::MIN),
+            now: Timestamp::new(i64::MIN),
+            candle_width,
+            candle_age_max: silence_max,
+            bucket: Timestamp::new(i64::MIN),
+            wrapped_sol: None,
+            torn: Vec::with_capacity(64),
+        }
+    }
+
+    /// Takes an event at its time; candles that closed by then are added to `closed`.
+    ///
+    /// Events that name what was never announced change nothing.
+    pub fn apply(&mut self, event: &MarketEvent, now: Timestamp, closed: &mut Vec<Candle>) {
+        self.advance(now, closed);
+        match event {
+            MarketEvent::Mint(spec) => self.add_mint(*spec),
+            MarketEvent::Pool(spec) => self.add_pool(spec),
+            MarketEvent::Account { pool: id, slot, update } => {
+                self.heard = now;
+                if let Some(pool) = self.pools.get_mut(id.index()) {
+                    pool.live.apply(update, *slot);
+                    pool.updated = now;
+                    if pool.live.is_torn() && !self.torn.contains(id) {
+                        self.torn.push(*id);
+                    }
+                    self.reprice(*id);
+                }
+            }
+            MarketEvent::Slot { slot, height } => {
+                self.heard = now;
+                if *slot > self.slot {
+                    self.slot = *slot;
+                    self.height = self.height.max(*height);
+                    self.settle();
+                }
+            }
+            MarketEvent::Reference { mint, usd } => {
+                if let Some(mint) = self.mints.get_mut(mint.index()) {
+                    mint.reference = (usd.raw() > 0).then_some((*usd, now));
+                }
+            }
+            MarketEvent::Candle(candle) => {
+                self.heard = now;
+                self.take_candle(candle, now);
+                closed.push(*candle);
+            }
+        }
+    }
+
+    /// Lets time pass: closes live candles whose end has come.
+    pub fn advance(&mut self, now: Timestamp, closed: &mut Vec<Candle>) {
+        self.now = now;
+        if self.candle_width <= Timestamp::ZERO {
+            return;
+        }
+        let bucket = now.floor(self.candle_width);
+        if bucket == self.bucket {
+            return;
+        }
+        let skipped = bucket != self.bucket.saturating_add(self.candle_width);
+        let stale = self.heard.saturating_add(self.candle_age_max) < self.bucket;
+        self.bucket = bucket;
+        for pair in &mut self.pairs {
+            match pair.candle.take() {
+                Some(candle) if !stale => {
+                    closed.push(candle);
+                    pair.next_after_gap = skipped;
+                }
+                _ => pair.next_after_gap = true,
+            }
+            pair.open_candle(bucket, self.candle_width, PairId(0));
+        }
+        for (index, pair) in self.pairs.iter_mut().enumerate() {
+            if let (Some(candle), Ok(index)) = (&mut pair.candle, u16::try_from(index)) {
+                candle.pair = PairId(index);
+            }
+        }
+    }
+
+    fn add_mint(&mut self, spec: MintSpec) {
+        if let Ok(index) = u16::try_from(self.mints.len()) {
+            if spec.address == WRAPPED_SOL {
+                self.wrapped_sol = Some(MintId(index));
+            }
+            self.mints.push(Mint { spec, reference: None, dollar_pair: None });
+        }
+    }
+
+    fn add_pool(&mut self, spec: &PoolSpec) {
+        let Ok(id) = u32::try_from(self.pools.len()).map(PoolId) else { return };
+        let [first, second] = spec.mints;
+        // Dollars quote everything; wrapped SOL quotes what dollars do not.
+        let base_first = if self.is_usd(second) != self.is_usd(first) {
+            self.is_usd(second)
+        } else {
+            Some(first) != self.wrapped_sol
+        };
+        let (base, quote) = if base_first { (first, second) } else { (second, first) };
+        let found = self.pairs.iter().position(|p| p.base == base && p.quote == quote);
+        let index = found.unwrap_or(self.pairs.len());
+        let Ok(pair) = u16::try_from(index).map(PairId) else { return };
+        if found.is_none() {
+            self.pairs.push(Pair {
+                base,
+                quote,
+                pools: Vec::new(),
+                price: None,
+                candle: None,
+                next_after_gap: true,
+            });
+            let dollars = self.is_usd(quote);
+            if let Some(mint) = self.mints.get_mut(base.index())
+                && dollars
+                && mint.dollar_pair.is_none()
+            {
+                mint.dollar_pair = Some(pair);
+            }
+        }
+        if let Some(pair) = self.pairs.get_mut(index) {
+            pair.pools.push(id);
+        }
+        self.pools.push(Pool {
+            spec: spec.clone(),
+            pair,
+            base_first,
+            live: Live::new(&spec.kind),
+            updated: Timestamp::new(i64::MIN),
+        });
+    }
+
+    fn settle(&mut self) {
+        let mut at = 0;
+        while let Some(id) = self.torn.get(at).copied() {
+            let slot = self.slot;
+            let still_torn = self.pools.get_mut(id.index()).is_some_and(|pool| {
+                pool.live.settle_before(slot);
+                pool.live.is_torn()
+            });
+            if still_torn {
+                at = at.saturating_add(1);
+            } else {
+                self.torn.swap_remove(at);
+                self.reprice(id);
+            }
+        }
+    }
+
+    fn reprice(&mut self, id: PoolId) {
+        let Some(pool) = self.pools.get(id.index()) else { return };
+        if !pool.live.is_settled() {
+            return;
+        }
+        let (Some(price), index) = (pool.price(), pool.pair.index()) else { return };
+        let pair_id = pool.pair;
+        let (bucket, width) = (self.bucket, self.candle_width);
+        if let Some(pair) = self.pairs.get_mut(index)
+            && pair.pools.first() == Some(&id)
+        {
+            pair.price = Some(price);
+            if width > Timestamp::ZERO && pair.candle.is_none() {
+                pair.open_candle(bucket, width, pair_id);
+            }
+            if let Some(candle) = &mut pair.candle {
+                candle.high = candle.high.max(price);
+                candle.low = candle.low.min(price);
+                candle.close = price;
+            }
+        }
+    }
+
+    fn take_candle(&mut self, candle: &Candle, now: Timestamp) {
+        let Some(pair) = self.pairs.get_mut(candle.pair.index()) else { return };
+        if pair.pools.is_empty() {
+            pair.price = Some(candle.close);
+        }
+        let (base, quote) = (pair.base, pair.quote);
+        let usd = self.usd_per_atom(quote).and_then(|per_quote| candle.close.times(per_quote));
+        if let (Some(mint), Some(usd)) = (self.mints.get_mut(base.index()), usd) {
+            mint.reference = Some((usd, now));
+        }
+    }
+
+    /// The newest slot heard of.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The greatest block height heard of.
+    #[must_use]
+    pub const fn height(&self) -> BlockHeight {
+        self.height
+    }
+
+    /// How long nothing has been heard.
+    #[must_use]
+    pub const fn silence(&self, now: Timestamp) -> Timestamp {
+        now.saturating_sub(self.heard)
+    }
+
+    /// All mints; 0 is native SOL.
+    #[must_use]
+    pub fn mints(&self) -> &[Mint] {
+        &self.mints
+    }
+
+    /// A mint.
+    #[must_use]
+    pub fn mint(&self, id: MintId) -> Option<&Mint> {
+        self.mints.get(id.index())
+    }
+
+    /// The mint of that address.
+    #[must_use]
+    pub fn mint_by_address(&self, address: &Address) -> Option<MintId> {
+        let index = self.mints.iter().skip(1).position(|m| m.spec.address == *address)?;
+        u16::try_from(index.checked_add(1)?).ok().map(MintId)
+    }
+
+    /// All pools.
+    #[must_use]
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// A pool.
+    #[must_use]
+    pub fn pool(&self, id: PoolId) -> Option<&Pool> {
+        self.pools.get(id.index())
+    }
+
+    /// All pairs.
+    #[must_use]
+    pub fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    /// A pair.
+    #[must_use]
+    pub fn pair(&self, id: PairId) -> Option<&Pair> {
+        self.pairs.get(id.index())
+    }
+
+    /// Whether a mint counts as a dollar.
+    #[must_use]
+    pub fn is_usd(&self, mint: MintId) -> bool {
+        self.mint(mint).is_some_and(|m| m.spec.is_usd)
+    }
+
+    /// Wrapped SOL, if announced.
+    #[must_use]
+    pub const fn wrapped_sol(&self) -> Option<MintId> {
+        self.wrapped_sol
+    }
+
+    /// What an atom would bring at the pools' prices, in millionths of a dollar.
+    #[must_use]
+    pub fn usd_per_atom(&self, mint: MintId) -> Option<Price> {
+        let known = self.mint(mint)?;
+        if known.spec.is_usd {
+            let atoms = 10_u64.checked_pow(u32::from(known.spec.decimals))?;
+            return Price::of(1_000_000, atoms);
+        }
+        if mint == MintId::SOL {
+            return self.usd_per_atom(self.wrapped_sol?);
+        }
+        let pair = self.pair(known.dollar_pair?)?;
+        pair.price?.times(self.usd_per_atom(pair.quote)?)
+    }
+
+    /// The same by the independent source, if it spoke within `age_max`.
+    #[must_use]
+    pub fn reference(&self, mint: MintId, now: Timestamp, age_max: Timestamp) -> Option<Price> {
+        let known = self.mint(mint)?;
+        if known.spec.is_usd {
+            return self.usd_per_atom(mint);
+        }
+        let mint = if mint == MintId::SOL { self.mint(self.wrapped_sol?)? } else { known };
+        let (price, at) = mint.reference?;
+        (now.saturating_sub(at) <= age_max).then_some(price)
+    }
+
+    /// What `amount` would bring at the pools' prices, rounded down.
+    #[must_use]
+    pub fn value(&self, mint: MintId, amount: Atoms) -> Option<Usd> {
+        to_usd(self.usd_per_atom(mint)?.value_down(amount)?)
+    }
+
+    /// The same, rounded up: for what we pay.
+    #[must_use]
+    pub fn value_up(&self, mint: MintId, amount: Atoms) -> Option<Usd> {
+        to_usd(self.usd_per_atom(mint)?.value_up(amount)?)
+    }
+
+    /// How many atoms a value buys at the pools' prices, rounded down.
+    #[must_use]
+    pub fn atoms(&self, mint: MintId, value: Usd) -> Option<Atoms> {
+        let per_atom = self.usd_per_atom(mint)?;
+        let value = u64::try_from(value.get()).ok()?;
+        mul_div_down(value, 1 << 64, per_atom.raw()).map(Atoms::new)
+    }
+
+    /// The time, in whole seconds, that pools compare their opening with.
+    #[must_use]
+    pub const fn unix_seconds(&self) -> i64 {
+        self.now.get().div_euclid(1_000_000)
+    }
+
+    /// What one pool gives for `amount`.
+    ///
+    /// # Errors
+    ///
+    /// Why it gives nothing.
+    pub fn quote(&self, hop: Hop, amount: Atoms) -> Result<Quote, QuoteError> {
+        let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
+        let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
+        pool.live.quote_exact_in(forward, amount, self.unix_seconds())
+    }
+
+    /// What a route gives for `amount`, every pool as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Why one of its pools gives nothing.
+    pub fn quote_route(&self, route: &Route, amount: Atoms) -> Result<Atoms, QuoteError> {
+        let mut amount = amount;
+        for hop in route {
+            amount = self.quote(*hop, amount)?.amount_out;
+        }
+        Ok(amount)
+    }
+
+    /// The pool of a pair that gives most for `amount` of `mint_in`, and what it gives.
+    #[must_use]
+    pub fn best(&self, pair: PairId, mint_in: MintId, amount: Atoms) -> Option<(Hop, Quote)> {
+        let pair = self.pair(pair)?;
+        let mint_out = if mint_in == pair.base { pair.quote } else { pair.base };
+        let quotes = pair.pools.iter().filter_map(|pool| {
+            let hop = Hop { pool: *pool, mint_in, mint_out };
+            self.pool(*pool)?.live.is_settled().then_some(())?;
+            Some((hop, self.quote(hop, amount).ok()?))
+        });
+        // The first of equals, so that the order of announcement decides and not the iterator.
+        quotes.fold(None, |best, next| match best {
+            Some((_, known)) if next.1.amount_out <= known.amount_out => best,
+            _ => Some(next),
+        })
+    }
+}
+
+fn to_usd(value: Atoms) -> Option<Usd> {
+    i64::try_from(value.get()).ok().map(Usd::new)
+}
+
+impl Pool {
+    /// Price of the pair's base in its quote, from the reserves.
+    #[must_use]
+    pub fn price(&self) -> Option<Price> {
+        self.live.spot_price(self.base_first)
+    }
+
+    /// Whether a hop goes from mint 0 to mint 1; `None` when it is not a hop through this pool.
+    #[must_use]
+    pub fn direction(&self, hop: Hop) -> Option<bool> {
+        let [first, second] = self.spec.mints;
+        match (hop.mint_in, hop.mint_out) {
+            (a, b) if a == first && b == second => Some(true),
+            (a, b) if a == second && b == first => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Pair {
+    fn open_candle(&mut self, start: Timestamp, width: Timestamp, pair: PairId) {
+        self.candle = self.price.map(|price| Candle {
+            pair,
+            start,
+            width,
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: Atoms::ZERO,
+            after_gap: self.next_after_gap,
+        });
+    }
+}

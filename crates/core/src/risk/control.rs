@@ -1,0 +1,188 @@
+//! What changes as the day goes: mode, order rate, duplicates, losses in a row, peaks.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::StrategyId;
+use crate::order::{Intent, Route};
+use crate::risk::Limits;
+use crate::units::{Atoms, Bps, Timestamp, Usd};
+
+/// What may be done at all. Ordered: each forbids more than the one before.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Mode {
+    /// Everything within the limits.
+    #[default]
+    Run,
+    /// Only what makes positions smaller.
+    ReduceOnly,
+    /// Nothing new; orders in flight are followed to their end.
+    Halt,
+    /// Nothing new and nothing signed. A latch: only a person clears it, in two steps.
+    Kill,
+}
+
+impl Mode {
+    /// The name shown to operators.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Run => "RUN",
+            Self::ReduceOnly => "REDUCE_ONLY",
+            Self::Halt => "HALT",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Recent {
+    at: Timestamp,
+    strategy: StrategyId,
+    route: Route,
+    amount_in: Atoms,
+}
+
+/// Risk's memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Control {
+    mode: Mode,
+    recent: VecDeque<Recent>,
+    rate_max: usize,
+    losses_in_row: u16,
+    cool_until: Timestamp,
+    day: Timestamp,
+    day_start: Usd,
+    peak: Usd,
+    valued: bool,
+}
+
+const MINUTE: Timestamp = Timestamp::from_millis(60_000);
+
+impl Control {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let rate_max = usize::from(limits.orders_per_minute_max);
+        Self {
+            mode: Mode::Run,
+            recent: VecDeque::with_capacity(rate_max.saturating_add(1)),
+            rate_max,
+            losses_in_row: 0,
+            cool_until: Timestamp::new(i64::MIN),
+            day: Timestamp::ZERO,
+            day_start: Usd::ZERO,
+            peak: Usd::ZERO,
+            valued: false,
+        }
+    }
+
+    /// What may be done.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Sets the mode; the caller has checked that it may.
+    pub(crate) const fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// Whether entries pause after losses.
+    #[must_use]
+    pub fn is_cooling(&self, now: Timestamp) -> bool {
+        now < self.cool_until
+    }
+
+    /// Whether another order would pass the rate.
+    #[must_use]
+    pub fn is_rate_full(&self, now: Timestamp) -> bool {
+        let since = now.saturating_sub(MINUTE);
+        self.recent.iter().filter(|r| r.at > since).count() >= self.rate_max
+    }
+
+    /// Whether the same wish was approved within `window`.
+    #[must_use]
+    pub fn is_duplicate(&self, intent: &Intent, now: Timestamp, window: Timestamp) -> bool {
+        let since = now.saturating_sub(window);
+        self.recent.iter().rev().take_while(|r| r.at > since).any(|r| {
+            r.strategy == intent.strategy
+                && r.amount_in == intent.amount_in
+                && r.route == intent.route
+        })
+    }
+
+    /// Remembers an approval.
+    pub(crate) fn approved(&mut self, intent: &Intent, now: Timestamp) {
+        let since = now.saturating_sub(MINUTE);
+        while self.recent.front().is_some_and(|r| r.at <= since) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent {
+            at: now,
+            strategy: intent.strategy,
+            route: intent.route.clone(),
+            amount_in: intent.amount_in,
+        });
+    }
+
+    /// Remembers the result of a trade.
+    pub(crate) fn traded(&mut self, profit: Usd, now: Timestamp, limits: &Limits) {
+        if profit >= Usd::ZERO {
+            self.losses_in_row = 0;
+            return;
+        }
+        self.losses_in_row = self.losses_in_row.saturating_add(1);
+        if limits.losses_in_row_max > 0 && self.losses_in_row >= limits.losses_in_row_max {
+            self.cool_until = now.saturating_add(limits.cool_down);
+            self.losses_in_row = 0;
+        }
+    }
+
+    /// Money came in (or went, if negative): neither profit nor loss.
+    pub(crate) fn funded(&mut self, value: Usd) {
+        self.day_start = self.day_start.saturating_add(value);
+        self.peak = self.peak.saturating_add(value);
+    }
+
+    /// Takes a new valuation: rolls the day, raises the peak.
+    pub(crate) fn valued(&mut self, equity: Usd, now: Timestamp) {
+        let day = now.floor(Timestamp::DAY);
+        if !self.valued || day > self.day {
+            self.day = day;
+            self.day_start = equity;
+        }
+        if !self.valued || equity > self.peak {
+            self.peak = equity;
+        }
+        self.valued = true;
+    }
+
+    /// Profit since midnight UTC, given what all is worth now.
+    #[must_use]
+    pub fn day_profit(&self, equity: Usd) -> Usd {
+        if self.valued { equity.saturating_sub(self.day_start) } else { Usd::ZERO }
+    }
+
+    /// Fall from the peak, as a share of it, rounded up.
+    #[must_use]
+    pub fn drawdown(&self, equity: Usd) -> Bps {
+        let fall = self.peak.saturating_sub(equity).get();
+        if !self.valued || fall <= 0 || self.peak <= Usd::ZERO {
+            return Bps::ZERO;
+        }
+        let scaled = i128::from(fall).saturating_mul(i128::from(Bps::WHOLE));
+        let peak = i128::from(self.peak.get());
+        let share = scaled.saturating_add(peak.saturating_sub(1)).checked_div(peak).unwrap_or(0);
+        Bps::capped(u16::try_from(share).unwrap_or(u16::MAX))
+    }
+
+    /// Highest equity seen, deposits taken out.
+    #[must_use]
+    pub const fn peak(&self) -> Usd {
+        self.peak
+    }
+}

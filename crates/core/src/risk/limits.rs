@@ -1,0 +1,168 @@
+//! The numbers that bound everything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Bps, Lamports, Timestamp, Usd};
+
+/// The bounds of the whole desk. Those of one strategy stand with its budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most that one order which adds risk may be worth. Exits are bounded by what is held instead: a position
+    /// that has grown past the cap must still be sold whole.
+    pub order_value_max: Usd,
+    /// Most that may be held of one mint, over all strategies.
+    pub position_value_max: Usd,
+    /// Most that may be in positions altogether, orders in flight included.
+    pub exposure_max: Usd,
+    /// Lamports that no order may touch: they pay for exits.
+    pub fee_reserve: Lamports,
+    /// Greatest distance of a quote from the independent price.
+    pub collar: Bps,
+    /// Greatest age of the independent price.
+    pub reference_age_max: Timestamp,
+    /// Most that a minimum output may lie below its quote.
+    pub slippage_max: Bps,
+    /// Longest silence of the feed before nothing is approved.
+    pub market_age_max: Timestamp,
+    /// How long the same wish counts as a duplicate.
+    pub duplicate_window: Timestamp,
+    /// Most orders in any minute.
+    pub orders_per_minute_max: u16,
+    /// Most orders in flight.
+    pub open_orders_max: u16,
+    /// Loss since midnight UTC at which all trading halts.
+    pub daily_loss_max: Usd,
+    /// Fall from peak equity at which all trading halts.
+    pub drawdown_max: Bps,
+    /// Losses in a row after which entries pause; 0 switches it off.
+    pub losses_in_row_max: u16,
+    /// How long entries pause.
+    pub cool_down: Timestamp,
+    /// What an arbitrage must bring beyond all costs.
+    pub arbitrage_margin: Usd,
+    /// Compute units per swap.
+    pub compute_units_per_leg: u32,
+    /// Millionths of a lamport per compute unit.
+    pub compute_unit_price: u64,
+    /// How long an approved order may wait for its signature.
+    pub order_ttl: Timestamp,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            order_value_max: Usd::dollars(50),
+            position_value_max: Usd::dollars(200),
+            exposure_max: Usd::dollars(500),
+            fee_reserve: Lamports::new(10_000_000),
+            collar: Bps::capped(200),
+            reference_age_max: Timestamp::from_millis(30_000),
+            slippage_max: Bps::capped(100),
+            market_age_max: Timestamp::from_millis(3_000),
+            duplicate_window: Timestamp::from_millis(1_000),
+            orders_per_minute_max: 60,
+            open_orders_max: 16,
+            daily_loss_max: Usd::dollars(25),
+            drawdown_max: Bps::capped(1_000),
+            losses_in_row_max: 5,
+            cool_down: Timestamp::from_millis(60_000),
+            arbitrage_margin: Usd::new(10_000),
+            compute_units_per_leg: 120_000,
+            compute_unit_price: 10_000,
+            order_ttl: Timestamp::from_millis(2_000),
+        }
+    }
+}
+
+/// Why limits make no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct LimitsError {
+    /// The setting.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl Limits {
+    /// Base fee of a transaction with one signature.
+    pub const SIGNATURE_FEE: Lamports = Lamports::new(5_000);
+
+    /// Whether the numbers make sense together.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that does not.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        let positive = [
+            ("order_value_max", self.order_value_max.get()),
+            ("position_value_max", self.position_value_max.get()),
+            ("exposure_max", self.exposure_max.get()),
+            ("daily_loss_max", self.daily_loss_max.get()),
+            ("reference_age_max", self.reference_age_max.get()),
+            ("market_age_max", self.market_age_max.get()),
+            ("order_ttl", self.order_ttl.get()),
+        ];
+        if let Some((field, _)) = positive.into_iter().find(|(_, value)| *value <= 0) {
+            return Err(LimitsError { field, problem: "must be above zero" });
+        }
+        let none_negative = [
+            ("duplicate_window", self.duplicate_window.get()),
+            ("cool_down", self.cool_down.get()),
+            ("arbitrage_margin", self.arbitrage_margin.get()),
+        ];
+        if let Some((field, _)) = none_negative.into_iter().find(|(_, value)| *value < 0) {
+            return Err(LimitsError { field, problem: "must not be negative" });
+        }
+        if self.order_value_max > self.position_value_max {
+            return Err(LimitsError {
+                field: "order_value_max",
+                problem: "is above position_value_max, so no full order could ever be held",
+            });
+        }
+        if self.position_value_max > self.exposure_max {
+            return Err(LimitsError {
+                field: "position_value_max",
+                problem: "is above exposure_max, so no full position could ever be held",
+            });
+        }
+        for (field, value) in [
+            ("drawdown_max", self.drawdown_max),
+            ("collar", self.collar),
+            ("slippage_max", self.slippage_max),
+        ] {
+            if value == Bps::ZERO || value.get() >= Bps::WHOLE {
+                return Err(LimitsError { field, problem: "must lie between 1 and 9999" });
+            }
+        }
+        if !(1_000..=466_666).contains(&self.compute_units_per_leg) {
+            return Err(LimitsError {
+                field: "compute_units_per_leg",
+                problem: "must lie between 1000 and 466666, so that three swaps fit one transaction",
+            });
+        }
+        if self.orders_per_minute_max == 0 || self.open_orders_max == 0 {
+            return Err(LimitsError {
+                field: "orders_per_minute_max, open_orders_max",
+                problem: "must be above zero",
+            });
+        }
+        if self.open_orders_max > 256 {
+            return Err(LimitsError { field: "open_orders_max", problem: "must be at most 256" });
+        }
+        Ok(())
+    }
+
+    /// The most the chain may take for a transaction of that many swaps: signature and priority fee, rounded up.
+    ///
+    /// `None` when the settings leave the range of lamports.
+    #[must_use]
+    pub fn fee_cap(&self, legs: usize) -> Option<(Lamports, u32)> {
+        let legs = u32::try_from(legs).ok()?;
+        let units = self.compute_units_per_leg.checked_mul(legs)?;
+        let micro = u128::from(units).checked_mul(u128::from(self.compute_unit_price))?;
+        let priority = u64::try_from(micro.div_ceil(1_000_000)).ok()?;
+        Some((Self::SIGNATURE_FEE.checked_add(Lamports::new(priority))?, units))
+    }
+}

@@ -1,0 +1,274 @@
+//! The only maker of an order.
+
+use arrayvec::ArrayVec;
+
+use crate::execution::OpenOrders;
+use crate::ids::{MintId, OrderId};
+use crate::ledger::{Ledger, Lines};
+use crate::market::Market;
+use crate::order::{Intent, Leg, LegAmount, MAX_HOPS, Order};
+use crate::portfolio::PortfolioManager;
+use crate::risk::{Control, Limits, Mode, Refusal};
+use crate::units::{Atoms, Lamports, Timestamp, Usd};
+
+/// What review looks at besides the wish and the limits.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Time of the event that caused the wish.
+    pub now: Timestamp,
+    /// The market.
+    pub market: &'a Market,
+    /// Positions and budgets.
+    pub portfolio: &'a PortfolioManager,
+    /// Orders in flight.
+    pub orders: &'a OpenOrders,
+    /// Mode, rates, streaks.
+    pub control: &'a Control,
+}
+
+/// What a wish amounts to, once its route has been followed.
+struct Plan {
+    mint_in: MintId,
+    mint_out: MintId,
+    expected_out: Atoms,
+    legs: ArrayVec<Leg, MAX_HOPS>,
+    value: Usd,
+}
+
+impl Plan {
+    fn is_cycle(&self) -> bool {
+        self.mint_in == self.mint_out
+    }
+}
+
+/// Turns a wish into an order and reserves its cash, or says why not.
+///
+/// Cheap checks come first, the reservation last, so that a refusal has changed nothing. Every refusal is
+/// counted and shown by the caller.
+///
+/// # Errors
+///
+/// The first limit that the wish would break.
+pub fn review(
+    intent: &Intent,
+    id: OrderId,
+    desk: Desk<'_>,
+    limits: &Limits,
+    ledger: &mut Ledger,
+) -> Result<Order, Refusal> {
+    let plan = plan(intent, desk)?;
+    may_trade(intent, &plan, desk, limits)?;
+    is_fresh(&plan, intent, desk, limits)?;
+    is_fairly_priced(intent, &plan, desk, limits)?;
+    fits(intent, &plan, desk, limits)?;
+
+    let (fee_cap, units) = limits.fee_cap(plan.legs.len()).ok_or(Refusal::Range)?;
+    if plan.is_cycle() {
+        covers_costs(intent, &plan, desk, limits, fee_cap)?;
+    }
+    let kept = fee_cap.checked_add(limits.fee_reserve).ok_or(Refusal::Range)?;
+    let reduces = reduces(&plan, desk);
+    // Exits may use the reserve: that is what it is for.
+    let needed = if reduces { fee_cap } else { kept };
+    if ledger.available(MintId::SOL).get() < needed.get() {
+        return Err(Refusal::FeeReserve);
+    }
+    let lines: Lines =
+        [(plan.mint_in, intent.amount_in), (MintId::SOL, Atoms::new(fee_cap.get()))].into();
+    ledger.reserve(id, lines).map_err(Refusal::Cash)?;
+
+    Ok(Order {
+        id,
+        strategy: intent.strategy,
+        legs: plan.legs,
+        amount_in: intent.amount_in,
+        min_out: intent.min_out,
+        expected_out: plan.expected_out,
+        fee_cap,
+        compute_unit_limit: units,
+        compute_unit_price: limits.compute_unit_price,
+        value: plan.value,
+        expires: intent.expires,
+        at: desk.now,
+        reason: intent.reason,
+    })
+}
+
+/// Follows the route through the pools as they are now and bounds every leg.
+///
+/// All legs but the last ask for exactly what the next one gives, at most for what was planned: a pool that has
+/// moved in our favour costs less, one that has moved against us reverts the whole transaction, and no dust of
+/// the mints between is left behind.
+fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
+    let (Some(first), Some(last)) = (intent.route.first(), intent.route.last()) else {
+        return Err(Refusal::Route);
+    };
+    if intent.amount_in == Atoms::ZERO {
+        return Err(Refusal::ZeroAmount);
+    }
+    if intent.min_out == Atoms::ZERO {
+        return Err(Refusal::ZeroMinimum);
+    }
+    let mut legs = ArrayVec::new();
+    let (mut mint, mut amount) = (first.mint_in, intent.amount_in);
+    let hops = intent.route.len();
+    for (nth, hop) in intent.route.iter().enumerate() {
+        let pool = desk.market.pool(hop.pool).ok_or(Refusal::Route)?;
+        if hop.mint_in != mint || pool.direction(*hop).is_none() {
+            return Err(Refusal::Route);
+        }
+        // The same pool twice would be quoted from a state that its first leg has already changed.
+        if intent.route.iter().take(nth).any(|h| h.pool == hop.pool) {
+            return Err(Refusal::Route);
+        }
+        if !pool.live.is_settled() {
+            return Err(Refusal::Unsettled);
+        }
+        let out = desk.market.quote(*hop, amount).map_err(Refusal::Quote)?.amount_out;
+        let is_last = nth.saturating_add(1) == hops;
+        let bounds = if is_last {
+            LegAmount::ExactIn { amount_in: amount, min_out: intent.min_out }
+        } else {
+            LegAmount::ExactOut { amount_out: out, max_in: amount }
+        };
+        legs.push(Leg { hop: *hop, amount: bounds });
+        (mint, amount) = (hop.mint_out, out);
+    }
+    let value =
+        desk.market.value_up(first.mint_in, intent.amount_in).ok_or(Refusal::NoReference)?;
+    Ok(Plan { mint_in: first.mint_in, mint_out: last.mint_out, expected_out: amount, legs, value })
+}
+
+/// An order that turns a position of the strategy's own into dollars.
+fn reduces(plan: &Plan, desk: Desk<'_>) -> bool {
+    desk.market.is_usd(plan.mint_out) && !desk.market.is_usd(plan.mint_in)
+}
+
+fn may_trade(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> Result<(), Refusal> {
+    let reduces = reduces(plan, desk);
+    match desk.control.mode() {
+        Mode::Run => {}
+        Mode::ReduceOnly if reduces => {}
+        mode => return Err(Refusal::Mode(mode)),
+    }
+    let book = desk.portfolio.book(intent.strategy).ok_or(Refusal::StrategyStopped)?;
+    if book.stopped().is_some() && !reduces {
+        return Err(Refusal::StrategyStopped);
+    }
+    if desk.now >= intent.expires {
+        return Err(Refusal::Late);
+    }
+    if desk.control.is_cooling(desk.now) && !reduces {
+        return Err(Refusal::CoolDown);
+    }
+    if desk.control.is_duplicate(intent, desk.now, limits.duplicate_window) {
+        return Err(Refusal::Duplicate);
+    }
+    let twin = desk.orders.all().iter().any(|open| {
+        open.order.strategy() == intent.strategy
+            && open.order.mint_in() == plan.mint_in
+            && open.order.mint_out() == plan.mint_out
+    });
+    if twin {
+        return Err(Refusal::Duplicate);
+    }
+    if desk.control.is_rate_full(desk.now) {
+        return Err(Refusal::Rate);
+    }
+    if desk.orders.all().len() >= usize::from(limits.open_orders_max) {
+        return Err(Refusal::TooManyOpen);
+    }
+    Ok(())
+}
+
+fn is_fresh(plan: &Plan, _: &Intent, desk: Desk<'_>, limits: &Limits) -> Result<(), Refusal> {
+    if desk.market.silence(desk.now) > limits.market_age_max || plan.legs.is_empty() {
+        return Err(Refusal::StaleMarket);
+    }
+    Ok(())
+}
+
+fn is_fairly_priced(
+    intent: &Intent,
+    plan: &Plan,
+    desk: Desk<'_>,
+    limits: &Limits,
+) -> Result<(), Refusal> {
+    if plan.expected_out < intent.min_out {
+        return Err(Refusal::BelowMinimum);
+    }
+    if plan.is_cycle() {
+        // What goes in and comes out is the same mint: no price is needed to judge it, and it must gain.
+        return if intent.min_out > intent.amount_in { Ok(()) } else { Err(Refusal::NoProfit) };
+    }
+    if intent.min_out < plan.expected_out.less(limits.slippage_max) {
+        return Err(Refusal::Slippage);
+    }
+    let reference = |mint| {
+        desk.market.reference(mint, desk.now, limits.reference_age_max).ok_or(Refusal::NoReference)
+    };
+    let paid = reference(plan.mint_in)?.value_up(intent.amount_in).ok_or(Refusal::Range)?;
+    let got = reference(plan.mint_out)?.value_down(plan.expected_out).ok_or(Refusal::Range)?;
+    // Too good is as suspect as too bad: one of the two prices is wrong.
+    if got < paid.less(limits.collar) || paid < got.less(limits.collar) {
+        return Err(Refusal::Collar);
+    }
+    Ok(())
+}
+
+fn fits(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> Result<(), Refusal> {
+    let book = desk.portfolio.book(intent.strategy).ok_or(Refusal::StrategyStopped)?;
+    if !desk.market.is_usd(plan.mint_in) && !plan.is_cycle() {
+        let held = book.position(plan.mint_in).map_or(Atoms::ZERO, |p| p.amount);
+        if intent.amount_in > held {
+            return Err(Refusal::NotHeld);
+        }
+    }
+    if reduces(plan, desk) {
+        return Ok(());
+    }
+    if plan.value > limits.order_value_max {
+        return Err(Refusal::OrderValue);
+    }
+    if plan.value > book.budget_left() {
+        return Err(Refusal::Budget);
+    }
+    if plan.is_cycle() {
+        // Lands as a whole or not at all: it holds no position.
+        return Ok(());
+    }
+    let in_flight = desk
+        .orders
+        .all()
+        .iter()
+        .filter(|o| o.order.mint_out() == plan.mint_out)
+        .fold(Usd::ZERO, |sum, o| sum.saturating_add(o.order.value()));
+    let held = desk.portfolio.held(plan.mint_out);
+    let held = desk.market.value_up(plan.mint_out, held).unwrap_or(Usd::ZERO);
+    if held.saturating_add(in_flight).saturating_add(plan.value) > limits.position_value_max {
+        return Err(Refusal::Position);
+    }
+    let exposure = desk.portfolio.exposure(desk.market).saturating_add(desk.portfolio.pending());
+    if exposure.saturating_add(plan.value) > limits.exposure_max {
+        return Err(Refusal::Exposure);
+    }
+    Ok(())
+}
+
+/// A cycle must bring what the chain takes, rounded up, and the margin on top, even at its minimum output.
+fn covers_costs(
+    intent: &Intent,
+    plan: &Plan,
+    desk: Desk<'_>,
+    limits: &Limits,
+    fee_cap: Lamports,
+) -> Result<(), Refusal> {
+    let gain = intent.min_out.checked_sub(intent.amount_in).ok_or(Refusal::NoProfit)?;
+    let gain = desk.market.value(plan.mint_in, gain).ok_or(Refusal::NoReference)?;
+    let fee =
+        desk.market.value_up(MintId::SOL, Atoms::new(fee_cap.get())).ok_or(Refusal::NoReference)?;
+    if gain < fee.saturating_add(limits.arbitrage_margin) {
+        return Err(Refusal::NoProfit);
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! A pool as a simulated venue holds it: what was last seen on the chain or the tape, moved by our own fills.
+
+use crate::amm::cpmm::{Config, Curve, PoolState, Swap, TransferFee};
+use crate::amm::{AccountUpdate, PoolSpec, QuoteError};
+use crate::ids::MintId;
+use crate::order::{Hop, Leg, LegAmount};
+use crate::units::{Atoms, Slot};
+
+/// The accounts of a pool at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Accounts {
+    vaults: [Option<Atoms>; 2],
+    pool: Option<PoolState>,
+    config: Option<Config>,
+}
+
+/// A swap that a pool would make.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    /// What it moves and books.
+    pub(super) swap: Swap,
+    /// The accounts afterwards.
+    pub(super) after: Accounts,
+}
+
+/// Why a swap fails on the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The curve refuses.
+    Quote(QuoteError),
+    /// The bound of the instruction does not hold.
+    Slippage,
+}
+
+impl Failure {
+    /// The program's own error number: 6000 + its index.
+    pub(super) const fn code(self) -> Option<u32> {
+        match self {
+            Self::Quote(QuoteError::Paused | QuoteError::NotOpen) => Some(6_000),
+            Self::Slippage => Some(6_005),
+            Self::Quote(QuoteError::TooSmall) => Some(6_006),
+            Self::Quote(QuoteError::Overflow) => Some(6_011),
+            Self::Quote(QuoteError::NoLiquidity) => Some(6_012),
+            Self::Quote(_) => None,
+        }
+    }
+}
+
+impl Accounts {
+    fn curve(&self) -> Result<Curve, QuoteError> {
+        match (self.vaults, &self.pool, &self.config) {
+            ([Some(first), Some(second)], Some(pool), Some(config)) => {
+                Curve::new([first, second], pool, config, [TransferFee::NONE, TransferFee::NONE])
+            }
+            _ => Err(QuoteError::Unknown),
+        }
+    }
+
+    /// Works out a leg against these accounts.
+    pub(super) fn swap(&self, leg: &Leg, forward: bool, unix: i64) -> Result<Done, Failure> {
+        let curve = self.curve().map_err(Failure::Quote)?;
+        let swap = match leg.amount {
+            LegAmount::ExactIn { amount_in, min_out } => {
+                let swap = curve.swap_exact_in(forward, amount_in, unix).map_err(Failure::Quote)?;
+                if swap.received < min_out {
+                    return Err(Failure::Slippage);
+                }
+                swap
+            }
+            LegAmount::ExactOut { amount_out, max_in } => {
+                let swap =
+                    curve.swap_exact_out(forward, amount_out, unix).map_err(Failure::Quote)?;
+                if swap.paid > max_in {
+                    return Err(Failure::Slippage);
+                }
+                swap
+            }
+        };
+        let after = self.after(&swap, forward).ok_or(Failure::Quote(QuoteError::Overflow))?;
+        Ok(Done { swap, after })
+    }
+
+    /// The accounts once `swap` has moved its tokens and booked its fees.
+    fn after(&self, swap: &Swap, forward: bool) -> Option<Self> {
+        let turn = |pair: [Atoms; 2]| if forward { pair } else { [pair[1], pair[0]] };
+        let [vault_in, vault_out] = turn([self.vaults[0]?, self.vaults[1]?]);
+        let vaults =
+            turn([vault_in.checked_add(swap.vault_in)?, vault_out.checked_sub(swap.vault_out)?])
+                .map(Some);
+        let mut pool = self.pool?;
+        let add = |pair: [Atoms; 2], first: bool, fee: Atoms| {
+            let [zero, one] = pair;
+            Some(if first { [zero.checked_add(fee)?, one] } else { [zero, one.checked_add(fee)?] })
+        };
+        let creator_first = forward == swap.creator_fee_on_input;
+        pool.protocol_fees = add(pool.protocol_fees, forward, swap.protocol_fee)?;
+        pool.fund_fees = add(pool.fund_fees, forward, swap.fund_fee)?;
+        pool.creator_fees = add(pool.creator_fees, creator_first, swap.creator_fee)?;
+        Some(Self { vaults, pool: Some(pool), config: self.config })
+    }
+}
+
+/// A pool of a simulated venue.
+#[derive(Clone, Debug)]
+pub(super) struct SimPool {
+    mints: [MintId; 2],
+    /// Accounts as last told, torn or not.
+    seen: Accounts,
+    /// Slots of vault 0, vault 1 and the state account, as in [`crate::amm::Live`].
+    slots: [Slot; 3],
+    settled: bool,
+    /// The last settled accounts, and what our own fills have done to them since.
+    now: Accounts,
+}
+
+impl SimPool {
+    pub(super) fn new(spec: &PoolSpec) -> Self {
+        Self {
+            mints: spec.mints,
+            seen: Accounts::default(),
+            slots: [Slot::ZERO; 3],
+            settled: false,
+            now: Accounts::default(),
+        }
+    }
+
+    /// Whether a hop goes from mint 0 to mint 1; `None` when it does not go through this pool.
+    pub(super) fn direction(&self, hop: Hop) -> Option<bool> {
+        let [first, second] = self.mints;
+        match (hop.mint_in, hop.mint_out) {
+            (a, b) if a == first && b == second => Some(true),
+            (a, b) if a == second && b == first => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn now(&self) -> &Accounts {
+        &self.now
+    }
+
+    pub(super) const fn commit(&mut self, after: Accounts) {
+        self.now = after;
+    }
+
+    /// Takes what an account holds at a slot; what our fills had done is forgotten once the accounts agree, for
+    /// the chain has never heard of them.
+    pub(super) fn observe(&mut self, update: &AccountUpdate, slot: Slot) {
+        let place = match update {
+            AccountUpdate::Vault { second, .. } => usize::from(*second),
+            AccountUpdate::CpmmPool(_) => 2,
+            AccountUpdate::CpmmConfig(config) => {
+                self.seen.config = Some(*config);
+                self.now.config = Some(*config);
+                return;
+            }
+        };
+        match self.slots.get_mut(place) {
+            Some(known) if *known <= slot => *known = slot,
+            _ => return,
+        }
+        match update {
+            AccountUpdate::Vault { second, amount } => {
+                if let Some(vault) = self.seen.vaults.get_mut(usize::from(*second)) {
+                    *vault = Some(*amount);
+                }
+            }
+            AccountUpdate::CpmmPool(pool) => self.seen.pool = Some(*pool),
+            AccountUpdate::CpmmConfig(_) => {}
+        }
+        let [a, b, c] = self.slots;
+        self.settled = a == b && b == c;
+        if self.settled {
+            self.now = self.seen;
+        }
+    }
+
+    /// The chain has reached `slot`: accounts that still disagree really were changed apart.
+    pub(super) fn settle_before(&mut self, slot: Slot) {
+        if !self.settled && self.slots.iter().all(|s| *s < slot) {
+            self.settled = true;
+            self.now = self.seen;
+        }
+    }
+
+    /// Moves the pool to given balances, as the rest of the market would; accrued fees stay as they are.
+    pub(super) const fn recentre(&mut self, vaults: [Atoms; 2]) {
+        self.now.vaults = [Some(vaults[0]), Some(vaults[1])];
+    }
+
+    /// Balances of the vaults now.
+    pub(super) const fn vaults(&self) -> [Option<Atoms>; 2] {
+        self.now.vaults
+    }
+}

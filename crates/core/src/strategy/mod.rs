@@ -1,0 +1,140 @@
+//! Ways to trade. A new one is a file here and a line in [`StrategyKind`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::execution::OpenOrders;
+use crate::ids::{MintId, PairId, StrategyId};
+use crate::ledger::Ledger;
+use crate::market::Market;
+use crate::order::{Hop, Intent, Reason, Route};
+use crate::portfolio::{Book, Position};
+use crate::risk::{Limits, Mode};
+use crate::units::{Atoms, Bps, Timestamp, Usd};
+
+/// One way to trade. Sees everything, changes nothing but its own memory.
+pub trait Strategy: Send {
+    /// Stable name: it appears in metrics, tables and the journal.
+    fn name(&self) -> &'static str;
+
+    /// Looks at one event and adds what it wants.
+    fn on_event(&mut self, context: Context<'_>, event: &Event, intents: &mut Vec<Intent>);
+
+    /// Adds all memory that later answers depend on, so that two runs can be compared.
+    fn digest(&self, digest: &mut Digest);
+}
+
+/// What a strategy may look at.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Time of the event.
+    pub now: Timestamp,
+    /// Who is asked.
+    pub me: StrategyId,
+    /// The market.
+    pub market: &'a Market,
+    /// Its own positions and budget.
+    pub book: &'a Book,
+    /// All cash: what is free of a mint.
+    pub ledger: &'a Ledger,
+    /// All orders in flight.
+    pub orders: &'a OpenOrders,
+    /// The desk's bounds.
+    pub limits: &'a Limits,
+    /// What may be done.
+    pub mode: Mode,
+}
+
+impl Context<'_> {
+    /// What it holds of a mint.
+    #[must_use]
+    pub fn position(&self, mint: MintId) -> Option<&Position> {
+        self.book.position(mint)
+    }
+
+    /// Whether an order of its own that gives or gets `mint` is in flight.
+    #[must_use]
+    pub fn is_pending(&self, mint: MintId) -> bool {
+        self.orders.touches(self.me, mint)
+    }
+
+    /// The greatest value of an entry that budget, cap and free cash of `quote` allow, at most `wanted`.
+    #[must_use]
+    pub fn size(&self, quote: MintId, wanted: Usd) -> Usd {
+        let cash = self.market.value(quote, self.ledger.available(quote)).unwrap_or(Usd::ZERO);
+        wanted.min(self.book.budget_left()).min(self.limits.order_value_max).min(cash)
+    }
+
+    /// Buys the base of a pair for `value`, through the pool that gives most; `None` when no pool quotes or the
+    /// value is too small to buy an atom.
+    #[must_use]
+    pub fn buy(&self, pair: PairId, value: Usd, slippage: Bps, reason: Reason) -> Option<Intent> {
+        let quote = self.market.pair(pair)?.quote;
+        let amount = self.market.atoms(quote, value)?.min(self.ledger.available(quote));
+        self.swap(pair, quote, amount, slippage, reason)
+    }
+
+    /// Sells all it holds of the base of a pair, through the pool that gives most; `None` when it holds nothing
+    /// or no pool quotes.
+    #[must_use]
+    pub fn sell_all(&self, pair: PairId, slippage: Bps, reason: Reason) -> Option<Intent> {
+        let base = self.market.pair(pair)?.base;
+        let amount = self.position(base)?.amount;
+        self.swap(pair, base, amount, slippage, reason)
+    }
+
+    fn swap(
+        &self,
+        pair: PairId,
+        mint_in: MintId,
+        amount_in: Atoms,
+        slippage: Bps,
+        reason: Reason,
+    ) -> Option<Intent> {
+        if amount_in == Atoms::ZERO {
+            return None;
+        }
+        let (hop, quote) = self.market.best(pair, mint_in, amount_in)?;
+        Some(Intent {
+            strategy: self.me,
+            route: [hop].into_iter().collect(),
+            amount_in,
+            min_out: quote.amount_out.less(slippage),
+            expires: self.now.saturating_add(self.limits.order_ttl),
+            reason,
+        })
+    }
+
+    /// A wish over any route, for instance a cycle.
+    #[must_use]
+    pub fn intent(&self, route: Route, amount_in: Atoms, min_out: Atoms, reason: Reason) -> Intent {
+        let expires = self.now.saturating_add(self.limits.order_ttl);
+        Intent { strategy: self.me, route, amount_in, min_out, expires, reason }
+    }
+
+    /// A hop through a pool, if it trades these mints.
+    #[must_use]
+    pub fn hop(&self, pool: crate::ids::PoolId, mint_in: MintId) -> Option<Hop> {
+        let [first, second] = self.market.pool(pool)?.spec.mints;
+        let mint_out = match mint_in {
+            m if m == first => second,
+            m if m == second => first,
+            _ => return None,
+        };
+        Some(Hop { pool, mint_in, mint_out })
+    }
+}
+
+/// Every strategy there is, with its parameters: what configuration and journal header hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyKind {}
+
+impl StrategyKind {
+    /// The strategy, with empty memory.
+    #[must_use]
+    pub fn build(&self) -> Box<dyn Strategy> {
+        match *self {}
+    }
+}
