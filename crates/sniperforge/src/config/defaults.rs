@@ -1,0 +1,94 @@
+//! The lowest layer: what holds where nothing else is written.
+
+use sniper_core::risk::Limits;
+use sniper_core::units::Usd;
+
+use super::raw::{
+    Amount, RawConfig, RawDashboard, RawLog, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy,
+    RawTrading, RawWallet,
+};
+
+/// USD Coin on Solana's main network.
+const USDC: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
+
+/// The defaults, written as a person would.
+pub(super) fn raw() -> RawConfig {
+    RawConfig {
+        wallet: RawWallet { keystore: Some("wallet.age".to_owned()), ..RawWallet::default() },
+        trading: RawTrading {
+            candle_ms: Some(60_000),
+            pools: Some(Vec::new()),
+            usd_mints: Some(vec![USDC.to_owned()]),
+            mints: Some(Vec::new()),
+            ..RawTrading::default()
+        },
+        risk: risk(&Limits::default()),
+        strategies: RawStrategies {
+            trend: strategy(),
+            momentum: strategy(),
+            mean_reversion: strategy(),
+            arbitrage: strategy(),
+        },
+        store: RawStore { data_dir: Some("data".to_owned()) },
+        dashboard: RawDashboard {
+            enabled: Some(true),
+            listen: Some("127.0.0.1:8080".to_owned()),
+            allow_remote: Some(false),
+        },
+        sim: RawSim {
+            cash_usd: Some(dollars(Usd::dollars(1_000))),
+            lamports: Some(1_000_000_000),
+            latency_ms: Some(800),
+            landing_odds_bps: Some(9_500),
+            seed: Some(1),
+        },
+        log: RawLog { level: Some("info".to_owned()), json: Some(false) },
+        ..RawConfig::default()
+    }
+}
+
+/// The limits as a person would write them.
+fn risk(limits: &Limits) -> RawRisk {
+    let millis = |span: sniper_core::units::Timestamp| Some(span.millis());
+    RawRisk {
+        order_value_cap_usd: Some(dollars(limits.order_value_max)),
+        position_cap_usd: Some(dollars(limits.position_value_max)),
+        exposure_cap_usd: Some(dollars(limits.exposure_max)),
+        cash_reserve_lamports: i64::try_from(limits.fee_reserve.get()).ok(),
+        price_collar_bps: Some(limits.collar.get().into()),
+        reference_age_ms: millis(limits.reference_age_max),
+        slippage_cap_bps: Some(limits.slippage_max.get().into()),
+        stale_market_ms: millis(limits.market_age_max),
+        duplicate_window_ms: millis(limits.duplicate_window),
+        orders_per_minute: Some(limits.orders_per_minute_max.into()),
+        open_orders: Some(limits.open_orders_max.into()),
+        daily_loss_usd: Some(dollars(limits.daily_loss_max)),
+        drawdown_bps: Some(limits.drawdown_max.get().into()),
+        consecutive_losses: Some(limits.losses_in_row_max.into()),
+        cool_down_ms: millis(limits.cool_down),
+        arbitrage_margin_usd: Some(dollars(limits.arbitrage_margin)),
+        compute_units_per_leg: Some(limits.compute_units_per_leg.into()),
+        compute_unit_price: i64::try_from(limits.compute_unit_price).ok(),
+        order_ttl_ms: millis(limits.order_ttl),
+    }
+}
+
+fn strategy() -> RawStrategy {
+    RawStrategy {
+        enabled: Some(true),
+        budget_usd: Some(dollars(Usd::dollars(250))),
+        loss_limit_usd: Some(dollars(Usd::dollars(25))),
+    }
+}
+
+/// Dollars as decimal text.
+pub(super) fn dollars(value: Usd) -> Amount {
+    let (sign, micros) = (if value.get() < 0 { "-" } else { "" }, value.get().unsigned_abs());
+    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let text = if rest == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{rest:06}").trim_end_matches('0').to_owned()
+    };
+    Amount(text)
+}

@@ -1,0 +1,289 @@
+//! Configuration: defaults, then files, then the environment; checked as a whole before anything starts.
+//!
+//! [`raw::RawConfig`] is what a person wrote, [`Config`] what the engine may believe: every value in its range, with
+//! its unit in its type. Nothing else in the program reads a file or a variable for a setting.
+//!
+//! Secrets are not settings: the key lies encrypted in the keystore and its passphrase is typed, or read from a file
+//! that only its owner can read. URLs of endpoints count as secrets, since many hold an access key; they are kept in
+//! [`SecretUrl`] and no error and no page repeats them.
+
+mod check;
+mod defaults;
+mod error;
+mod layers;
+pub mod raw;
+mod show;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sniper_core::ids::Address;
+use sniper_core::risk::Limits;
+use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
+
+pub use error::{ConfigError, Place, Problem, variable_of};
+pub use layers::{Layers, Sources};
+pub use show::{to_json, to_toml};
+pub use template::{TEMPLATE, write_new};
+
+/// What the names of our environment variables begin with.
+pub const ENV_PREFIX: &str = "SNIPERFORGE__";
+
+/// The tables of a configuration, in the order they are shown.
+pub(crate) const SECTIONS: &[&str] =
+    &["node", "wallet", "trading", "risk", "strategies", "store", "dashboard", "sim", "log"];
+
+/// A configuration in which every value has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the chain is reached.
+    pub node: Node,
+    /// Whose money.
+    pub wallet: Wallet,
+    /// What is traded.
+    pub trading: Trading,
+    /// What may be risked.
+    pub risk: Limits,
+    /// Who trades, in order of registration.
+    pub strategies: Vec<StrategySettings>,
+    /// Where files go.
+    pub data_dir: PathBuf,
+    /// The page.
+    pub dashboard: Dashboard,
+    /// The simulated venue of paper trading.
+    pub sim: Sim,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where the chain is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// The chain wanted; a node on another is refused.
+    pub genesis_hash: Option<GenesisHash>,
+    /// The nodes, with names that differ.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// What logs and pages call it.
+    pub name: String,
+    /// JSON-RPC.
+    pub http: SecretUrl,
+    /// PubSub.
+    pub ws: SecretUrl,
+    /// The most requests it may get in a second.
+    pub requests_per_second: u32,
+}
+
+/// A URL that may hold an access key: it can be used but not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// The URL, for the client that connects to it. Never for a log or a message.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// Hash of a chain's first block: the chain's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct GenesisHash(pub [u8; 32]);
+
+impl std::fmt::Display for GenesisHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&bs58::encode(self.0).into_string())
+    }
+}
+
+impl std::fmt::Debug for GenesisHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// Whose money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wallet {
+    /// The encrypted key file.
+    pub keystore: PathBuf,
+    /// The key it must hold.
+    pub public_key: Option<Address>,
+    /// A file with the passphrase, readable by its owner alone; without one it is asked for.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// What is traded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trading {
+    /// Width of a candle.
+    pub candle: Timestamp,
+    /// Pool accounts, each once.
+    pub pools: Vec<Address>,
+    /// Mints held as worth one dollar, each once.
+    pub usd_mints: Vec<Address>,
+    /// Labels of mints.
+    pub symbols: Vec<(Address, String)>,
+    /// What arms live trading, if anything does.
+    pub live: Option<LiveCaps>,
+}
+
+/// Caps that hold besides the limits while real money is at stake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveCaps {
+    /// The greatest order.
+    pub order_value_max: Usd,
+    /// The most in positions.
+    pub exposure_max: Usd,
+    /// The most lost in a day.
+    pub daily_loss_max: Usd,
+}
+
+/// One strategy's share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrategySettings {
+    /// Which.
+    pub name: &'static str,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The most it may have in positions.
+    pub budget: Usd,
+    /// The loss that stops it.
+    pub loss_limit: Usd,
+}
+
+/// The page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dashboard {
+    /// Where it is served; `None` when it is not.
+    pub listen: Option<SocketAddr>,
+    /// Whether other machines may read it.
+    pub allow_remote: bool,
+}
+
+/// The simulated venue of paper trading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sim {
+    /// Opening cash.
+    pub cash: Usd,
+    /// Opening lamports.
+    pub lamports: Lamports,
+    /// Time from sending to landing.
+    pub latency: Duration,
+    /// Share of transactions that land.
+    pub landing_odds: Bps,
+    /// Seed of its chances.
+    pub seed: u64,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important level that is logged.
+    pub level: tracing::Level,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// What live trading needs to be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arming {
+    /// The chain.
+    pub genesis_hash: GenesisHash,
+    /// The key.
+    pub public_key: Address,
+    /// The caps.
+    pub caps: LiveCaps,
+}
+
+impl Config {
+    /// Reads and checks all sources.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, with its place and what to write instead.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let layers = Layers::read(sources)?;
+        check::check(&layers.extract()?, &layers)
+    }
+
+    /// The same from layers already read, for a command that also shows them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        check::check(&layers.extract()?, layers)
+    }
+
+    /// That there is something to connect to and something to trade.
+    ///
+    /// # Errors
+    ///
+    /// The key that is missing.
+    pub fn require_market(&self) -> Result<(), ConfigError> {
+        if self.node.endpoints.is_empty() {
+            return Err(ConfigError::Missing {
+                key: "node.endpoints",
+                need: "trading needs at least one Solana node to read the market from",
+            });
+        }
+        if self.trading.pools.is_empty() {
+            return Err(ConfigError::Missing {
+                key: "trading.pools",
+                need: "trading needs at least one pool account to watch",
+            });
+        }
+        Ok(())
+    }
+
+    /// What live trading needs, all of it named by a person.
+    ///
+    /// # Errors
+    ///
+    /// The key that is missing.
+    pub fn require_armed(&self) -> Result<Arming, ConfigError> {
+        let missing = |key, need| ConfigError::Missing { key, need };
+        let genesis_hash = self
+            .node
+            .genesis_hash
+            .ok_or_else(|| missing("node.genesis_hash", "live trading must name its chain"))?;
+        let public_key = self
+            .wallet
+            .public_key
+            .ok_or_else(|| missing("wallet.public_key", "live trading must name its key"))?;
+        let caps = self
+            .trading
+            .live
+            .ok_or_else(|| missing("trading.live", "live trading must name its caps"))?;
+        Ok(Arming { genesis_hash, public_key, caps })
+    }
+
+    /// The limits that hold: the configured ones, and while armed never above the live caps.
+    #[must_use]
+    pub fn limits(&self, armed: Option<&Arming>) -> Limits {
+        let mut limits = self.risk.clone();
+        if let Some(Arming { caps, .. }) = armed {
+            limits.exposure_max = limits.exposure_max.min(caps.exposure_max);
+            limits.position_value_max = limits.position_value_max.min(limits.exposure_max);
+            limits.order_value_max =
+                limits.order_value_max.min(caps.order_value_max).min(limits.position_value_max);
+            limits.daily_loss_max = limits.daily_loss_max.min(caps.daily_loss_max);
+        }
+        limits
+    }
+}

@@ -1,0 +1,265 @@
+//! What a person wrote: every key optional, nothing judged yet.
+//!
+//! A key that is not here is an error, since a misspelt limit that is silently ignored is no limit.
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// The keys of a configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// `[node]`
+    pub node: RawNode,
+    /// `[wallet]`
+    pub wallet: RawWallet,
+    /// `[trading]`
+    pub trading: RawTrading,
+    /// `[risk]`
+    pub risk: RawRisk,
+    /// `[strategies]`
+    pub strategies: RawStrategies,
+    /// `[store]`
+    pub store: RawStore,
+    /// `[dashboard]`
+    pub dashboard: RawDashboard,
+    /// `[sim]`
+    pub sim: RawSim,
+    /// `[log]`
+    pub log: RawLog,
+}
+
+/// Declares a table whose keys are all optional and of which an unknown one is refused.
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $(
+                $(#[$field_doc])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$kind>,
+            )*
+        }
+    };
+}
+
+table!(
+    /// Where the chain is reached.
+    RawNode {
+        /// Hash of the chain's first block.
+        genesis_hash: String,
+        /// The nodes.
+        endpoints: Vec<RawEndpoint>,
+    }
+);
+table!(
+    /// One node.
+    RawEndpoint {
+        /// What logs call it.
+        name: String,
+        /// JSON-RPC address.
+        http: String,
+        /// PubSub address.
+        ws: String,
+        /// The most requests it may get.
+        requests_per_second: i64,
+    }
+);
+table!(
+    /// Whose money.
+    RawWallet {
+        /// The encrypted key file.
+        keystore: String,
+        /// The key it must hold.
+        public_key: String,
+        /// A file of mode 0600 with the passphrase.
+        passphrase_file: String,
+    }
+);
+table!(
+    /// What is traded.
+    RawTrading {
+        /// Width of a candle.
+        candle_ms: i64,
+        /// Pool accounts.
+        pools: Vec<String>,
+        /// Mints held as worth one dollar.
+        usd_mints: Vec<String>,
+        /// Labels of mints.
+        mints: Vec<RawMint>,
+        /// What arms live trading.
+        live: RawLive,
+    }
+);
+table!(
+    /// A label of a mint.
+    RawMint {
+        /// Its account.
+        address: String,
+        /// What pages call it.
+        symbol: String,
+    }
+);
+table!(
+    /// Caps that hold besides `[risk]` while real money is at stake.
+    RawLive {
+        /// The greatest order.
+        order_value_cap_usd: Amount,
+        /// The most in positions.
+        exposure_cap_usd: Amount,
+        /// The most lost in a day.
+        daily_loss_usd: Amount,
+    }
+);
+table!(
+    /// What may be risked.
+    RawRisk {
+        /// The greatest order.
+        order_value_cap_usd: Amount,
+        /// The greatest position in one mint.
+        position_cap_usd: Amount,
+        /// The most in all positions.
+        exposure_cap_usd: Amount,
+        /// Kept back for fees.
+        cash_reserve_lamports: i64,
+        /// Furthest from the independent price.
+        price_collar_bps: i64,
+        /// Oldest independent price that counts.
+        reference_age_ms: i64,
+        /// Furthest below the quote.
+        slippage_cap_bps: i64,
+        /// Longest silence of the feed.
+        stale_market_ms: i64,
+        /// Span in which the same order twice is one too many.
+        duplicate_window_ms: i64,
+        /// The most orders in a minute.
+        orders_per_minute: i64,
+        /// The most orders in flight.
+        open_orders: i64,
+        /// The most lost in a day.
+        daily_loss_usd: Amount,
+        /// The furthest fall from peak equity.
+        drawdown_bps: i64,
+        /// Losses in a row that pause entries.
+        consecutive_losses: i64,
+        /// How long that pause is.
+        cool_down_ms: i64,
+        /// What an arbitrage must bring beyond its costs.
+        arbitrage_margin_usd: Amount,
+        /// Compute units a swap may use.
+        compute_units_per_leg: i64,
+        /// Priority fee bid.
+        compute_unit_price: i64,
+        /// How long an order may wait for its signature.
+        order_ttl_ms: i64,
+    }
+);
+table!(
+    /// Files of the engine.
+    RawStore {
+        /// The folder.
+        data_dir: String,
+    }
+);
+table!(
+    /// The page.
+    RawDashboard {
+        /// Whether it is served.
+        enabled: bool,
+        /// Where.
+        listen: String,
+        /// Whether other machines may read it.
+        allow_remote: bool,
+    }
+);
+table!(
+    /// The simulated venue of paper trading.
+    RawSim {
+        /// Opening cash.
+        cash_usd: Amount,
+        /// Opening lamports.
+        lamports: i64,
+        /// Time from sending to landing.
+        latency_ms: i64,
+        /// How many of ten thousand transactions land.
+        landing_odds_bps: i64,
+        /// Seed of its chances.
+        seed: i64,
+    }
+);
+table!(
+    /// What is logged.
+    RawLog {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
+        /// One JSON object a line.
+        json: bool,
+    }
+);
+
+table!(
+    /// What every strategy has.
+    RawStrategy {
+        /// Whether it runs.
+        enabled: bool,
+        /// The most it may have in positions.
+        budget_usd: Amount,
+        /// The loss that stops it.
+        loss_limit_usd: Amount,
+    }
+);
+
+/// `[strategies]`: one table for each.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStrategies {
+    /// `[strategies.trend]`
+    pub trend: RawStrategy,
+    /// `[strategies.momentum]`
+    pub momentum: RawStrategy,
+    /// `[strategies.mean_reversion]`
+    pub mean_reversion: RawStrategy,
+    /// `[strategies.arbitrage]`
+    pub arbitrage: RawStrategy,
+}
+
+/// A decimal number kept as it was written, so that money never passes through a binary fraction.
+///
+/// TOML has only binary fractions; their shortest text that reads back the same is what the person wrote, up to
+/// fifteen digits. More digits go into quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Amount(pub String);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl de::Visitor<'_> for Visitor {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an amount such as 50 or 12.5")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
+                Ok(Amount(value.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Amount, E> {
+                Ok(Amount(value.to_string()))
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
+                Ok(Amount(value.to_string()))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Amount, E> {
+                Ok(Amount(value.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,267 @@
+use super::*;
+use tempfile::TempDir;
+
+/// A file of this text, and the variables, as sources.
+fn sources(folder: &TempDir, text: &str, variables: &[(&str, &str)]) -> Sources {
+    let path = folder.path().join("a.toml");
+    std::fs::write(&path, text).unwrap();
+    Sources { files: vec![path], variables: owned(variables) }
+}
+
+fn owned(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The message for a file of this text, with the folder cut off.
+fn refusal(text: &str, variables: &[(&str, &str)]) -> String {
+    let folder = TempDir::new().unwrap();
+    let error = Config::load(&sources(&folder, text, variables)).expect_err(text);
+    error.to_string().replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn nothing_written_gives_the_defaults_of_the_core() {
+    let config = Config::load(&Sources::default()).unwrap();
+    assert_eq!(config.risk, Limits::default());
+    assert_eq!(config.risk.order_value_max, Usd::dollars(50));
+    assert_eq!(config.strategies.len(), 4);
+}
+
+#[test]
+fn the_written_template_says_what_the_defaults_say() {
+    let read: raw::RawConfig = toml::from_str(TEMPLATE).unwrap();
+    assert_eq!(read, defaults::raw());
+}
+
+#[test]
+fn every_commented_key_of_the_template_is_a_key() {
+    let whole: String = TEMPLATE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(code)
+                if code.starts_with('[')
+                    || code.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                format!("{code}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let read: raw::RawConfig =
+        toml::from_str(&whole).unwrap_or_else(|error| panic!("{error}\n{whole}"));
+    assert!(
+        read.node.genesis_hash.is_some() && read.node.endpoints.is_some_and(|all| all.len() == 1)
+    );
+    assert!(read.trading.live.is_some_and(|live| live.daily_loss_usd.is_some()));
+    assert!(read.wallet.public_key.is_some() && read.wallet.passphrase_file.is_some());
+}
+
+#[test]
+fn a_later_file_wins_and_the_environment_wins_over_files() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let files = vec![
+        write(
+            "a.toml",
+            "[risk]\norder_value_cap_usd = 10\nopen_orders = 3\norders_per_minute = 7\n",
+        ),
+        write("b.toml", "[risk]\norder_value_cap_usd = 20.5\nopen_orders = 4\n"),
+    ];
+    let variables = owned(&[("SNIPERFORGE__RISK__OPEN_ORDERS", "5"), ("OTHER", "x")]);
+    let sources = Sources { files, variables };
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.risk.order_value_max, Usd::new(20_500_000));
+    assert_eq!((config.risk.open_orders_max, config.risk.orders_per_minute_max), (5, 7));
+
+    let layers = Layers::read(&sources).unwrap();
+    let place =
+        |key| layers.place(key).to_string().replace(&format!("{}/", folder.path().display()), "");
+    assert_eq!(place("risk.order_value_cap_usd"), "b.toml:2");
+    assert_eq!(place("risk.orders_per_minute"), "a.toml:4");
+    assert_eq!(place("risk.open_orders"), "SNIPERFORGE__RISK__OPEN_ORDERS");
+    assert_eq!(place("risk.cool_down_ms"), "default");
+}
+
+#[test]
+fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
+    for (text, expected) in [
+        ("[risk]\norder_value_cap = 5\n", "a.toml:2:1: unknown field `order_value_cap`, expected"),
+        ("[wallet\n", "a.toml:1:"),
+        ("[risk]\nopen_orders = 'many'\n", "a.toml:2:15: invalid type: text, expected i64"),
+        (
+            "[risk]\nopen_orders = 0\n",
+            "a.toml:2: risk.open_orders is 0; write a whole number from 1 to 256",
+        ),
+        (
+            "[risk]\norder_value_cap_usd = -5\n",
+            "a.toml:2: risk.order_value_cap_usd is not an amount of dollars from 0.01",
+        ),
+        (
+            "[risk]\norder_value_cap_usd = nan\n",
+            "a.toml:2: risk.order_value_cap_usd is not an amount",
+        ),
+        (
+            "[risk]\norder_value_cap_usd = 1e300\n",
+            "a.toml:2: risk.order_value_cap_usd is not an amount",
+        ),
+        (
+            "[risk]\norder_value_cap_usd = 300\n",
+            "a.toml:2: risk.order_value_cap_usd is above risk.position_cap_usd",
+        ),
+        (
+            "[risk]\nprice_collar_bps = 10001\n",
+            "a.toml:2: risk.price_collar_bps is 10001; write a whole number from 1 to 9999",
+        ),
+        ("[trading]\npools = ['nonsense']\n", "a.toml:2: trading.pools.0 is not a Solana address"),
+        ("[node]\ngenesis_hash = 'abc'\n", "a.toml:2: node.genesis_hash is not a genesis hash"),
+        ("[node]\nendpoints = [{ name = 'a' }]\n", "a.toml:2: node.endpoints.0.http is not set"),
+        (
+            "[node]\nendpoints = [{ name = 'a b', http = 'http://x' }]\n",
+            "a.toml:2: node.endpoints.0.name is not a name",
+        ),
+        (
+            "[dashboard]\nlisten = '0.0.0.0:80'\n",
+            "a.toml:2: dashboard.listen is reachable from other machines",
+        ),
+        ("[log]\nlevel = 'loud'\n", "a.toml:2: log.level is not a log level"),
+        ("[store]\ndata_dir = ''\n", "a.toml:2: store.data_dir is empty"),
+        (
+            "[trading.live]\norder_value_cap_usd = 5\n",
+            "a.toml:1: trading.live.exposure_cap_usd is not set",
+        ),
+        (
+            "[strategies.trend]\nbudget_usd = 0\n",
+            "a.toml:2: strategies.trend.budget_usd is not an amount",
+        ),
+        ("[strategies.grid]\nenabled = true\n", "a.toml:1:13: unknown field `grid`"),
+    ] {
+        let message = refusal(text, &[]);
+        assert!(message.starts_with(expected), "{text}\n  gave {message}\n  want {expected}");
+        assert!(!message.contains('\n'), "one line: {message}");
+    }
+}
+
+#[test]
+fn each_fault_of_a_variable_names_the_variable() {
+    for (name, value, expected) in [
+        ("SNIPERFORGE__RISK__NONE", "1", "SNIPERFORGE__RISK__NONE: unknown key `none`"),
+        ("SNIPERFORGE__RISK", "1", "SNIPERFORGE__RISK: invalid value"),
+        ("SNIPERFORGE__", "1", "SNIPERFORGE__: is not a key"),
+        (
+            "SNIPERFORGE__RISK__OPEN_ORDERS",
+            "many",
+            "SNIPERFORGE__RISK__OPEN_ORDERS: invalid value, expected i64",
+        ),
+        (
+            "SNIPERFORGE__RISK__OPEN_ORDERS",
+            "0",
+            "SNIPERFORGE__RISK__OPEN_ORDERS: risk.open_orders is 0;",
+        ),
+        (
+            "SNIPERFORGE__TRADING__POOLS",
+            "['x']",
+            "SNIPERFORGE__TRADING__POOLS: trading.pools.0 is not a Solana address",
+        ),
+    ] {
+        let message = refusal("", &[(name, value)]);
+        assert!(message.starts_with(expected), "{name}={value}\n  gave {message}");
+    }
+}
+
+#[test]
+fn no_refusal_and_no_page_repeats_a_url_or_a_text() {
+    const SECRET: &str = "https://user:hunter2@node.example/?api-key=hunter2";
+    for text in [
+        format!("[node]\nendpoints = '{SECRET}'\n"),
+        format!("[node]\nendpoints = [{{ name = '{SECRET}', http = 'http://x' }}]\n"),
+        format!("[node]\nendpoints = [{{ name = 'a', http = 'ftp{SECRET}' }}]\n"),
+        format!("[node]\nendpoints = [{{ name = 'a', http = 'http://x', ws = '{SECRET}' }}]\n"),
+        format!(
+            "[node]\nendpoints = [{{ name = 'a', http = '{SECRET}', requests_per_second = '{SECRET}' }}]\n"
+        ),
+        format!("[risk]\nopen_orders = '{SECRET}'\n"),
+        format!("[wallet]\npublic_key = '{SECRET}'\n"),
+        format!("[node]\nendpoints = [{{ name = 'a', http = '{SECRET}' }}\n"),
+    ] {
+        let message = refusal(&text, &[]);
+        assert!(!message.contains("hunter2"), "{text} gave {message}");
+    }
+    let message = refusal("", &[("SNIPERFORGE__NODE__ENDPOINTS", SECRET)]);
+    assert!(!message.contains("hunter2"), "{message}");
+
+    let folder = TempDir::new().unwrap();
+    let text = format!("[node]\nendpoints = [{{ name = 'a', http = '{SECRET}' }}]\n");
+    let sources = sources(&folder, &text, &[]);
+    let layers = Layers::read(&sources).unwrap();
+    assert!(
+        !to_toml(&layers).contains("hunter2") && to_toml(&layers).contains("https://<redacted>")
+    );
+    assert!(!to_json(&layers).to_string().contains("hunter2"));
+    let config = Config::load(&sources).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.node.endpoints[0].http.reveal(), SECRET);
+}
+
+#[test]
+fn what_is_shown_can_be_read_back() {
+    let layers = Layers::read(&Sources::default()).unwrap();
+    let read: raw::RawConfig = toml::from_str(&to_toml(&layers)).unwrap();
+    let folder = TempDir::new().unwrap();
+    let again = Config::load(&sources(&folder, &to_toml(&layers), &[])).unwrap();
+    assert_eq!(again, Config::load(&Sources::default()).unwrap());
+    assert_eq!(read.risk.open_orders, Some(16));
+}
+
+#[test]
+fn live_trading_needs_chain_key_and_caps_and_never_loosens_a_limit() {
+    let folder = TempDir::new().unwrap();
+    let hash = "genesis_hash = '5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d'";
+    let key = "public_key = 'So11111111111111111111111111111111111111112'";
+    let caps = "order_value_cap_usd = 20\nexposure_cap_usd = 100\ndaily_loss_usd = 1000";
+    let load = |text: String| Config::load(&sources(&folder, &text, &[])).unwrap();
+    for (text, missing) in [
+        (String::new(), "node.genesis_hash"),
+        (format!("[node]\n{hash}"), "wallet.public_key"),
+        (format!("[node]\n{hash}\n[wallet]\n{key}"), "trading.live"),
+    ] {
+        let message = load(text).require_armed().expect_err(missing).to_string();
+        assert!(message.starts_with(&format!("{missing} is not set")), "{message}");
+    }
+    let config = load(format!("[node]\n{hash}\n[wallet]\n{key}\n[trading.live]\n{caps}"));
+    let armed = config.require_armed().unwrap();
+    let limits = config.limits(Some(&armed));
+    assert_eq!(limits.order_value_max, Usd::dollars(20));
+    assert_eq!(
+        (limits.exposure_max, limits.position_value_max),
+        (Usd::dollars(100), Usd::dollars(100))
+    );
+    assert_eq!(limits.daily_loss_max, Usd::dollars(25), "the lower of both");
+    limits.check().unwrap();
+    assert_eq!(config.limits(None), Limits::default());
+}
+
+#[test]
+fn a_new_file_is_whole_private_and_never_replaces_another() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("new.toml");
+    write_new(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), TEMPLATE);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&path, "mine").unwrap();
+    assert!(matches!(write_new(&path), Err(ConfigError::Exists { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    assert!(matches!(
+        write_new(&folder.path().join("none/x.toml")),
+        Err(ConfigError::Unwritable { .. })
+    ));
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing half written is left behind"
+    );
+}
