@@ -103,6 +103,15 @@ pub struct Curve {
     pool: PoolState,
     config: Config,
     fees: [TransferFee; 2],
+    /// Fee rates per direction, backward first, where nothing but the curve and these rates decides.
+    plain: Option<[Rates; 2]>,
+}
+
+/// What is kept back of what goes in and of what comes out, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rates {
+    input: u64,
+    output: u64,
 }
 
 /// A swap worked out in full: what the program moves and books.
@@ -165,7 +174,9 @@ impl Curve {
         if pool.creator_fee_on > 2 {
             return Err(QuoteError::Unsupported);
         }
-        Ok(Self { vaults, reserves, pool: *pool, config: *config, fees })
+        let mut curve = Self { vaults, reserves, pool: *pool, config: *config, fees, plain: None };
+        curve.plain = curve.plain_rates();
+        Ok(curve)
     }
 
     /// What each mint's side offers to swaps: the vaults less the fees accrued in them.
@@ -199,13 +210,20 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse.
+    #[inline]
     pub fn quote_exact_in(
         &self,
         forward: bool,
         amount: Atoms,
         now: i64,
     ) -> Result<Quote, QuoteError> {
-        self.swap_exact_in(forward, amount, now).map(|swap| swap.quote())
+        match &self.plain {
+            Some(rates) => {
+                let rates = if forward { rates[1] } else { rates[0] };
+                self.plain_exact_in(forward, rates, amount, now)
+            }
+            None => self.swap_exact_in(forward, amount, now).map(|swap| swap.quote()),
+        }
     }
 
     /// What must go in so that the trader gets `amount`; as [`Self::quote_exact_in`].

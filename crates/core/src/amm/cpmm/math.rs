@@ -3,8 +3,9 @@
 //! The program computes in 128 bits and fails where a result does not fit 64; here each step fails at once where
 //! its result does not fit, which refuses exactly the same swaps: a later step never makes a number fit again.
 
+use crate::amm::Quote;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, Paused, TooSmall};
-use crate::amm::cpmm::{Curve, PoolState, RATE_WHOLE, STATUS_NO_SWAP, Swap};
+use crate::amm::cpmm::{Config, Curve, PoolState, RATE_WHOLE, Rates, STATUS_NO_SWAP, Swap};
 use crate::units::Atoms;
 
 /// The vaults less the fees accrued in them; both sides must hold something.
@@ -146,6 +147,47 @@ impl Curve {
             ..Swap::default()
         };
         self.booked(forward, &parts, swap)
+    }
+
+    /// The rates with which [`Self::plain_exact_in`] does what [`Self::swap_exact_in`] does: no transfer fees, and
+    /// fees that are sane parts of each other, so that the program's counters cannot overflow before its vault.
+    pub(super) fn plain_rates(&self) -> Option<[Rates; 2]> {
+        let Config { trade_fee_rate, protocol_fee_rate, fund_fee_rate, .. } = self.config;
+        let most = trade_fee_rate.checked_add(self.creator_rate())?;
+        let parts = protocol_fee_rate.checked_add(fund_fee_rate)?;
+        let sane = trade_fee_rate > 0 && most < RATE_WHOLE && parts <= RATE_WHOLE;
+        let free = self.fees.iter().all(|fee| fee.bps == 0);
+        let rates = |forward| Rates {
+            input: self.input_fee_rate(forward),
+            output: self.output_fee_rate(forward),
+        };
+        (sane && free).then(|| [rates(false), rates(true)])
+    }
+
+    /// The short way: one division, nothing split.
+    #[inline]
+    pub(super) fn plain_exact_in(
+        &self,
+        forward: bool,
+        rates: Rates,
+        amount: Atoms,
+        now: i64,
+    ) -> Result<Quote, QuoteError> {
+        self.check_open(now)?;
+        let (reserve_in, reserve_out) = self.reserves_of(forward);
+        let vault = if forward { self.vaults[0] } else { self.vaults[1] };
+        vault.checked_add(amount.get()).ok_or(Overflow)?;
+        let fee = share_up(amount.get(), rates.input)?;
+        let swapped = amount.get().checked_sub(fee).ok_or(Overflow)?;
+        let depth = reserve_in.checked_add(swapped).ok_or(Overflow)?;
+        let mut out = product_over(swapped, reserve_out, depth)?;
+        if rates.output != 0 {
+            out = out.saturating_sub(share_up(out, rates.output)?);
+        }
+        if out == 0 {
+            return Err(TooSmall);
+        }
+        Ok(Quote { amount_in: amount, amount_out: Atoms::new(out), fee: Atoms::new(fee) })
     }
 
     #[inline]
