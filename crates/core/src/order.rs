@@ -96,7 +96,13 @@ pub struct Leg {
     pub amount: LegAmount,
 }
 
-/// Approved and reserved. Made only by [`crate::risk::review`].
+/// Approved and reserved. Made only by [`crate::risk::review`]: its fields are private and it has no constructor.
+///
+/// ```compile_fail,E0451
+/// # fn forge(order: sniper_core::order::Order) -> sniper_core::order::Order {
+/// sniper_core::order::Order { min_out: sniper_core::units::Atoms::ZERO, ..order }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub(crate) id: OrderId,

@@ -9,7 +9,7 @@ use crate::market::Market;
 use crate::order::{Intent, Leg, LegAmount, MAX_HOPS, Order};
 use crate::portfolio::PortfolioManager;
 use crate::risk::{Control, Limits, Mode, Refusal};
-use crate::units::{Atoms, Lamports, Timestamp, Usd};
+use crate::units::{Atoms, Bps, Lamports, Timestamp, Usd, mul_div_down};
 
 /// What review looks at besides the wish and the limits.
 #[derive(Clone, Copy)]
@@ -58,7 +58,9 @@ pub fn review(
 ) -> Result<Order, Refusal> {
     let plan = plan(intent, desk)?;
     may_trade(intent, &plan, desk, limits)?;
-    is_fresh(&plan, intent, desk, limits)?;
+    if desk.market.silence(desk.now) > limits.market_age_max {
+        return Err(Refusal::StaleMarket);
+    }
     is_fairly_priced(intent, &plan, desk, limits)?;
     fits(intent, &plan, desk, limits)?;
 
@@ -96,9 +98,10 @@ pub fn review(
 
 /// Follows the route through the pools as they are now and bounds every leg.
 ///
-/// All legs but the last ask for exactly what the next one gives, at most for what was planned: a pool that has
-/// moved in our favour costs less, one that has moved against us reverts the whole transaction, and no dust of
-/// the mints between is left behind.
+/// All legs but the last ask for exactly what the next one gives and pay at most what was planned: a pool that
+/// has moved in our favour costs less, one that has moved too far against us reverts the whole transaction, and
+/// no dust of the mints between is left behind. What the route gives above the minimum is shared among its legs
+/// as room to move.
 fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
     let (Some(first), Some(last)) = (intent.route.first(), intent.route.last()) else {
         return Err(Refusal::Route);
@@ -109,9 +112,7 @@ fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
     if intent.min_out == Atoms::ZERO {
         return Err(Refusal::ZeroMinimum);
     }
-    let mut legs = ArrayVec::new();
-    let (mut mint, mut amount) = (first.mint_in, intent.amount_in);
-    let hops = intent.route.len();
+    let mut mint = first.mint_in;
     for (nth, hop) in intent.route.iter().enumerate() {
         let pool = desk.market.pool(hop.pool).ok_or(Refusal::Route)?;
         if hop.mint_in != mint || pool.direction(*hop).is_none() {
@@ -124,19 +125,46 @@ fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
         if !pool.live.is_settled() {
             return Err(Refusal::Unsettled);
         }
-        let out = desk.market.quote(*hop, amount).map_err(Refusal::Quote)?.amount_out;
-        let is_last = nth.saturating_add(1) == hops;
-        let bounds = if is_last {
-            LegAmount::ExactIn { amount_in: amount, min_out: intent.min_out }
-        } else {
-            LegAmount::ExactOut { amount_out: out, max_in: amount }
-        };
-        legs.push(Leg { hop: *hop, amount: bounds });
-        (mint, amount) = (hop.mint_out, out);
+        mint = hop.mint_out;
     }
+    let best = desk.market.quote_route(&intent.route, intent.amount_in).map_err(Refusal::Quote)?;
+    let (legs, expected_out) = legs(intent, desk, room_per_leg(intent, best))?;
     let value =
         desk.market.value_up(first.mint_in, intent.amount_in).ok_or(Refusal::NoReference)?;
-    Ok(Plan { mint_in: first.mint_in, mint_out: last.mint_out, expected_out: amount, legs, value })
+    Ok(Plan { mint_in: first.mint_in, mint_out: last.mint_out, expected_out, legs, value })
+}
+
+/// How far each leg may move: the distance from the best output to the minimum, in equal shares.
+fn room_per_leg(intent: &Intent, best: Atoms) -> Bps {
+    let room = best.saturating_sub(intent.min_out);
+    let share = mul_div_down(room.get(), u128::from(Bps::WHOLE), u128::from(best.get().max(1)));
+    let legs = u64::try_from(intent.route.len()).unwrap_or(1).max(1);
+    let share = share.and_then(|s| s.checked_div(legs)).and_then(|s| u16::try_from(s).ok());
+    Bps::capped(share.unwrap_or(0))
+}
+
+fn legs(
+    intent: &Intent,
+    desk: Desk<'_>,
+    room: Bps,
+) -> Result<(ArrayVec<Leg, MAX_HOPS>, Atoms), Refusal> {
+    let mut legs = ArrayVec::new();
+    let mut amount = intent.amount_in;
+    let hops = intent.route.len();
+    for (nth, hop) in intent.route.iter().enumerate() {
+        let quote = |amount| desk.market.quote(*hop, amount).map_err(Refusal::Quote);
+        let out = quote(amount)?.amount_out;
+        if nth.saturating_add(1) == hops {
+            let bounds = LegAmount::ExactIn { amount_in: amount, min_out: intent.min_out };
+            legs.push(Leg { hop: *hop, amount: bounds });
+            return Ok((legs, out));
+        }
+        let amount_out = out.less(room);
+        let bounds = LegAmount::ExactOut { amount_out, max_in: amount };
+        legs.push(Leg { hop: *hop, amount: bounds });
+        amount = amount_out;
+    }
+    Err(Refusal::Route)
 }
 
 /// An order that turns a position of the strategy's own into dollars.
@@ -177,13 +205,6 @@ fn may_trade(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> R
     }
     if desk.orders.all().len() >= usize::from(limits.open_orders_max) {
         return Err(Refusal::TooManyOpen);
-    }
-    Ok(())
-}
-
-fn is_fresh(plan: &Plan, _: &Intent, desk: Desk<'_>, limits: &Limits) -> Result<(), Refusal> {
-    if desk.market.silence(desk.now) > limits.market_age_max || plan.legs.is_empty() {
-        return Err(Refusal::StaleMarket);
     }
     Ok(())
 }

@@ -1,23 +1,25 @@
 //! The engine: one event in, effects out. The only module that sees all others.
 
+mod apply;
+mod read;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
 use crate::event::{
-    Alert, Candle, Closed, Command, Deltas, Effect, EquityPoint, Event, MarketEvent, ModeCause,
-    OrderEvent, SignalEvent, Stamped, StopCause,
+    Alert, Candle, Effect, EquityPoint, Event, MarketEvent, ModeCause, SignalEvent, Stamped,
+    StopCause,
 };
 use crate::execution::OpenOrders;
-use crate::ids::{MintId, OrderId, StrategyId};
-use crate::ledger::{Account, Ledger};
+use crate::ids::{OrderId, StrategyId};
+use crate::ledger::Ledger;
 use crate::market::Market;
-use crate::order::{Intent, Outcome};
+use crate::order::Intent;
 use crate::portfolio::{Allowance, PortfolioManager};
 use crate::risk::{Control, Desk, Limits, LimitsError, Mode, Refusal, review};
 use crate::strategy::{Context, Strategy, StrategyKind};
-use crate::units::{Atoms, Bps, Seq, Timestamp, Usd};
+use crate::units::{Bps, Seq, Timestamp, Usd};
 
 /// A strategy and what it may use and lose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,157 +198,6 @@ impl MultiStrategyEngine {
         self.execute_concurrent_strategies(input, effects, probe);
     }
 
-    fn apply(&mut self, input: &Stamped, effects: &mut Vec<Effect>) {
-        let now = input.at;
-        match &input.event {
-            Event::Market(event) => {
-                self.market.apply(event, now, &mut self.candles);
-                if let MarketEvent::Mint(_) = event
-                    && let Some(last) = self.market.mints().len().checked_sub(1)
-                    && let Ok(last) = u16::try_from(last)
-                {
-                    self.ledger.open(MintId(last));
-                }
-            }
-            Event::Timer => self.market.advance(now, &mut self.candles),
-            Event::Signal(signal) => {
-                self.market.advance(now, &mut self.candles);
-                self.take_signal(*signal, now);
-            }
-            Event::Order(event) => {
-                self.market.advance(now, &mut self.candles);
-                self.take_order_event(event, now, effects);
-            }
-            Event::Command(command) => {
-                self.market.advance(now, &mut self.candles);
-                self.take_command(command, effects);
-            }
-        }
-    }
-
-    fn take_signal(&mut self, signal: SignalEvent, now: Timestamp) {
-        self.signals
-            .retain(|s| s.expires > now && !(s.source == signal.source && s.mint == signal.mint));
-        // A bound, so that a producer gone wild cannot grow the engine.
-        if signal.expires > now && self.signals.len() < 256 {
-            self.signals.push(signal);
-        }
-    }
-
-    fn take_order_event(&mut self, event: &OrderEvent, now: Timestamp, effects: &mut Vec<Effect>) {
-        match self.orders.apply(event, now) {
-            Err(order) => effects.push(Effect::Alert(Alert::UnknownOrder { order })),
-            Ok(None) => {}
-            Ok(Some(closed)) => self.close(closed, effects),
-        }
-    }
-
-    fn close(&mut self, closed: Closed, effects: &mut Vec<Effect>) {
-        let (order, now) = (&closed.order, closed.at);
-        let (id, strategy) = (order.id(), order.strategy());
-        self.revalue = true;
-        self.portfolio.ended(order, &self.market);
-        let settled = match &closed.outcome {
-            Outcome::Filled { deltas, fee, .. } => {
-                if !is_expected(order, deltas) {
-                    effects.push(Effect::Alert(Alert::UnexpectedFill { order: id }));
-                }
-                let posted = self.ledger.post(id, deltas, *fee);
-                let trade = self.portfolio.filled(order, deltas, *fee, &self.market, now);
-                if let Some(trade) = trade {
-                    self.control.traded(trade.profit, now, &self.config.limits);
-                    effects.push(Effect::Trade(trade));
-                }
-                posted
-            }
-            Outcome::Reverted { fee, .. } => {
-                let value = self.market.value_up(MintId::SOL, Atoms::new(fee.get()));
-                self.portfolio.wasted(strategy, value.unwrap_or(Usd::ZERO));
-                self.count(strategy, |c| &mut c.reverted);
-                self.ledger.void(id, *fee)
-            }
-            Outcome::Expired => {
-                self.count(strategy, |c| &mut c.expired);
-                self.ledger.void(id, crate::units::Lamports::ZERO)
-            }
-            Outcome::Rejected(_) => {
-                self.count(strategy, |c| &mut c.rejected);
-                self.ledger.void(id, crate::units::Lamports::ZERO)
-            }
-        };
-        assert!(settled.is_ok(), "Invariant: an order in flight has its cash reserved");
-        effects.push(Effect::Closed(Box::new(closed)));
-        if let Some(cause) = self.portfolio.stop_if_lost(strategy) {
-            effects.push(Effect::Alert(Alert::StrategyStopped { strategy, cause }));
-        }
-    }
-
-    fn count(
-        &mut self,
-        strategy: StrategyId,
-        which: impl Fn(&mut crate::portfolio::Counts) -> &mut u64,
-    ) {
-        if let Some(book) = self.portfolio.book_mut(strategy) {
-            let counter = which(&mut book.counts);
-            *counter = counter.saturating_add(1);
-        }
-    }
-
-    fn take_command(&mut self, command: &Command, effects: &mut Vec<Effect>) {
-        self.revalue = true;
-        match *command {
-            Command::SetMode { mode, clear_kill } => {
-                let killed = self.control.mode() == Mode::Kill;
-                if mode != self.control.mode() && (!killed || clear_kill) {
-                    self.set_mode(mode, ModeCause::Operator, effects);
-                }
-            }
-            Command::Deposit { mint, amount } => {
-                self.ledger.transfer(mint, Account::External, Account::Cash, amount);
-                self.control.funded(self.market.value(mint, amount).unwrap_or(Usd::ZERO));
-            }
-            Command::Withdraw { mint, amount } => {
-                self.ledger.transfer(mint, Account::Cash, Account::External, amount);
-                let value = self.market.value(mint, amount).unwrap_or(Usd::ZERO);
-                self.control.funded(value.negated());
-            }
-            Command::Rent { lamports } => {
-                let amount = Atoms::new(lamports.get());
-                self.ledger.transfer(MintId::SOL, Account::Cash, Account::Rent, amount);
-            }
-            Command::Fee { lamports } => {
-                let amount = Atoms::new(lamports.get());
-                self.ledger.transfer(MintId::SOL, Account::Cash, Account::Fees, amount);
-            }
-            Command::Reconcile { mint, chain } => self.reconcile(mint, chain, effects),
-        }
-    }
-
-    fn reconcile(&mut self, mint: MintId, chain: Atoms, effects: &mut Vec<Effect>) {
-        if self.orders.any_touches(mint) {
-            return;
-        }
-        let held = self.ledger.held(mint);
-        if held == i128::from(chain.get()) {
-            return;
-        }
-        let ledger = Atoms::new(u64::try_from(held.max(0)).unwrap_or(u64::MAX));
-        effects.push(Effect::Alert(Alert::LedgerMismatch { mint, ledger, chain }));
-        self.at_least(Mode::Halt, ModeCause::LedgerMismatch, effects);
-    }
-
-    fn set_mode(&mut self, mode: Mode, cause: ModeCause, effects: &mut Vec<Effect>) {
-        self.control.set_mode(mode);
-        effects.push(Effect::Mode { mode, cause });
-    }
-
-    /// The engine itself only ever tightens.
-    fn at_least(&mut self, mode: Mode, cause: ModeCause, effects: &mut Vec<Effect>) {
-        if self.control.mode() < mode {
-            self.set_mode(mode, cause, effects);
-        }
-    }
-
     /// Values everything, rolls the day, and halts when a loss limit is reached.
     pub fn manage_portfolio_risk(
         &mut self,
@@ -474,128 +325,4 @@ impl MultiStrategyEngine {
             None => self.refusals.push((name, 1)),
         }
     }
-
-    /// What all is worth at the pools' prices; `None` while something held has no price.
-    #[must_use]
-    pub fn equity(&self) -> Option<Usd> {
-        let mut sum = Usd::ZERO;
-        for index in 0..self.ledger.mints() {
-            let mint = MintId(u16::try_from(index).ok()?);
-            let held = self.ledger.held(mint);
-            if held == 0 {
-                continue;
-            }
-            let amount = Atoms::new(u64::try_from(held.unsigned_abs()).ok()?);
-            let value = self.market.value(mint, amount)?;
-            sum = if held < 0 { sum.saturating_sub(value) } else { sum.saturating_add(value) };
-        }
-        Some(sum)
-    }
-
-    /// Mode, equity and falls as of the last event.
-    #[must_use]
-    pub fn risk_report(&self) -> RiskReport {
-        let equity = self.equity();
-        RiskReport {
-            mode: self.control.mode(),
-            equity,
-            day_profit: equity.map_or(Usd::ZERO, |e| self.control.day_profit(e)),
-            drawdown: equity.map_or(Bps::ZERO, |e| self.control.drawdown(e)),
-        }
-    }
-
-    /// The configuration it was made with.
-    #[must_use]
-    pub const fn config(&self) -> &EngineConfig {
-        &self.config
-    }
-
-    /// The market as of the last event.
-    #[must_use]
-    pub const fn market(&self) -> &Market {
-        &self.market
-    }
-
-    /// The books as of the last event.
-    #[must_use]
-    pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Positions and budgets as of the last event.
-    #[must_use]
-    pub const fn portfolio(&self) -> &PortfolioManager {
-        &self.portfolio
-    }
-
-    /// Orders in flight as of the last event.
-    #[must_use]
-    pub const fn orders(&self) -> &OpenOrders {
-        &self.orders
-    }
-
-    /// What may be done.
-    #[must_use]
-    pub const fn mode(&self) -> Mode {
-        self.control.mode()
-    }
-
-    /// Signals that have not expired by the last event that brought one.
-    #[must_use]
-    pub fn signals(&self) -> &[SignalEvent] {
-        &self.signals
-    }
-
-    /// Refusals so far, by name, in order of first appearance.
-    #[must_use]
-    pub fn refusals(&self) -> &[(&'static str, u64)] {
-        &self.refusals
-    }
-
-    /// A strategy's name.
-    #[must_use]
-    pub fn strategy_name(&self, id: StrategyId) -> &'static str {
-        self.seats.get(id.index()).map_or("?", |s| s.strategy.name())
-    }
-
-    /// Number and time of the last event taken.
-    #[must_use]
-    pub const fn last(&self) -> Option<(Seq, Timestamp)> {
-        self.last
-    }
-
-    /// A hash of all state: equal for two engines that will answer alike.
-    #[must_use]
-    pub fn state_digest(&self) -> [u8; 32] {
-        let mut digest = Digest::default();
-        digest.add(&self.market);
-        digest.add(&self.ledger);
-        digest.add(&self.portfolio);
-        digest.add(&self.control);
-        digest.add(&self.orders);
-        digest.add(&self.signals);
-        digest.add(&self.refusals);
-        digest.add(&self.last);
-        digest.add(&self.next_equity);
-        for seat in &self.seats {
-            seat.strategy.digest(&mut digest);
-        }
-        digest.value()
-    }
-}
-
-/// Whether a fill stays within what the order allowed. Other mints than its own may only gain dust.
-fn is_expected(order: &crate::order::Order, deltas: &Deltas) -> bool {
-    let (mint_in, mint_out) = (order.mint_in(), order.mint_out());
-    deltas.iter().all(|(mint, delta)| {
-        let delta = i128::from(*delta);
-        let paid = i128::from(order.amount_in().get());
-        let got = i128::from(order.min_out().get());
-        match *mint {
-            m if m == mint_in && m == mint_out => delta >= got.saturating_sub(paid),
-            m if m == mint_in => delta < 0 && delta >= paid.saturating_neg(),
-            m if m == mint_out => delta >= got,
-            _ => delta >= 0,
-        }
-    })
 }

@@ -1,0 +1,181 @@
+//! Taking an event into the market and the books.
+
+use super::MultiStrategyEngine;
+use crate::event::{
+    Alert, Closed, Command, Deltas, Effect, Event, MarketEvent, ModeCause, OrderEvent, SignalEvent,
+    Stamped,
+};
+use crate::ids::{MintId, StrategyId};
+use crate::ledger::Account;
+use crate::order::Outcome;
+use crate::risk::Mode;
+use crate::units::{Atoms, Lamports, Timestamp, Usd};
+
+impl MultiStrategyEngine {
+    pub(super) fn apply(&mut self, input: &Stamped, effects: &mut Vec<Effect>) {
+        let now = input.at;
+        match &input.event {
+            Event::Market(event) => {
+                self.market.apply(event, now, &mut self.candles);
+                if let MarketEvent::Mint(_) = event
+                    && let Some(last) = self.market.mints().len().checked_sub(1)
+                    && let Ok(last) = u16::try_from(last)
+                {
+                    self.ledger.open(MintId(last));
+                }
+            }
+            Event::Timer => self.market.advance(now, &mut self.candles),
+            Event::Signal(signal) => {
+                self.market.advance(now, &mut self.candles);
+                self.take_signal(*signal, now);
+            }
+            Event::Order(event) => {
+                self.market.advance(now, &mut self.candles);
+                self.take_order_event(event, now, effects);
+            }
+            Event::Command(command) => {
+                self.market.advance(now, &mut self.candles);
+                self.take_command(command, effects);
+            }
+        }
+    }
+
+    fn take_signal(&mut self, signal: SignalEvent, now: Timestamp) {
+        self.signals
+            .retain(|s| s.expires > now && !(s.source == signal.source && s.mint == signal.mint));
+        // A bound, so that a producer gone wild cannot grow the engine.
+        if signal.expires > now && self.signals.len() < 256 {
+            self.signals.push(signal);
+        }
+    }
+
+    fn take_order_event(&mut self, event: &OrderEvent, now: Timestamp, effects: &mut Vec<Effect>) {
+        match self.orders.apply(event, now) {
+            Err(order) => effects.push(Effect::Alert(Alert::UnknownOrder { order })),
+            Ok(None) => {}
+            Ok(Some(closed)) => self.close(closed, effects),
+        }
+    }
+
+    fn close(&mut self, closed: Closed, effects: &mut Vec<Effect>) {
+        let (order, now) = (&closed.order, closed.at);
+        let (id, strategy) = (order.id(), order.strategy());
+        self.revalue = true;
+        self.portfolio.ended(order, &self.market);
+        let settled = match &closed.outcome {
+            Outcome::Filled { deltas, fee, .. } => {
+                if !is_expected(order, deltas) {
+                    effects.push(Effect::Alert(Alert::UnexpectedFill { order: id }));
+                }
+                let posted = self.ledger.post(id, deltas, *fee);
+                let trade = self.portfolio.filled(order, deltas, *fee, &self.market, now);
+                if let Some(trade) = trade {
+                    self.control.traded(trade.profit, now, &self.config.limits);
+                    effects.push(Effect::Trade(trade));
+                }
+                posted
+            }
+            Outcome::Reverted { fee, .. } => {
+                let value = self.market.value_up(MintId::SOL, Atoms::new(fee.get()));
+                self.portfolio.wasted(strategy, value.unwrap_or(Usd::ZERO));
+                self.count(strategy, |c| &mut c.reverted);
+                self.ledger.void(id, *fee)
+            }
+            Outcome::Expired => {
+                self.count(strategy, |c| &mut c.expired);
+                self.ledger.void(id, Lamports::ZERO)
+            }
+            Outcome::Rejected(_) => {
+                self.count(strategy, |c| &mut c.rejected);
+                self.ledger.void(id, Lamports::ZERO)
+            }
+        };
+        assert!(settled.is_ok(), "Invariant: an order in flight has its cash reserved");
+        effects.push(Effect::Closed(Box::new(closed)));
+        if let Some(cause) = self.portfolio.stop_if_lost(strategy) {
+            effects.push(Effect::Alert(Alert::StrategyStopped { strategy, cause }));
+        }
+    }
+
+    pub(super) fn count(
+        &mut self,
+        strategy: StrategyId,
+        which: impl Fn(&mut crate::portfolio::Counts) -> &mut u64,
+    ) {
+        if let Some(book) = self.portfolio.book_mut(strategy) {
+            let counter = which(&mut book.counts);
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    fn take_command(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+        self.revalue = true;
+        match *command {
+            Command::SetMode { mode, clear_kill } => {
+                let killed = self.control.mode() == Mode::Kill;
+                if mode != self.control.mode() && (!killed || clear_kill) {
+                    self.set_mode(mode, ModeCause::Operator, effects);
+                }
+            }
+            Command::Deposit { mint, amount } => {
+                self.ledger.transfer(mint, Account::External, Account::Cash, amount);
+                self.control.funded(self.market.value(mint, amount).unwrap_or(Usd::ZERO));
+            }
+            Command::Withdraw { mint, amount } => {
+                self.ledger.transfer(mint, Account::Cash, Account::External, amount);
+                let value = self.market.value(mint, amount).unwrap_or(Usd::ZERO);
+                self.control.funded(value.negated());
+            }
+            Command::Rent { lamports } => {
+                let amount = Atoms::new(lamports.get());
+                self.ledger.transfer(MintId::SOL, Account::Cash, Account::Rent, amount);
+            }
+            Command::Fee { lamports } => {
+                let amount = Atoms::new(lamports.get());
+                self.ledger.transfer(MintId::SOL, Account::Cash, Account::Fees, amount);
+            }
+            Command::Reconcile { mint, chain } => self.reconcile(mint, chain, effects),
+        }
+    }
+
+    fn reconcile(&mut self, mint: MintId, chain: Atoms, effects: &mut Vec<Effect>) {
+        if self.orders.any_touches(mint) {
+            return;
+        }
+        let held = self.ledger.held(mint);
+        if held == i128::from(chain.get()) {
+            return;
+        }
+        let ledger = Atoms::new(u64::try_from(held.max(0)).unwrap_or(u64::MAX));
+        effects.push(Effect::Alert(Alert::LedgerMismatch { mint, ledger, chain }));
+        self.at_least(Mode::Halt, ModeCause::LedgerMismatch, effects);
+    }
+
+    fn set_mode(&mut self, mode: Mode, cause: ModeCause, effects: &mut Vec<Effect>) {
+        self.control.set_mode(mode);
+        effects.push(Effect::Mode { mode, cause });
+    }
+
+    /// The engine itself only ever tightens.
+    pub(super) fn at_least(&mut self, mode: Mode, cause: ModeCause, effects: &mut Vec<Effect>) {
+        if self.control.mode() < mode {
+            self.set_mode(mode, cause, effects);
+        }
+    }
+}
+
+/// Whether a fill stays within what the order allowed. Other mints than its own may only gain dust.
+fn is_expected(order: &crate::order::Order, deltas: &Deltas) -> bool {
+    let (mint_in, mint_out) = (order.mint_in(), order.mint_out());
+    deltas.iter().all(|(mint, delta)| {
+        let delta = i128::from(*delta);
+        let paid = i128::from(order.amount_in().get());
+        let got = i128::from(order.min_out().get());
+        match *mint {
+            m if m == mint_in && m == mint_out => delta >= got.saturating_sub(paid),
+            m if m == mint_in => delta < 0 && delta >= paid.saturating_neg(),
+            m if m == mint_out => delta >= got,
+            _ => delta >= 0,
+        }
+    })
+}

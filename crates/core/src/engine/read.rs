@@ -1,0 +1,128 @@
+//! Looking at the engine: everything here is as of the last event.
+
+use super::{EngineConfig, MultiStrategyEngine, RiskReport};
+use crate::digest::Digest;
+use crate::event::SignalEvent;
+use crate::execution::OpenOrders;
+use crate::ids::{MintId, StrategyId};
+use crate::ledger::Ledger;
+use crate::market::Market;
+use crate::portfolio::PortfolioManager;
+use crate::risk::Mode;
+use crate::units::{Atoms, Bps, Seq, Timestamp, Usd};
+
+impl MultiStrategyEngine {
+    /// What all is worth at the pools' prices; `None` while something held has no price.
+    #[must_use]
+    pub fn equity(&self) -> Option<Usd> {
+        let mut sum = Usd::ZERO;
+        for index in 0..self.ledger.mints() {
+            let mint = MintId(u16::try_from(index).ok()?);
+            let held = self.ledger.held(mint);
+            if held == 0 {
+                continue;
+            }
+            let amount = Atoms::new(u64::try_from(held.unsigned_abs()).ok()?);
+            let value = self.market.value(mint, amount)?;
+            sum = if held < 0 { sum.saturating_sub(value) } else { sum.saturating_add(value) };
+        }
+        Some(sum)
+    }
+
+    /// Mode, equity and falls as of the last event.
+    #[must_use]
+    pub fn risk_report(&self) -> RiskReport {
+        let equity = self.equity();
+        RiskReport {
+            mode: self.control.mode(),
+            equity,
+            day_profit: equity.map_or(Usd::ZERO, |e| self.control.day_profit(e)),
+            drawdown: equity.map_or(Bps::ZERO, |e| self.control.drawdown(e)),
+        }
+    }
+
+    /// The configuration it was made with.
+    #[must_use]
+    pub const fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// The market as of the last event.
+    #[must_use]
+    pub const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// The books as of the last event.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Positions and budgets as of the last event.
+    #[must_use]
+    pub const fn portfolio(&self) -> &PortfolioManager {
+        &self.portfolio
+    }
+
+    /// Orders in flight as of the last event.
+    #[must_use]
+    pub const fn orders(&self) -> &OpenOrders {
+        &self.orders
+    }
+
+    /// What may be done.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.control.mode()
+    }
+
+    /// Highest equity so far, deposits taken out.
+    #[must_use]
+    pub const fn peak_equity(&self) -> Usd {
+        self.control.peak()
+    }
+
+    /// Signals that have not expired by the last event that brought one.
+    #[must_use]
+    pub fn signals(&self) -> &[SignalEvent] {
+        &self.signals
+    }
+
+    /// Refusals so far, by name, in order of first appearance.
+    #[must_use]
+    pub fn refusals(&self) -> &[(&'static str, u64)] {
+        &self.refusals
+    }
+
+    /// A strategy's name.
+    #[must_use]
+    pub fn strategy_name(&self, id: StrategyId) -> &'static str {
+        self.seats.get(id.index()).map_or("?", |s| s.strategy.name())
+    }
+
+    /// Number and time of the last event taken.
+    #[must_use]
+    pub const fn last(&self) -> Option<(Seq, Timestamp)> {
+        self.last
+    }
+
+    /// A hash of all state: equal for two engines that will answer alike.
+    #[must_use]
+    pub fn state_digest(&self) -> [u8; 32] {
+        let mut digest = Digest::default();
+        digest.add(&self.market);
+        digest.add(&self.ledger);
+        digest.add(&self.portfolio);
+        digest.add(&self.control);
+        digest.add(&self.orders);
+        digest.add(&self.signals);
+        digest.add(&self.refusals);
+        digest.add(&self.last);
+        digest.add(&self.next_equity);
+        for seat in &self.seats {
+            seat.strategy.digest(&mut digest);
+        }
+        digest.value()
+    }
+}
