@@ -13,6 +13,8 @@ use crate::telemetry::{RiskMode, RunMode, Stage, View, safe_text, time_of_day_ut
 
 /// Most characters of a stranger's text in a cell.
 const TEXT_CHARS_MAX: usize = 64;
+/// Most characters of a line of the log.
+const LOG_CHARS_MAX: usize = 1_000;
 
 /// Text and how it looks. Written as the text alone, or as `[text, class]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,11 @@ fn styled(text: impl Into<String>, class: &'static str) -> Cell {
 /// A cell with text that others wrote: bounded, and without characters that steer.
 fn foreign(text: &str) -> Cell {
     plain(safe_text(text, TEXT_CHARS_MAX))
+}
+
+/// A signature or an address, shortened.
+fn mono(name: &str) -> Cell {
+    styled(f::short(&safe_text(name, 2 * TEXT_CHARS_MAX)), "mono")
 }
 
 /// Gains and losses differ by sign and by colour.
@@ -126,7 +133,7 @@ fn facts(view: &View) -> Facts {
         ("risk", styled(view.risk.as_str(), risk)),
         ("health", health_fact(view)),
         ("alert", alert(view)),
-        ("wallet", plain(f::short(&view.wallet))),
+        ("wallet", mono(&view.wallet)),
         ("at", plain(time_of_day_utc(view.at_ms))),
         ("uptime", plain(f::duration(view.uptime_s))),
         ("equity", plain(f::usd(equity.now))),
@@ -205,7 +212,7 @@ fn positions(view: &View) -> Rows {
         vec![
             foreign(&p.symbol),
             foreign(&p.strategy),
-            plain(&p.amount),
+            foreign(&p.amount),
             plain(f::usd(p.cost)),
             plain(f::usd(p.value)),
             change(f::usd_change(p.pnl), p.pnl),
@@ -225,8 +232,8 @@ fn cash(view: &View) -> Rows {
         let reserved = if c.reserved == "0" { "dim" } else { "" };
         vec![
             foreign(&c.symbol),
-            plain(&c.amount),
-            styled(&c.reserved, reserved),
+            foreign(&c.amount),
+            styled(foreign(&c.reserved).text, reserved),
             plain(f::usd(c.value)),
         ]
     };
@@ -236,14 +243,14 @@ fn cash(view: &View) -> Rows {
 fn orders(view: &View) -> Rows {
     let row = |o: &crate::telemetry::OpenOrderView| {
         vec![
-            plain(&o.id),
+            foreign(&o.id),
             foreign(&o.strategy),
             foreign(&o.pay),
             foreign(&o.receive),
             plain(f::usd(o.value)),
-            plain(&o.state),
+            foreign(&o.state),
             plain(f::age(o.age_ms)),
-            styled(f::short(&o.signature), "mono"),
+            mono(&o.signature),
         ]
     };
     view.open_orders.iter().map(row).collect()
@@ -286,7 +293,7 @@ fn trades(view: &View) -> Rows {
             plain(f::usd(t.value)),
             plain(f::usd_paid(t.fee)),
             profit,
-            styled(f::short(&t.signature), "mono"),
+            mono(&t.signature),
         ]
     };
     view.trades.iter().map(row).collect()
@@ -324,7 +331,7 @@ fn endpoints(view: &View) -> Rows {
         vec![
             foreign(&e.name),
             health,
-            styled(&e.breaker, breaker),
+            styled(foreign(&e.breaker).text, breaker),
             plain(f::latency(e.p50_us)),
             plain(f::latency(e.p95_us)),
             plain(f::latency(e.p99_us)),
@@ -361,7 +368,7 @@ fn log(view: &View) -> Rows {
             plain(time_of_day_utc(line.t_ms)),
             styled(line.level, class),
             styled(line.target, "dim"),
-            plain(&line.text),
+            plain(safe_text(&line.text, LOG_CHARS_MAX)),
         ]
     };
     view.log.iter().rev().map(row).collect()
