@@ -307,7 +307,11 @@ fn refusals(view: &View) -> Rows {
     let row = |(reason, count): (&String, &u64)| {
         let bps = u128::from(*count) * 10_000 / u128::from(total.max(1));
         let bps = u32::try_from(bps).unwrap_or(10_000);
-        vec![foreign(reason), styled(f::count(*count), bar(bps)), plain(f::percent(bps))]
+        vec![
+            styled(foreign(reason).text, bar(bps)),
+            plain(f::count(*count)),
+            plain(f::percent(bps)),
+        ]
     };
     counted.into_iter().map(row).collect()
 }

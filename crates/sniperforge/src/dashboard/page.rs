@@ -11,7 +11,7 @@ type Column = (&'static str, &'static str);
 const POSITIONS: [Column; 8] = [
     ("Token", "key"),
     ("Strategy", ""),
-    ("Amount", "num"),
+    ("Amount", "num opt"),
     ("Cost", "num opt"),
     ("Value", "num"),
     ("PnL", "num"),
@@ -34,7 +34,7 @@ const STRATEGIES: [Column; 9] = [
     ("Strategy", "key"),
     ("State", ""),
     ("PnL", "num"),
-    ("Used", "num"),
+    ("Used", "num opt wide"),
     ("Budget", "num opt"),
     ("Orders", "num opt"),
     ("Landed", "num"),
@@ -42,16 +42,16 @@ const STRATEGIES: [Column; 9] = [
     ("Refused", "num opt"),
 ];
 const TRADES: [Column; 8] = [
-    ("Time", "key"),
-    ("Strategy", ""),
-    ("Trade", ""),
+    ("Time", "dim"),
+    ("Strategy", "key opt"),
+    ("Trade", "wrap"),
     ("Reason", "opt"),
     ("Value", "num opt"),
     ("Fee", "num opt"),
     ("PnL", "num"),
     ("Signature", "opt"),
 ];
-const REFUSALS: [Column; 3] = [("Reason", "key"), ("Count", "num"), ("Share", "num")];
+const REFUSALS: [Column; 3] = [("Reason", "key wide"), ("Count", "num"), ("Share", "num")];
 const LATENCY: [Column; 6] = [
     ("Stage", "key"),
     ("Count", "num opt"),
@@ -64,7 +64,7 @@ const ENDPOINTS: [Column; 9] = [
     ("Endpoint", "key"),
     ("State", ""),
     ("Breaker", "opt"),
-    ("p50", "num"),
+    ("p50", "num opt"),
     ("p95", "num opt"),
     ("p99", "num"),
     ("Lag", "num"),
@@ -72,8 +72,8 @@ const ENDPOINTS: [Column; 9] = [
     ("Requests", "num opt"),
 ];
 const FEEDS: [Column; 4] =
-    [("Feed", "key"), ("Last message", "num"), ("Messages", "num"), ("Reconnects", "num")];
-const LOG: [Column; 4] = [("Time", "key"), ("Level", ""), ("Source", "opt"), ("Message", "text")];
+    [("Feed", "key"), ("Age", "num"), ("Messages", "num"), ("Reconnects", "num")];
+const LOG: [Column; 4] = [("Time", "dim"), ("Level", ""), ("Source", "opt"), ("Message", "text")];
 
 /// A mark for the browser's tab, so that it asks for none.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
@@ -125,7 +125,10 @@ fn header(model: &Model) -> Markup {
     html! {
         header {
             div.bar-top {
-                h1 { "SniperForge" }
+                h1 {
+                    svg.mark viewBox="0 0 16 16" aria-hidden="true" { path d="M2 11l3-4 3 2 5-6" {} }
+                    "SniperForge"
+                }
                 (badge(model, "mode", "Orders go to"))
                 (badge(model, "risk", "May do"))
                 (badge(model, "health", "Health"))
@@ -176,7 +179,7 @@ fn tiles(model: &Model) -> Markup {
     html! {
         dl.tiles aria-label="Key figures" {
             (tile("Equity", "equity", html! { (fact(model, "run")) " " (fact(model, "run_share")) " this run" }))
-            (tile("Day", "day", html! { (fact(model, "day_share")) " since midnight UTC" }))
+            (tile("Day", "day", html! { (fact(model, "day_share")) " since 00:00 UTC" }))
             (tile("Drawdown", "drawdown", html! { "worst " (fact(model, "drawdown_max")) }))
             (tile("Exposure", "exposure", html! { (fact(model, "exposure_share")) " of equity" }))
             (tile("Landed", "landed", html! { "of " (fact(model, "submitted")) " · fees " (fact(model, "fees")) }))
