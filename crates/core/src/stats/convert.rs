@@ -18,6 +18,33 @@ pub fn price_to_f64(price: Price) -> f64 {
     whole + fraction
 }
 
+/// An amount as a float, to within a unit in the last place.
+#[must_use]
+pub fn atoms_to_f64(atoms: Atoms) -> f64 {
+    let limb = |bits: u64| f64::from(u32::try_from(bits & 0xffff_ffff).unwrap_or(u32::MAX));
+    limb(atoms.get() >> 32) * TWO_32 + limb(atoms.get())
+}
+
+/// The whole part, rounded down; nothing of what is below zero or not a number, and all of what is too great.
+#[must_use]
+pub fn whole(value: f64) -> u64 {
+    if value >= TWO_64 {
+        return u64::MAX;
+    }
+    if value.is_nan() || value < 1.0 {
+        return 0;
+    }
+    // value = mantissa * 2^(exponent - 1075), with the exponent between 1023 and 1086 here.
+    let bits = value.to_bits();
+    let mantissa = (bits & ((1 << 52) - 1)) | (1 << 52);
+    let exponent = (bits >> 52) & 0x7ff;
+    let shift = |by: u64| u32::try_from(by).unwrap_or(u32::MAX);
+    match exponent.checked_sub(1075) {
+        Some(left) => mantissa.checked_shl(shift(left)).unwrap_or(u64::MAX),
+        None => mantissa.checked_shr(shift(1075_u64.saturating_sub(exponent))).unwrap_or(0),
+    }
+}
+
 /// `value * factor`, exact and rounded down; a factor below zero or not a number counts as zero, above one as one.
 fn scale_down(value: u64, factor: f64) -> u64 {
     if factor >= 1.0 {
@@ -73,12 +100,6 @@ pub fn times(a: f64, b: f64) -> f64 {
     a * b
 }
 
-/// `base + times * width`.
-#[must_use]
-pub fn above(base: f64, times: f64, width: f64) -> f64 {
-    base + times * width
-}
-
 /// `base - times * width`.
 #[must_use]
 pub fn below(base: f64, times: f64, width: f64) -> f64 {
@@ -92,4 +113,13 @@ pub fn share_of(risk: f64, price: f64, distance: f64) -> f64 {
         Some(share) => share.clamp(0.0, 1.0),
         None => 0.0,
     }
+}
+
+/// What of a rate in millionths is left after two fees in a row, as a factor: none where a fee is all.
+#[must_use]
+pub fn kept(first: u64, second: u64) -> f64 {
+    let left = |rate: u64| {
+        f64::from(1_000_000_u32.saturating_sub(u32::try_from(rate).unwrap_or(u32::MAX))) / 1e6
+    };
+    left(first) * left(second)
 }

@@ -13,6 +13,7 @@
 
 mod average;
 mod convert;
+mod cycle;
 mod dispersion;
 mod momentum;
 mod range;
@@ -20,7 +21,10 @@ mod reversion;
 mod ring;
 
 pub use average::{Ema, Sma};
-pub use convert::{above, below, price_to_f64, ratio, scale_atoms, scale_usd, share_of, times};
+pub use convert::{
+    atoms_to_f64, below, kept, price_to_f64, ratio, scale_atoms, scale_usd, share_of, times, whole,
+};
+pub use cycle::{Depth, best_cycle_input};
 pub use dispersion::{EwmaVolatility, RollingMeanStd};
 pub use momentum::{EfficiencyRatio, Momentum, Rsi};
 pub use range::{Atr, ChandelierStop, Donchian};

@@ -13,6 +13,14 @@ use crate::portfolio::{Book, Position};
 use crate::risk::{Limits, Mode};
 use crate::units::{Atoms, Bps, Timestamp, Usd};
 
+pub mod arbitrage;
+mod common;
+pub mod mean_reversion;
+pub mod momentum;
+pub mod trend;
+
+pub use common::ParamsError;
+
 /// One way to trade. Sees everything, changes nothing but its own memory.
 pub trait Strategy: Send {
     /// Stable name: it appears in metrics, tables and the journal.
@@ -129,12 +137,42 @@ impl Context<'_> {
 /// Every strategy there is, with its parameters: what configuration and journal header hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StrategyKind {}
+pub enum StrategyKind {
+    /// Trend following.
+    Trend(trend::Params),
+    /// Time-series momentum.
+    Momentum(momentum::Params),
+    /// Mean reversion.
+    MeanReversion(mean_reversion::Params),
+    /// Two-pool arbitrage.
+    Arbitrage(arbitrage::Params),
+}
 
 impl StrategyKind {
     /// The strategy, with empty memory.
     #[must_use]
     pub fn build(&self) -> Box<dyn Strategy> {
-        match *self {}
+        match self {
+            Self::Trend(params) => Box::new(trend::Trend::new(params.clone())),
+            Self::Momentum(params) => Box::new(momentum::Momentum::new(params.clone())),
+            Self::MeanReversion(params) => {
+                Box::new(mean_reversion::MeanReversion::new(params.clone()))
+            }
+            Self::Arbitrage(params) => Box::new(arbitrage::Arbitrage::new(params.clone())),
+        }
+    }
+
+    /// Whether the parameters make sense.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter that does not.
+    pub fn check(&self) -> Result<(), ParamsError> {
+        match self {
+            Self::Trend(params) => params.check(),
+            Self::Momentum(params) => params.check(),
+            Self::MeanReversion(params) => params.check(),
+            Self::Arbitrage(params) => params.check(),
+        }
     }
 }

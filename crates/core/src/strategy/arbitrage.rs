@@ -1,0 +1,310 @@
+//! Arbitrage: two pools of the same pair that disagree by more than it costs to set them right.
+//!
+//! # Idea
+//!
+//! When two constant-product pools price the same pair apart by more than their fees, buying from the cheap one and
+//! selling to the dear one gains without holding anything; such trades are what keeps the pools' prices near the
+//! market's: Angeris, Kao, Chiang, Noyes and Chitra, *An Analysis of Uniswap Markets* (2019); Angeris and Chitra,
+//! *Improved Price Oracles: Constant Function Market Makers* (2020). The gain is a concave function of the size
+//! with a maximum in closed form; integers and their rounding are then searched around it with the exact quotes.
+//! Both legs go in one transaction: it lands as a whole or not at all.
+//!
+//! # Rules
+//!
+//! When a pool's accounts have settled: for each other settled pool of its pair, both ways round, find the best
+//! size within limits and cash. Send when what comes out covers what goes in, the most that the chain may take,
+//! rounded up, and the margin; the minimum output demands the same of the chain. The same state of a pool is tried
+//! once per `retry`: an order that lands changes both of its pools, and is told of before they are.
+
+use serde::{Deserialize, Serialize};
+
+use super::common::{ParamsError, demand};
+use super::{Context, Strategy};
+use crate::digest::Digest;
+use crate::event::{Event, MarketEvent};
+use crate::ids::{MintId, PoolId};
+use crate::market::Pool;
+use crate::order::{Intent, Reason, Route};
+use crate::risk::Mode;
+use crate::stats::{Depth, atoms_to_f64, best_cycle_input, kept, scale_usd, whole};
+use crate::units::{Atoms, Slot, Timestamp, Usd};
+
+/// What can be set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// What must be gained beyond all costs; the desk's margin if that is greater.
+    pub margin: Usd,
+    /// Share of the budget that one cycle may use.
+    pub share: f64,
+    /// How long pools that have not changed since are left alone after an order.
+    pub retry: Timestamp,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { margin: Usd::new(10_000), share: 1.0, retry: Timestamp::from_millis(5_000) }
+    }
+}
+
+impl Params {
+    /// The same: pools do not wait for candles.
+    #[must_use]
+    pub fn fast() -> Self {
+        Self { retry: Timestamp::from_millis(2_000), ..Self::default() }
+    }
+
+    /// Whether the numbers make sense.
+    ///
+    /// # Errors
+    ///
+    /// The first parameter that does not.
+    pub fn check(&self) -> Result<(), ParamsError> {
+        demand(&[
+            (self.margin >= Usd::ZERO, "margin", "must not be negative"),
+            (self.share > 0.0 && self.share <= 1.0, "share", "must be above 0 and at most 1"),
+            (self.retry >= Timestamp::ZERO, "retry", "must not be negative"),
+        ])
+    }
+}
+
+/// Two-pool arbitrage; see the [module](self).
+#[derive(Clone, Debug)]
+pub struct Arbitrage {
+    params: Params,
+    memory: Memory,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+struct Memory {
+    /// Per pool, the state that the last order was made for, and when.
+    tried: Vec<Option<(Slot, Timestamp)>>,
+    /// Pools to look at on a coming slot: torn ones, and those of the last order.
+    waiting: Vec<PoolId>,
+}
+
+/// A cycle worth sending.
+struct Found {
+    route: Route,
+    amount_in: Atoms,
+    amount_out: Atoms,
+    /// The least that must come out for the cycle to pay.
+    floor: Atoms,
+}
+
+impl Arbitrage {
+    /// With empty memory.
+    #[must_use]
+    pub fn new(params: Params) -> Self {
+        Self { params, memory: Memory::default() }
+    }
+
+    /// Whether the pool can be quoted and has changed since the last order through it.
+    fn is_fresh(&self, id: PoolId, pool: &Pool, now: Timestamp) -> bool {
+        let tried = self.memory.tried.get(id.index()).copied().flatten();
+        pool.live.is_settled()
+            && tried.is_none_or(|(slot, at)| {
+                pool.live.slot() > slot || now.saturating_sub(at) >= self.params.retry
+            })
+    }
+
+    fn wait_for(&mut self, id: PoolId) {
+        if !self.memory.waiting.contains(&id) {
+            self.memory.waiting.push(id);
+        }
+    }
+
+    fn remember(&mut self, id: PoolId, slot: Slot, now: Timestamp) {
+        let tried = &mut self.memory.tried;
+        if tried.len() <= id.index() {
+            tried.resize(id.index().saturating_add(1), None);
+        }
+        if let Some(tried) = tried.get_mut(id.index()) {
+            *tried = Some((slot, now));
+        }
+        self.wait_for(id);
+    }
+
+    /// Looks at a pool whose account has changed, or later, if it is torn.
+    fn look(&mut self, cx: &Context<'_>, id: PoolId) -> Option<Found> {
+        if cx.market.pool(id)?.live.is_torn() {
+            self.wait_for(id);
+            return None;
+        }
+        self.search(cx, id)
+    }
+
+    /// Looks at the pools that have waited and can be used now, until one pays.
+    fn look_again(&mut self, cx: &Context<'_>) -> Option<Found> {
+        let mut at = 0;
+        while let Some(id) = self.memory.waiting.get(at).copied() {
+            let usable = cx.market.pool(id).is_some_and(|pool| self.is_fresh(id, pool, cx.now));
+            if !usable {
+                at = at.saturating_add(1);
+                continue;
+            }
+            self.memory.waiting.swap_remove(at);
+            let found = self.search(cx, id);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// The best cycle through `changed` and another pool of its pair.
+    fn search(&self, cx: &Context<'_>, changed: PoolId) -> Option<Found> {
+        let pool = cx.market.pool(changed)?;
+        let pair = cx.market.pair(pool.pair)?;
+        if pair.pools.len() < 2 || !self.is_fresh(changed, pool, cx.now) {
+            return None;
+        }
+        let limit = self.limit(cx, pair.quote)?;
+        let mut best: Option<Found> = None;
+        for other_id in &pair.pools {
+            let Some(other) = cx.market.pool(*other_id) else { continue };
+            if *other_id == changed || !self.is_fresh(*other_id, other, cx.now) {
+                continue;
+            }
+            let (changed, other) = ((changed, pool), (*other_id, other));
+            for (buy, sell) in [(changed, other), (other, changed)] {
+                let found = cycle(cx, pair.quote, buy, sell, &limit);
+                let gain = |f: &Found| f.amount_out.saturating_sub(f.floor);
+                best = match (best, found) {
+                    (Some(known), Some(new)) if gain(&new) > gain(&known) => Some(new),
+                    (known, new) => known.or(new),
+                };
+            }
+        }
+        best
+    }
+
+    /// What one cycle may use and must gain, in atoms of the mint it starts and ends with.
+    fn limit(&self, cx: &Context<'_>, quote: MintId) -> Option<Limit> {
+        if !cx.market.is_usd(quote) || cx.is_pending(quote) {
+            return None;
+        }
+        let wanted = scale_usd(cx.book.allowance().budget, self.params.share);
+        let most = cx.market.atoms(quote, cx.size(quote, wanted))?;
+        let (fee, _) = cx.limits.fee_cap(2)?;
+        let fee = cx.market.value_up(MintId::SOL, Atoms::new(fee.get()))?;
+        let margin = self.params.margin.max(cx.limits.arbitrage_margin);
+        // One atom more, because the conversion rounds down and a demand rounds up.
+        let demanded = cx.market.atoms(quote, fee.saturating_add(margin))?;
+        Some(Limit { most, demanded: demanded.checked_add(Atoms::new(1))? })
+    }
+}
+
+struct Limit {
+    most: Atoms,
+    demanded: Atoms,
+}
+
+/// Buys the base from the first pool and sells it to the second, in the size that gains most.
+fn cycle(
+    cx: &Context<'_>,
+    quote: MintId,
+    (buy_id, buy): (PoolId, &Pool),
+    (sell_id, sell): (PoolId, &Pool),
+    limit: &Limit,
+) -> Option<Found> {
+    let (buys_forward, sells_forward) = (!buy.base_first, sell.base_first);
+    let start = best_cycle_input(depth(buy, buys_forward)?, depth(sell, sells_forward)?)?;
+    let first = cx.hop(buy_id, quote)?;
+    let second = cx.hop(sell_id, first.mint_out)?;
+    let route: Route = [first, second].into_iter().collect();
+    let give = |amount: Atoms| cx.market.quote_route(&route, amount).ok();
+    let (amount_in, amount_out) = best_input(give, Atoms::new(whole(start)), limit.most)?;
+    let floor = amount_in.checked_add(limit.demanded)?;
+    (amount_out >= floor).then_some(Found { route, amount_in, amount_out, floor })
+}
+
+fn depth(pool: &Pool, forward: bool) -> Option<Depth> {
+    let curve = pool.live.curve().ok()?;
+    let [zero, one] = curve.reserves().map(atoms_to_f64);
+    let (reserve_in, reserve_out) = if forward { (zero, one) } else { (one, zero) };
+    Some(Depth {
+        reserve_in,
+        reserve_out,
+        kept_in: kept(curve.input_fee_rate(forward), 0),
+        kept_out: kept(curve.output_fee_rate(forward), 0),
+    })
+}
+
+/// The input of at most `most` that gains most, near `start`, and what comes out of it.
+///
+/// `give` says what comes out of an input. The gain rises to one top and falls again, but for the rounding of a
+/// few atoms; so the search walks uphill in steps that halve, and at last looks at each neighbour.
+pub fn best_input(
+    give: impl Fn(Atoms) -> Option<Atoms>,
+    start: Atoms,
+    most: Atoms,
+) -> Option<(Atoms, Atoms)> {
+    /// Neighbours looked at on either side at the end: rounding makes teeth about this wide.
+    const NEAR: u64 = 8;
+    let gain = |amount: u64| -> Option<(i128, Atoms)> {
+        if amount == 0 || amount > most.get() {
+            return None;
+        }
+        let out = give(Atoms::new(amount))?;
+        Some((i128::from(out.get()).saturating_sub(i128::from(amount)), out))
+    };
+    let mut at = start.get().clamp(1, most.get().max(1));
+    let mut best = gain(at)?;
+    let try_at = |from: &mut u64, amount: u64, best: &mut (i128, Atoms)| -> bool {
+        match gain(amount) {
+            Some(found) if found.0 > best.0 => {
+                (*from, *best) = (amount, found);
+                true
+            }
+            _ => false,
+        }
+    };
+    let mut step = (at >> 7).max(1);
+    loop {
+        // A bound on the walk: the start is near the top, and each length of step gets this far.
+        for _ in 0..32 {
+            let (below, above) = (at.saturating_sub(step), at.saturating_add(step));
+            if !try_at(&mut at, above, &mut best) && !try_at(&mut at, below, &mut best) {
+                break;
+            }
+        }
+        if step == 1 {
+            break;
+        }
+        step >>= 1;
+    }
+    let middle = at;
+    for amount in middle.saturating_sub(NEAR)..=middle.saturating_add(NEAR) {
+        try_at(&mut at, amount, &mut best);
+    }
+    Some((Atoms::new(at), best.1))
+}
+
+impl Strategy for Arbitrage {
+    fn name(&self) -> &'static str {
+        "arbitrage"
+    }
+
+    fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
+        if cx.mode != Mode::Run || cx.book.stopped().is_some() || !cx.market.is_whole() {
+            return;
+        }
+        let found = match event {
+            Event::Market(MarketEvent::Account { pool, .. }) => self.look(&cx, *pool),
+            Event::Market(MarketEvent::Slot { .. }) => self.look_again(&cx),
+            _ => None,
+        };
+        let Some(found) = found else { return };
+        for hop in &found.route {
+            if let Some(pool) = cx.market.pool(hop.pool) {
+                self.remember(hop.pool, pool.live.slot(), cx.now);
+            }
+        }
+        intents.push(cx.intent(found.route, found.amount_in, found.floor, Reason::Arbitrage));
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.add(&self.memory);
+    }
+}
