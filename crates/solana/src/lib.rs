@@ -1,1 +1,32 @@
 //! The only crate that speaks to the chain.
+//!
+//! It reads accounts, follows pools, builds transactions, sends them and finds out what became of them:
+//!
+//! - [`rpc`]: several endpoints as one, [`rpc::RpcConnectionPool`];
+//! - [`feed`]: subscriptions, [`feed::WebSocketManager`], delivering decoded market events through one channel;
+//! - [`tx`]: transaction building and the blockhash it needs;
+//! - [`venue`]: [`venue::SolanaVenue`] takes orders, and tells of each how it ended.
+//!
+//! # What it must never do
+//!
+//! - Decide what is bought or sold: it carries out orders that the core's review has made.
+//! - Hold a secret: it hands message bytes to a [`sniper_wallet::Signer`].
+//! - Sign a second transaction for an order, or send other bytes than those that were signed first.
+//! - Take an error, a timeout or an unreadable answer for "it did not happen".
+//! - Print an endpoint's address: it may hold a key. Names only.
+//! - Know the store, or put money into a floating-point number.
+//!
+//! Everything runs on the caller's runtime, which may be a `current_thread` one: no thread is started here.
+
+pub mod feed;
+pub mod rpc;
+pub mod tx;
+pub mod venue;
+
+/// Makes `ring` the process's TLS library. Call it once, first thing in `main`; later calls do nothing.
+pub fn install_crypto_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that another thread was first, with the only provider this workspace links.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+}

@@ -1,0 +1,128 @@
+//! What the receiver of a feed gets.
+
+use std::time::Instant;
+
+use sniper_core::event::MarketEvent;
+use sniper_core::ids::MintId;
+use sniper_core::units::{Atoms, Lamports, Slot};
+use thiserror::Error;
+
+use super::watch::WatchId;
+use crate::rpc::EndpointName;
+
+/// What a feed delivers, through one channel, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeedEvent {
+    /// An account of a pool, decoded.
+    Market {
+        /// For the core, as it is.
+        event: MarketEvent,
+        /// When its bytes arrived.
+        received: Instant,
+    },
+    /// A token account of ours.
+    OwnToken {
+        /// Of which mint.
+        mint: MintId,
+        /// What it holds.
+        amount: Atoms,
+        /// As of when.
+        slot: Slot,
+    },
+    /// Our native balance.
+    OwnLamports {
+        /// What we hold.
+        lamports: Lamports,
+        /// As of when.
+        slot: Slot,
+    },
+    /// The chain reached a slot; what each connection told of older ones came before. Slots may be skipped.
+    Slot {
+        /// The slot.
+        slot: Slot,
+        /// When the notice arrived.
+        received: Instant,
+    },
+    /// An account does not hold what it should: closed, frozen, or owned by another program. Its last known state
+    /// must not be traded on.
+    Unreadable {
+        /// Which.
+        watch: WatchId,
+        /// As of when.
+        slot: Slot,
+    },
+    /// From here on notices may be missing, until [`Self::Restored`].
+    Gap {
+        /// Which part of the subscriptions.
+        shard: usize,
+        /// Why.
+        cause: GapCause,
+    },
+    /// Every account of the part was read again as of this slot or later: nothing is missing any more.
+    Restored {
+        /// Which part of the subscriptions.
+        shard: usize,
+        /// As of when.
+        slot: Slot,
+    },
+    /// A connection has all its subscriptions acknowledged.
+    ConnectionUp {
+        /// By position.
+        connection: usize,
+        /// To which endpoint.
+        endpoint: EndpointName,
+    },
+    /// A connection was lost or given up; it is being made again.
+    ConnectionDown {
+        /// By position.
+        connection: usize,
+        /// To which endpoint.
+        endpoint: EndpointName,
+        /// Why.
+        cause: DownCause,
+    },
+}
+
+/// Why notices may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapCause {
+    /// The feed has just begun.
+    Start,
+    /// No connection is left.
+    Disconnected,
+    /// The receiver was too slow and its channel full.
+    Overflow,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
+#[non_exhaustive]
+pub enum DownCause {
+    /// It could not be made.
+    #[error("cannot connect")]
+    Connect,
+    /// The node did not acknowledge every subscription in time.
+    #[error("subscriptions were not acknowledged in time")]
+    NoAcknowledgement,
+    /// The node refused a subscription.
+    #[error("a subscription was refused with {code}")]
+    Refused {
+        /// Its error number.
+        code: i64,
+    },
+    /// The other side closed it.
+    #[error("closed by the other side")]
+    Closed,
+    /// It broke.
+    #[error("broken")]
+    Broken,
+    /// Open, but no slot came: dead in truth.
+    #[error("silent: no slot for too long")]
+    Stalled,
+    /// What came was not JSON-RPC, again and again.
+    #[error("unreadable frames")]
+    Garbage,
+    /// Given up for a faster endpoint.
+    #[error("moved to a faster endpoint")]
+    Moved,
+}

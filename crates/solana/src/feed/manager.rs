@@ -1,0 +1,314 @@
+//! The feed as a whole: which connection listens to which endpoint, and whether it is fast enough.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::connection::Connection;
+use super::event::FeedEvent;
+use super::hub::{FeedCounters, Hub};
+use super::reconnect::ReconnectionHandler;
+use super::router::ConnectionDelivery;
+use super::watch::Watch;
+use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
+
+/// Settings of a [`WebSocketManager`].
+#[derive(Clone, Copy, Debug)]
+pub struct FeedSettings {
+    /// How sure the cluster must be of what is told. `Processed` is fastest; forks are handled.
+    pub commitment: Commitment,
+    /// Endpoints that tell the same, at most.
+    pub replicas: usize,
+    /// Accounts of one connection, at most.
+    pub accounts_per_connection: usize,
+    /// Without a slot for this long a connection is dead.
+    pub stall_after: Duration,
+    /// Pause between pings.
+    pub ping_every: Duration,
+    /// Events that may wait for the receiver.
+    pub capacity: usize,
+}
+
+impl Default for FeedSettings {
+    fn default() -> Self {
+        Self {
+            commitment: Commitment::Processed,
+            replicas: 2,
+            accounts_per_connection: 200,
+            stall_after: Duration::from_secs(3),
+            ping_every: Duration::from_secs(10),
+            capacity: 4_096,
+        }
+    }
+}
+
+/// Why there is no feed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// There is nothing to follow.
+    #[error("a feed needs at least one account to watch")]
+    NothingToWatch,
+    /// There is nobody to listen to.
+    #[error("a feed needs at least one usable endpoint")]
+    NoEndpoint,
+    /// It was started before.
+    #[error("the feed was started already")]
+    AlreadyStarted,
+}
+
+/// A connection as the manager sees it.
+#[derive(Debug)]
+struct Line {
+    shard: usize,
+    endpoint: EndpointName,
+    assign: watch::Sender<EndpointConfig>,
+}
+
+/// What one connection delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// By position.
+    pub connection: usize,
+    /// Which part of the subscriptions it carries.
+    pub shard: usize,
+    /// The endpoint it is assigned to.
+    pub endpoint: EndpointName,
+    /// It is up and acknowledged.
+    pub live: bool,
+    /// Ping to pong, median, microseconds, once measured.
+    pub round_trip_us: Option<u64>,
+    /// Measured delivery.
+    pub delivery: ConnectionDelivery,
+}
+
+/// Outcome of [`WebSocketManager::ensure_sub_100ms_delivery`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryReport {
+    /// Every part of the subscriptions has a live connection that delivers in time.
+    pub met: bool,
+    /// The connections, as they were before any was moved.
+    pub connections: Vec<ConnectionReport>,
+    /// Connections moved, and to where.
+    pub moved: Vec<(usize, EndpointName)>,
+}
+
+/// The longest delivery may take.
+const TARGET_US: u64 = 100_000;
+/// Notices needed before lateness is judged.
+const SAMPLES_MIN: u64 = 20;
+
+/// Subscriptions, multiplexed over few connections and redundantly over several endpoints.
+#[derive(Debug)]
+pub struct WebSocketManager {
+    pool: RpcConnectionPool,
+    settings: FeedSettings,
+    connections: Vec<Line>,
+    message_router: Option<RouterHandle>,
+    reconnection_handler: ReconnectionHandler,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct RouterHandle(Arc<Hub>);
+
+impl std::fmt::Debug for RouterHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageRouter")
+            .field("counters", &self.0.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+impl WebSocketManager {
+    /// A manager with nothing to follow yet.
+    #[must_use]
+    pub fn new(
+        pool: RpcConnectionPool,
+        settings: FeedSettings,
+        reconnection_handler: ReconnectionHandler,
+    ) -> Self {
+        Self {
+            pool,
+            settings,
+            connections: Vec::new(),
+            message_router: None,
+            reconnection_handler,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Subscribes to all `watches` and delivers everything through the one channel returned. First comes a
+    /// [`FeedEvent::Gap`] per part, then its accounts, then [`FeedEvent::Restored`]. The feed ends when the receiver
+    /// or the manager is dropped. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Nothing to follow, nobody to listen to, or started before.
+    pub fn start_optimized_feeds(
+        &mut self,
+        watches: Vec<Watch>,
+    ) -> Result<mpsc::Receiver<FeedEvent>, FeedError> {
+        if self.message_router.is_some() {
+            return Err(FeedError::AlreadyStarted);
+        }
+        if watches.is_empty() {
+            return Err(FeedError::NothingToWatch);
+        }
+        let candidates = self.pool.ws_candidates();
+        let replicas: Vec<_> = candidates.into_iter().take(self.settings.replicas.max(1)).collect();
+        if replicas.is_empty() {
+            return Err(FeedError::NoEndpoint);
+        }
+        let shards = shards(watches.len(), self.settings.accounts_per_connection.max(1));
+        let (events, receiver) = mpsc::channel(self.settings.capacity.max(16));
+        let lines = (0..shards.len()).flat_map(|shard| replicas.iter().map(move |to| (shard, to)));
+        let lines: Vec<_> = lines.collect();
+        let of_shard: Vec<usize> = lines.iter().map(|(shard, _)| *shard).collect();
+        let commitment = self.settings.commitment;
+        let hub = Hub::new(watches, shards, &of_shard, commitment, self.pool.clone(), events);
+        let hub = Arc::new(hub);
+        self.tasks.push(tokio::spawn(Arc::clone(&hub).heal()));
+        for (index, (shard, endpoint)) in lines.into_iter().enumerate() {
+            let (assign, assignment) = watch::channel(endpoint.clone());
+            let connection = Connection {
+                index,
+                shard,
+                hub: Arc::clone(&hub),
+                assignment,
+                reconnection: self.reconnection_handler,
+                settings: self.settings,
+            };
+            self.tasks.push(tokio::spawn(connection.run()));
+            self.connections.push(Line { shard, endpoint: endpoint.name().clone(), assign });
+        }
+        self.message_router = Some(RouterHandle(hub));
+        Ok(receiver)
+    }
+
+    /// Measures delivery and moves each connection that is too slow to a faster endpoint, where there is one that
+    /// does not carry the same part already. Lateness is judged against the connection that told first; a part with
+    /// only one connection is judged by half its round trip.
+    pub fn ensure_sub_100ms_delivery(&mut self) -> DeliveryReport {
+        let connections = self.report();
+        let mut moved = Vec::new();
+        for report in
+            connections.iter().filter(|report| judged(report).is_some_and(|us| us > TARGET_US))
+        {
+            let Some(better) = self.better_than(report) else { continue };
+            let name = better.name().clone();
+            let Some(line) = self.connections.get_mut(report.connection) else { continue };
+            tracing::warn!(from = %line.endpoint, to = %name, "delivery too slow, moving a feed connection");
+            line.endpoint = name.clone();
+            line.assign.send_replace(better);
+            if let Some(router) = &self.message_router {
+                router.0.reset_delivery(report.connection);
+            }
+            moved.push((report.connection, name));
+        }
+        DeliveryReport { met: all_met(&connections), connections, moved }
+    }
+
+    /// The best endpoint that does not carry the part of this connection.
+    fn better_than(&self, report: &ConnectionReport) -> Option<EndpointConfig> {
+        let carries = |name: &EndpointName| {
+            self.connections.iter().any(|line| line.shard == report.shard && line.endpoint == *name)
+        };
+        self.pool.ws_candidates().into_iter().find(|candidate| !carries(candidate.name()))
+    }
+
+    /// One row per connection.
+    #[must_use]
+    pub fn report(&self) -> Vec<ConnectionReport> {
+        let Some(RouterHandle(hub)) = &self.message_router else { return Vec::new() };
+        let lines = self.connections.iter().enumerate();
+        lines
+            .map(|(connection, line)| ConnectionReport {
+                connection,
+                shard: line.shard,
+                endpoint: line.endpoint.clone(),
+                live: hub.endpoint_of(connection).is_some_and(|name| name == line.endpoint),
+                round_trip_us: hub.round_trip_us(connection),
+                delivery: hub.with_router(|router| router.delivery(connection)),
+            })
+            .collect()
+    }
+
+    /// What the feed has counted.
+    #[must_use]
+    pub fn counters(&self) -> FeedCounters {
+        self.message_router.as_ref().map(|router| router.0.counters()).unwrap_or_default()
+    }
+}
+
+impl Drop for WebSocketManager {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What a connection is judged by, in microseconds, once there is enough to judge.
+fn judged(report: &ConnectionReport) -> Option<u64> {
+    if report.delivery.samples >= SAMPLES_MIN && report.delivery.first < report.delivery.samples {
+        return Some(report.delivery.late_p95_us);
+    }
+    report.round_trip_us.map(|us| us / 2)
+}
+
+fn all_met(reports: &[ConnectionReport]) -> bool {
+    let met = |shard: usize| {
+        let mut of = reports.iter().filter(|report| report.shard == shard && report.live);
+        of.any(|report| judged(report).is_none_or(|us| us <= TARGET_US))
+    };
+    let shards =
+        reports.iter().map(|report| report.shard).max().map_or(0, |last| last.saturating_add(1));
+    shards > 0 && (0..shards).all(met)
+}
+
+/// Cuts `count` watches into even parts of at most `most`.
+fn shards(count: usize, most: usize) -> Vec<Range<usize>> {
+    let parts = count.div_ceil(most).max(1);
+    let size = count.div_ceil(parts);
+    (0..parts).map(|part| part * size..((part + 1) * size).min(count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shards_cover_every_watch_once(count in 1_usize..2_000, most in 1_usize..300) {
+            let parts = shards(count, most);
+            prop_assert!(parts.iter().all(|part| part.len() <= most));
+            let all: Vec<usize> = parts.into_iter().flatten().collect();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    fn report(late_p95_us: u64, first: u64, round_trip_us: Option<u64>) -> ConnectionReport {
+        let delivery = ConnectionDelivery {
+            first,
+            samples: 100,
+            late_p95_us,
+            ..ConnectionDelivery::default()
+        };
+        let endpoint = "a".into();
+        ConnectionReport { connection: 0, shard: 0, endpoint, live: true, round_trip_us, delivery }
+    }
+
+    #[test]
+    fn a_connection_is_judged_by_its_twin_or_else_by_its_round_trip() {
+        assert_eq!(judged(&report(150_000, 3, Some(10))), Some(150_000));
+        assert_eq!(judged(&report(1, 100, Some(300_000))), Some(150_000), "no twin told anything");
+        assert_eq!(judged(&report(1, 100, None)), None);
+        assert!(all_met(&[report(150_000, 3, None), report(200, 90, None)]));
+        assert!(!all_met(&[report(150_000, 3, None)]));
+        assert!(!all_met(&[]));
+    }
+}

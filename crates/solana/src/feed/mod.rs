@@ -1,0 +1,25 @@
+//! Subscriptions over WebSocket: pools and our own accounts, followed without a silent gap.
+//!
+//! # Design
+//! Every watched account is subscribed to on up to two endpoints; a [`MessageRouter`] lets each version through once.
+//! A connection that is lost, refused, silent against the slot clock or full of rubbish is made again with all its
+//! subscriptions, and when every one is acknowledged and a slot has come, all its accounts are read as of that slot
+//! or later. Whenever the receiver may have missed something, it is told so by [`FeedEvent::Gap`] before and
+//! [`FeedEvent::Restored`] after. A receiver that is too slow finds its channel full; what did not fit is not waited
+//! for but counted, and the accounts are read again when there is room.
+
+mod connection;
+mod event;
+mod hub;
+mod manager;
+mod parse;
+mod reconnect;
+mod router;
+mod watch;
+
+pub use event::{DownCause, FeedEvent, GapCause};
+pub use hub::FeedCounters;
+pub use manager::{ConnectionReport, DeliveryReport, FeedError, FeedSettings, WebSocketManager};
+pub use reconnect::ReconnectionHandler;
+pub use router::{ConnectionDelivery, MessageRouter, Verdict};
+pub use watch::{Role, Watch, WatchId};

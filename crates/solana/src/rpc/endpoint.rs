@@ -1,0 +1,308 @@
+//! One endpoint: where it is, how it behaves, and one request to it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+
+use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
+use super::error::{ConnectError, EndpointName, RpcError};
+use super::latency::{ErrorRate, Latency};
+
+/// An endpoint's address. Providers put keys into it, so nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(reqwest::Url);
+
+impl SecretUrl {
+    fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, &'static str> {
+        let url = reqwest::Url::parse(text).map_err(|_| "it is not a URL")?;
+        if !schemes.contains(&url.scheme()) {
+            return Err("its scheme is neither of the two that belong here");
+        }
+        if !url.has_host() {
+            return Err("it has no host");
+        }
+        Ok(Self(url))
+    }
+
+    pub(crate) fn expose(&self) -> &reqwest::Url {
+        &self.0
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.0.scheme(), "https" | "wss")
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<hidden>")
+    }
+}
+
+/// One node as configured.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    name: EndpointName,
+    http: SecretUrl,
+    ws: SecretUrl,
+    requests_per_second: u32,
+}
+
+impl EndpointConfig {
+    /// Checks the addresses: `http(s)://` for requests, `ws(s)://` for subscriptions.
+    ///
+    /// # Errors
+    /// [`ConnectError::Address`] names what is wrong, never the address.
+    pub fn new(
+        name: &str,
+        http: &str,
+        ws: &str,
+        requests_per_second: u32,
+    ) -> Result<Self, ConnectError> {
+        let address = |which, text, schemes| {
+            SecretUrl::parse(text, schemes).map_err(|problem| ConnectError::Address {
+                endpoint: name.to_owned(),
+                which,
+                problem,
+            })
+        };
+        Ok(Self {
+            name: name.into(),
+            http: address("http", http, ["http", "https"])?,
+            ws: address("ws", ws, ["ws", "wss"])?,
+            requests_per_second,
+        })
+    }
+
+    /// Its name, for logs and tables.
+    #[must_use]
+    pub fn name(&self) -> &EndpointName {
+        &self.name
+    }
+
+    pub(crate) fn needs_tls(&self) -> bool {
+        self.http.is_tls() || self.ws.is_tls()
+    }
+
+    pub(crate) fn ws(&self) -> &SecretUrl {
+        &self.ws
+    }
+}
+
+/// How an endpoint is doing: one row of the dashboard's table.
+#[derive(Clone, Debug)]
+pub struct EndpointReport {
+    /// Its configured name.
+    pub name: EndpointName,
+    /// Takes reads now.
+    pub healthy: bool,
+    /// Its circuit breaker.
+    pub breaker: BreakerState,
+    /// Its chain was verified since start.
+    pub verified: bool,
+    /// Median time of an answer, microseconds.
+    pub p50_us: u64,
+    /// 95th percentile.
+    pub p95_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Highest slot it told.
+    pub slot: u64,
+    /// Slots behind the best we know of.
+    pub lag: u64,
+    /// Moving share of failed requests.
+    pub error_rate: f64,
+    /// Requests made.
+    pub requests: u64,
+}
+
+/// What is known of an endpoint; guarded by one lock that is never held across an await.
+#[derive(Debug)]
+pub(crate) struct Vitals {
+    pub(crate) latency: Latency,
+    pub(crate) errors: ErrorRate,
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) budget: RateBudget,
+    pub(crate) slot: u64,
+    /// Slots behind the best, in the last round of looks.
+    pub(crate) lag: u64,
+    /// Genesis and height were checked.
+    pub(crate) verified: bool,
+    /// Serves another chain or lies about heights: never used again.
+    pub(crate) banned: bool,
+    pub(crate) requests: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) config: EndpointConfig,
+    client: reqwest::Client,
+    vitals: Mutex<Vitals>,
+}
+
+/// How a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) answer_bytes: usize,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        config: EndpointConfig,
+        roots: &Arc<rustls::RootCertStore>,
+    ) -> Result<Self, ConnectError> {
+        let client_error = |source: reqwest::Error| ConnectError::Client {
+            endpoint: config.name.to_string(),
+            source: source.without_url(),
+        };
+        let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .map_err(|source| ConnectError::Tls { source })?
+        .with_root_certificates(Arc::clone(roots))
+        .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            // A proxy of the environment would see keys, and a redirect would carry them elsewhere.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // Our own policy decides what is repeated.
+            .retry(reqwest::retry::never())
+            .connect_timeout(Duration::from_secs(5))
+            .pool_idle_timeout(Duration::from_secs(90))
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(15))
+            .user_agent(concat!("sniperforge/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(client_error)?;
+        let vitals = Vitals {
+            latency: Latency::new(Instant::now()),
+            errors: ErrorRate::default(),
+            breaker: CircuitBreaker::default(),
+            budget: RateBudget::new(config.requests_per_second),
+            slot: 0,
+            lag: 0,
+            verified: false,
+            banned: false,
+            requests: 0,
+        };
+        Ok(Self { config, client, vitals: Mutex::new(vitals) })
+    }
+
+    pub(crate) fn name(&self) -> &EndpointName {
+        &self.config.name
+    }
+
+    pub(crate) fn vitals(&self) -> MutexGuard<'_, Vitals> {
+        // Plain counters: a panic elsewhere leaves them usable.
+        self.vitals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One request, one answer; [`Self::book`] its outcome once it was read. `body` is the whole JSON-RPC request.
+    pub(crate) async fn ask(
+        &self,
+        method: &'static str,
+        body: Bytes,
+        limits: Limits,
+    ) -> Result<Bytes, RpcError> {
+        let started = Instant::now();
+        self.vitals().requests += 1;
+        let outcome =
+            tokio::time::timeout(limits.timeout, self.exchange(method, body, limits)).await;
+        outcome.unwrap_or_else(|_| {
+            Err(RpcError::Timeout {
+                endpoint: self.name().clone(),
+                method,
+                waited: started.elapsed(),
+            })
+        })
+    }
+
+    /// Counts an outcome for or against the endpoint.
+    pub(crate) fn book(&self, started: Instant, error: Option<&RpcError>) {
+        let (now, jitter) = (Instant::now(), jitter());
+        let mut vitals = self.vitals();
+        let failed = error.is_some_and(RpcError::blames_endpoint);
+        vitals.errors.record(failed);
+        if failed {
+            vitals.breaker.failure(now, jitter);
+        } else {
+            vitals.latency.record(now, now.saturating_duration_since(started));
+            vitals.breaker.success();
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: &'static str,
+        body: Bytes,
+        limits: Limits,
+    ) -> Result<Bytes, RpcError> {
+        let transport = |source: reqwest::Error| RpcError::Transport {
+            endpoint: self.name().clone(),
+            method,
+            source: source.without_url(),
+        };
+        let mut response = self
+            .client
+            .post(self.config.http.expose().clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body)
+            .send()
+            .await
+            .map_err(transport)?;
+        let status = response.status();
+        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            let retry_after = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+                .map(Duration::from_secs);
+            return Err(RpcError::RateLimited {
+                endpoint: self.name().clone(),
+                method,
+                retry_after,
+            });
+        }
+        if !status.is_success() {
+            let status = status.as_u16();
+            return Err(RpcError::Status { endpoint: self.name().clone(), method, status });
+        }
+        let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
+        let Some(second) = response.chunk().await.map_err(transport)? else {
+            return Ok(first); // the common case: one chunk, no copy
+        };
+        let mut all = BytesMut::from(first.as_ref());
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if all.len().saturating_add(chunk.len()) > limits.answer_bytes {
+                let limit = limits.answer_bytes;
+                return Err(RpcError::TooLarge { endpoint: self.name().clone(), method, limit });
+            }
+            all.extend_from_slice(&chunk);
+            next = response.chunk().await.map_err(transport)?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// The time an answer is waited for: what was measured, with room, within bounds.
+    pub(crate) fn adaptive_timeout(&self, least: Duration, most: Duration) -> Duration {
+        match self.vitals().latency.quantile(0.99, 20) {
+            Some(p99) => (p99 * 4 + Duration::from_millis(100)).clamp(least, most),
+            None => most,
+        }
+    }
+}
+
+/// A byte that differs between calls and processes; enough to spread retries.
+pub(crate) fn jitter() -> u8 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let hash = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    u8::try_from(hash & 0xff).unwrap_or(0)
+}

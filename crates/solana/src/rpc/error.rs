@@ -1,0 +1,302 @@
+//! Why a node gave no answer, and what a caller may do next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use solana_hash::Hash;
+use thiserror::Error;
+
+/// A configured endpoint name; cheap to clone. Never the URL: that may hold a key.
+pub type EndpointName = Arc<str>;
+
+/// Why a node gave no (usable) answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// Nothing came back in time.
+    #[error("{endpoint}: {method}: no answer within {waited:?}")]
+    Timeout {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The endpoint wants fewer requests.
+    #[error("{endpoint}: {method}: rate limited")]
+    RateLimited {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// How long it wants us to wait, where it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The connection failed.
+    #[error("{endpoint}: {method}: connection failed")]
+    Transport {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// What the HTTP client says, its URL removed.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An answer that is not an answer: the status of a gateway or a web server.
+    #[error("{endpoint}: {method}: HTTP status {status}")]
+    Status {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// The status.
+        status: u16,
+    },
+    /// The node understood and said no.
+    #[error("{endpoint}: {method}: the node says {code}: {message}")]
+    Node {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// Its error number.
+        code: i64,
+        /// Its words, shortened and cleaned: for people, never for decisions.
+        message: String,
+        /// Its `data`, as JSON text, where given.
+        data: Option<Box<str>>,
+    },
+    /// The answer is not what the method gives.
+    #[error("{endpoint}: {method}: unreadable answer")]
+    Decode {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// Where it stopped making sense.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer reads, but cannot be true.
+    #[error("{endpoint}: {method}: impossible answer: {what}")]
+    Impossible {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The answer is larger than we read.
+    #[error("{endpoint}: {method}: answer of more than {limit} bytes")]
+    TooLarge {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// Where we stopped.
+        limit: usize,
+    },
+    /// No endpoint may be asked now: all are ejected.
+    #[error("{method}: no usable endpoint; see the endpoint table for why each is out")]
+    NoEndpoint {
+        /// What was asked.
+        method: &'static str,
+    },
+    /// Too few endpoints agree.
+    #[error("{method}: {answers} of {asked} endpoints answered, a majority is needed")]
+    NoQuorum {
+        /// What was asked.
+        method: &'static str,
+        /// Usable answers.
+        answers: usize,
+        /// Endpoints asked.
+        asked: usize,
+    },
+    /// What we wanted to ask cannot be written.
+    #[error("{method}: the request cannot be written as JSON")]
+    Encode {
+        /// What was asked.
+        method: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// What a caller may do after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The same question will get the same answer.
+    GiveUp,
+    /// Ask again, elsewhere if possible, not before this time has passed.
+    Wait(Duration),
+    /// It may or may not have happened: only the chain knows. Never a new signature before it was asked.
+    AskChain,
+}
+
+/// What kind of call failed: it decides what an unknown outcome means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// Changes nothing; may be repeated and raced.
+    Read,
+    /// Hands over signed bytes; only the same bytes may go out again.
+    Send,
+}
+
+/// First pause before a repeated read.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause an endpoint can impose on us.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+impl RpcError {
+    /// What may be done next. For a send an unknown outcome is never [`Next::Wait`].
+    #[must_use]
+    pub fn next(&self, kind: CallKind) -> Next {
+        let unknown = match kind {
+            CallKind::Read => Next::Wait(PAUSE),
+            CallKind::Send => Next::AskChain,
+        };
+        match self {
+            Self::Timeout { .. }
+            | Self::Transport { .. }
+            | Self::Decode { .. }
+            | Self::Impossible { .. } => unknown,
+            Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
+            Self::RateLimited { retry_after, .. } => match kind {
+                CallKind::Read => Next::Wait(retry_after.unwrap_or(PAUSE * 4).min(PAUSE_MAX)),
+                CallKind::Send => Next::AskChain,
+            },
+            Self::Node { code, .. } => node_code(*code, unknown),
+            Self::NoEndpoint { .. } | Self::NoQuorum { .. } => match kind {
+                CallKind::Read => Next::Wait(PAUSE * 4),
+                CallKind::Send => Next::AskChain,
+            },
+            Self::Status { .. } | Self::TooLarge { .. } | Self::Encode { .. } => Next::GiveUp,
+        }
+    }
+
+    /// The endpoint is to blame, not the question: counts against its health.
+    #[must_use]
+    pub fn blames_endpoint(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Transport { .. }
+            | Self::Status { .. }
+            | Self::Decode { .. }
+            | Self::Impossible { .. }
+            | Self::RateLimited { .. } => true,
+            Self::Node { code, .. } => matches!(code, -32603 | -32005),
+            _ => false,
+        }
+    }
+
+    /// The error number of the node, if it gave one.
+    #[must_use]
+    pub fn node_code(&self) -> Option<i64> {
+        match self {
+            Self::Node { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+/// The class of a documented error number.
+fn node_code(code: i64, unknown: Next) -> Next {
+    match code {
+        // Internal; behind; history elsewhere; not yet there; this replica is older than what we saw.
+        -32603 | -32005 | -32004 | -32011 | -32014 | -32016 | -32019 | -32010 => unknown,
+        -32017 => match unknown {
+            Next::Wait(_) => Next::Wait(PAUSE * 10),
+            other => other,
+        },
+        _ => Next::GiveUp,
+    }
+}
+
+/// Why the endpoints of a configuration cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// None was named.
+    #[error("no endpoint is configured; name at least one under [node]")]
+    NoEndpoints,
+    /// Two share a name.
+    #[error("two endpoints are called {name}; give each its own name")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// The address cannot be used.
+    #[error("{endpoint}: the {which} address is not usable: {problem}")]
+    Address {
+        /// Which endpoint.
+        endpoint: String,
+        /// `http` or `ws`.
+        which: &'static str,
+        /// What is wrong with it. Never the address: it may hold a key.
+        problem: &'static str,
+    },
+    /// The HTTP client could not be made.
+    #[error("{endpoint}: the HTTP client cannot be made")]
+    Client {
+        /// Which endpoint.
+        endpoint: String,
+        /// Why, URL removed.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The TLS library refuses to start.
+    #[error("TLS cannot be set up")]
+    Tls {
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// It answers, but not as a Solana node does.
+    #[error(
+        "{endpoint}: this is not a Solana JSON-RPC node; check its address in the configuration"
+    )]
+    NotSolana {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What it did.
+        #[source]
+        source: RpcError,
+    },
+    /// It serves another chain.
+    #[error(
+        "{endpoint}: wrong chain: its genesis hash is {found}, wanted {wanted}; \
+         check the endpoint and genesis_hash in the configuration"
+    )]
+    WrongGenesis {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was wanted.
+        wanted: Hash,
+        /// What it has.
+        found: Hash,
+    },
+    /// Its block height cannot be right, so expiry could not be judged by it.
+    #[error(
+        "{endpoint}: answers block height {height} at slot {slot}, which cannot be; expiry would be \
+         judged wrongly, so it is not used: remove it from the configuration"
+    )]
+    ImpossibleHeight {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// Its slot.
+        slot: u64,
+        /// Its block height.
+        height: u64,
+    },
+    /// Nobody answered.
+    #[error("no endpoint can be reached; the first says")]
+    Unreachable {
+        /// What the first said.
+        #[source]
+        source: RpcError,
+    },
+}

@@ -1,0 +1,437 @@
+//! The methods of a node that an engine needs, typed.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde::Serialize;
+use sniper_core::ids::{Address, Signature};
+use sniper_core::units::{BlockHeight, Lamports, Slot};
+use solana_hash::Hash;
+
+use super::error::RpcError;
+use super::pool::{RpcConnectionPool, SendReport, Weight};
+use super::raw::{
+    Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
+    RawTransaction, Wrapped,
+};
+use super::types::{
+    AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
+    SignatureStatus, Simulation, TokenAccount, TokenAmount,
+};
+use super::wire;
+
+/// Most accounts of one `getMultipleAccounts`.
+const ACCOUNTS_MAX: usize = 100;
+/// Most signatures of one `getSignatureStatuses`.
+const SIGNATURES_MAX: usize = 256;
+
+/// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
+#[derive(Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Options<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commitment: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_context_slot: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filters: Option<&'a [RawFilter]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_transaction_history: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_supported_transaction_version: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig_verify: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum RawFilter {
+    DataSize(u64),
+    Memcmp { offset: usize, bytes: String },
+}
+
+impl Options<'_> {
+    fn at(commitment: Commitment) -> Self {
+        Self { commitment: Some(commitment.as_str()), ..Self::default() }
+    }
+
+    fn base64(commitment: Commitment) -> Self {
+        Self { encoding: Some("base64"), ..Self::at(commitment) }
+    }
+}
+
+/// Any answer of the right shape will do.
+fn any<T>(_: &T) -> Result<(), &'static str> {
+    Ok(())
+}
+
+/// The name of a transaction as the wire has it.
+pub(crate) fn base58(signature: &Signature) -> String {
+    bs58::encode(signature.0).into_string()
+}
+
+impl RpcConnectionPool {
+    /// The chain's genesis hash.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn genesis_hash(&self) -> Result<Hash, RpcError> {
+        let none: [(); 0] = [];
+        let hash: Parsed<Hash> = self.read("getGenesisHash", &none, Weight::Light, any).await?;
+        Ok(hash.0)
+    }
+
+    /// A blockhash to build on.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn latest_blockhash(
+        &self,
+        commitment: Commitment,
+    ) -> Result<At<LatestBlockhash>, RpcError> {
+        let params = [Options::at(commitment)];
+        let answer: Wrapped<RawBlockhash> =
+            self.read("getLatestBlockhash", &params, Weight::Light, any).await?;
+        Ok(answer.map(|raw| LatestBlockhash {
+            hash: raw.blockhash.0,
+            last_valid: BlockHeight::new(raw.last_valid_block_height),
+        }))
+    }
+
+    /// The slot the node is at.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn slot(&self, commitment: Commitment) -> Result<Slot, RpcError> {
+        let slot = self.read("getSlot", &[Options::at(commitment)], Weight::Light, any).await?;
+        Ok(Slot::new(slot))
+    }
+
+    /// Blocks below the node's tip.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn block_height(&self, commitment: Commitment) -> Result<BlockHeight, RpcError> {
+        let params = [Options::at(commitment)];
+        let height = self.read("getBlockHeight", &params, Weight::Light, any).await?;
+        Ok(BlockHeight::new(height))
+    }
+
+    /// The lowest height of a majority of the usable endpoints: one endpoint that runs ahead of the truth, or
+    /// mistakes slots for heights, cannot declare a transaction dead.
+    ///
+    /// # Errors
+    /// [`RpcError::NoQuorum`] when too few answer.
+    pub async fn block_height_quorum(
+        &self,
+        commitment: Commitment,
+    ) -> Result<BlockHeight, RpcError> {
+        let method = "getBlockHeight";
+        let (endpoints, params) = (self.usable(), [Options::at(commitment)]);
+        let asked = endpoints.iter().map(|endpoint| endpoint.ask::<u64>(method, &params));
+        let heights: Vec<u64> = join_all(asked).await.into_iter().flatten().collect();
+        match heights.iter().min() {
+            Some(lowest) if heights.len() * 2 > endpoints.len() => Ok(BlockHeight::new(*lowest)),
+            _ => Err(RpcError::NoQuorum { method, answers: heights.len(), asked: endpoints.len() }),
+        }
+    }
+
+    /// Lamports of an account; zero if there is none.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn balance(
+        &self,
+        address: &Address,
+        commitment: Commitment,
+    ) -> Result<At<Lamports>, RpcError> {
+        let params = (address.to_string(), Options::at(commitment));
+        let answer: Wrapped<u64> = self.read("getBalance", &params, Weight::Light, any).await?;
+        Ok(answer.map(Lamports::new))
+    }
+
+    /// An account, or none.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn account(
+        &self,
+        address: &Address,
+        commitment: Commitment,
+    ) -> Result<At<Option<AccountInfo>>, RpcError> {
+        let params = (address.to_string(), Options::base64(commitment));
+        let answer: Wrapped<Option<RawAccount>> =
+            self.read("getAccountInfo", &params, Weight::Light, any).await?;
+        Ok(answer.map(|raw| raw.map(AccountInfo::from)))
+    }
+
+    /// Accounts in the order of `addresses`, up to a hundred from one and the same state; beyond that the slot told
+    /// is the lowest of the parts. `at_least` refuses older states.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn multiple_accounts(
+        &self,
+        addresses: &[Address],
+        commitment: Commitment,
+        at_least: Option<Slot>,
+    ) -> Result<At<Vec<Option<AccountInfo>>>, RpcError> {
+        let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(addresses.len()) };
+        for part in addresses.chunks(ACCOUNTS_MAX) {
+            let keys: Vec<String> = part.iter().map(Address::to_string).collect();
+            let min_context_slot = at_least.map(Slot::get);
+            let params = (keys, Options { min_context_slot, ..Options::base64(commitment) });
+            let check = |answer: &Wrapped<Vec<Option<RawAccount>>>| {
+                if answer.value.len() != part.len() {
+                    return Err("another number of accounts than asked for");
+                }
+                if at_least.is_some_and(|least| answer.slot() < least) {
+                    return Err("an older state than asked for");
+                }
+                Ok(())
+            };
+            let answer = self.read("getMultipleAccounts", &params, Weight::Light, check).await?;
+            all.slot = all.slot.min(answer.slot());
+            all.value.extend(answer.value.into_iter().map(|raw| raw.map(AccountInfo::from)));
+        }
+        Ok(all)
+    }
+
+    /// Accounts of a program that pass all filters (at most four). Slow and often refused: never on the hot path.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn program_accounts(
+        &self,
+        program: &Address,
+        filters: &[AccountFilter],
+        commitment: Commitment,
+    ) -> Result<Vec<(Address, AccountInfo)>, RpcError> {
+        let filters: Vec<RawFilter> = filters.iter().map(raw_filter).collect();
+        let options = Options { filters: Some(&filters), ..Options::base64(commitment) };
+        let accounts: Vec<RawKeyed> = self
+            .read("getProgramAccounts", &(program.to_string(), options), Weight::Heavy, any)
+            .await?;
+        Ok(accounts.into_iter().map(|raw| (raw.pubkey.0, raw.account.into())).collect())
+    }
+
+    /// What a token account holds. Fails with -32602 when there is none, which a lagging node says too.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn token_account_balance(
+        &self,
+        address: &Address,
+        commitment: Commitment,
+    ) -> Result<At<TokenAmount>, RpcError> {
+        let params = (address.to_string(), Options::at(commitment));
+        let answer: Wrapped<RawTokenAmount> =
+            self.read("getTokenAccountBalance", &params, Weight::Light, any).await?;
+        Ok(answer.map(TokenAmount::from))
+    }
+
+    /// All accounts of `owner` under a token program.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn token_accounts_by_owner(
+        &self,
+        owner: &Address,
+        token_program: &Address,
+        commitment: Commitment,
+    ) -> Result<At<Vec<OwnedToken>>, RpcError> {
+        let program = std::collections::BTreeMap::from([("programId", token_program.to_string())]);
+        let params = (owner.to_string(), program, Options::base64(commitment));
+        let answer: Wrapped<Vec<RawKeyed>> =
+            self.read("getTokenAccountsByOwner", &params, Weight::Light, any).await?;
+        let owned = |raw: RawKeyed| {
+            let account = AccountInfo::from(raw.account);
+            let token = TokenAccount::decode(&account.data)?;
+            Some(OwnedToken { address: raw.pubkey.0, token, lamports: account.lamports })
+        };
+        Ok(answer.map(|list| list.into_iter().filter_map(owned).collect()))
+    }
+
+    /// Lamports that keep an account of `length` bytes alive.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn minimum_balance_for_rent_exemption(
+        &self,
+        length: usize,
+    ) -> Result<Lamports, RpcError> {
+        let method = "getMinimumBalanceForRentExemption";
+        let params = (length, Options::at(Commitment::Confirmed));
+        Ok(Lamports::new(self.read(method, &params, Weight::Light, any).await?))
+    }
+
+    /// How far transactions have come, in the order asked. None means "not seen here", never "failed".
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn signature_statuses(
+        &self,
+        signatures: &[Signature],
+        search_history: bool,
+    ) -> Result<At<Vec<Option<SignatureStatus>>>, RpcError> {
+        let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(signatures.len()) };
+        for part in signatures.chunks(SIGNATURES_MAX) {
+            let check = |answer: &Wrapped<Vec<Option<RawStatus>>>| {
+                if answer.value.len() == part.len() {
+                    Ok(())
+                } else {
+                    Err("another number of statuses")
+                }
+            };
+            let params = status_params(part, search_history);
+            let answer = self.read("getSignatureStatuses", &params, Weight::Light, check).await?;
+            all.slot = all.slot.min(answer.slot());
+            all.value.extend(answer.value.into_iter().map(|raw| raw.map(SignatureStatus::from)));
+        }
+        Ok(all)
+    }
+
+    /// A landed transaction, as seen by `owner`; none if the node does not know it (yet).
+    ///
+    /// # Errors
+    /// As every read, and [`RpcError::Impossible`] for one that is not what was asked for.
+    pub async fn transaction(
+        &self,
+        signature: &Signature,
+        owner: &Address,
+        commitment: Commitment,
+    ) -> Result<Option<Landed>, RpcError> {
+        let method = "getTransaction";
+        let name = base58(signature);
+        let options = Options {
+            encoding: Some("json"),
+            max_supported_transaction_version: Some(0),
+            ..Options::at(commitment.max(Commitment::Confirmed))
+        };
+        let check = |answer: &Option<RawTransaction>| match answer {
+            Some(raw) if !raw.is(&name) => Err("another transaction than asked for"),
+            _ => Ok(()),
+        };
+        let answer = self.read(method, &(&name, options), Weight::Light, check).await?;
+        let landed = answer.map(|raw| raw.landed(owner)).transpose();
+        landed.map_err(|what| RpcError::Impossible { endpoint: "all".into(), method, what })
+    }
+
+    /// What a node thinks a signed transaction would do now.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn simulate(
+        &self,
+        transaction_base64: &str,
+        commitment: Commitment,
+    ) -> Result<At<Simulation>, RpcError> {
+        let options = Options { sig_verify: Some(true), ..Options::base64(commitment) };
+        let params = (transaction_base64, options);
+        let answer: Wrapped<RawSimulation> =
+            self.read("simulateTransaction", &params, Weight::Light, any).await?;
+        Ok(answer.map(|raw| Simulation {
+            err: raw.err,
+            logs: raw.logs.unwrap_or_default(),
+            units: raw.units_consumed,
+        }))
+    }
+
+    /// Hands signed bytes to all usable endpoints at once and returns when the first took them. Nothing is repeated
+    /// here; whoever repeats must use the same bytes.
+    ///
+    /// # Errors
+    /// What each endpoint said. The transaction may have gone out all the same: ask the chain.
+    pub async fn send_transaction(
+        &self,
+        request: &SendRequest,
+    ) -> Result<SendReport, Vec<RpcError>> {
+        self.send_to_all(request.body.clone(), request.signature).await
+    }
+
+    /// Asks a test network for lamports.
+    ///
+    /// # Errors
+    /// As every call; it is not repeated, for it may have worked.
+    pub async fn request_airdrop(
+        &self,
+        to: &Address,
+        lamports: Lamports,
+    ) -> Result<Signature, RpcError> {
+        let params = (to.to_string(), lamports.get());
+        let text: String = self.call("requestAirdrop", &params).await?;
+        let bytes = bs58::decode(&text).into_vec().ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Signature).ok_or(RpcError::Impossible {
+            endpoint: "all".into(),
+            method: "requestAirdrop",
+            what: "not a signature",
+        })
+    }
+}
+
+pub(crate) fn status_params(
+    signatures: &[Signature],
+    search_history: bool,
+) -> impl Serialize + use<> {
+    let names: Vec<String> = signatures.iter().map(base58).collect();
+    let options =
+        Options { search_transaction_history: Some(search_history), ..Options::default() };
+    (names, options)
+}
+
+pub(crate) fn commitment_params(commitment: Commitment) -> impl Serialize {
+    [Options::at(commitment)]
+}
+
+fn raw_filter(filter: &AccountFilter) -> RawFilter {
+    match filter {
+        AccountFilter::DataSize(size) => RawFilter::DataSize(*size),
+        AccountFilter::Memcmp { offset, bytes } => {
+            RawFilter::Memcmp { offset: *offset, bytes: bs58::encode(bytes).into_string() }
+        }
+    }
+}
+
+/// A signed transaction as the request that sends it: written once, sent as often as needed.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    body: Bytes,
+    signature: Signature,
+}
+
+impl SendRequest {
+    /// Writes the request. `preflight` makes the node simulate first; its own retries are always off, since the
+    /// caller owns repeating.
+    ///
+    /// # Errors
+    /// [`RpcError::Encode`], which plain text cannot cause.
+    pub fn new(
+        transaction_base64: &str,
+        signature: Signature,
+        preflight: bool,
+    ) -> Result<Self, RpcError> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct SendOptions {
+            encoding: &'static str,
+            skip_preflight: bool,
+            preflight_commitment: &'static str,
+            max_retries: u32,
+        }
+        let options = SendOptions {
+            encoding: "base64",
+            skip_preflight: !preflight,
+            preflight_commitment: Commitment::Confirmed.as_str(),
+            max_retries: 0,
+        };
+        let body = wire::request("sendTransaction", &(transaction_base64, options))?;
+        Ok(Self { body, signature })
+    }
+
+    /// The transaction's name.
+    #[must_use]
+    pub const fn signature(&self) -> Signature {
+        self.signature
+    }
+}

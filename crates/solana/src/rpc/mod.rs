@@ -1,0 +1,23 @@
+//! Requests over HTTP.
+
+mod breaker;
+pub(crate) mod endpoint;
+mod error;
+mod latency;
+pub(crate) mod methods;
+mod pool;
+pub(crate) mod raw;
+mod types;
+mod wire;
+
+pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};
+pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
+pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
+pub use latency::{ErrorRate, Latency};
+pub use methods::SendRequest;
+pub(crate) use pool::EndpointHandle;
+pub use pool::{PoolSettings, RpcConnectionPool, SendReport};
+pub use types::{
+    AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
+    SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
+};

@@ -1,0 +1,261 @@
+//! From an approved order to a signed transaction.
+
+use sniper_core::amm::{PoolSpec, SwapAccounts, swap_instruction};
+use sniper_core::event::MintSpec;
+use sniper_core::ids::{Address, MintId, PoolId, Signature};
+use sniper_core::order::{Leg, LegAmount, Order};
+use sniper_core::units::{Atoms, Lamports};
+use sniper_wallet::{SignError, Signer};
+use solana_hash::Hash;
+use solana_instruction::Instruction;
+use thiserror::Error;
+
+use super::instructions as ix;
+use super::message::compile;
+
+/// Compute units that making one token account takes at most.
+const CREATE_ACCOUNT_UNITS: u32 = 60_000;
+/// Token accounts made in one transaction.
+const CREATE_PER_TRANSACTION: usize = 6;
+/// Compute units of a plain transfer, budget instructions included.
+const TRANSFER_UNITS: u32 = 1_000;
+
+/// Why there is no transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The order has no leg.
+    #[error("an order without a leg")]
+    Empty,
+    /// A mint that was never added.
+    #[error("mint {0:?} is not known to the builder")]
+    UnknownMint(MintId),
+    /// A pool that was never added.
+    #[error("pool {0:?} is not known to the builder")]
+    UnknownPool(PoolId),
+    /// A leg names mints that its pool does not trade.
+    #[error("pool {0:?} does not trade the mints of the leg")]
+    WrongMints(PoolId),
+    /// A leg whose least output is nothing: it would take any price.
+    #[error("a leg through pool {0:?} without a least output")]
+    NoLeastOutput(PoolId),
+    /// A leg that moves nothing.
+    #[error("a leg through pool {0:?} without an amount")]
+    NoAmount(PoolId),
+    /// More bytes than a packet carries.
+    #[error("{length} bytes are more than a transaction may have")]
+    TooLarge {
+        /// What it would have.
+        length: usize,
+    },
+    /// More keys than one byte can name.
+    #[error("too many accounts in one transaction")]
+    TooManyKeys,
+    /// Another number of signers than our one.
+    #[error("a transaction for {signers} signers, but we sign alone")]
+    Signers {
+        /// What it would need.
+        signers: u8,
+    },
+}
+
+/// A mint and where we hold it.
+#[derive(Clone, Copy, Debug)]
+struct MintEntry {
+    spec: MintSpec,
+    account: Address,
+}
+
+#[derive(Clone, Debug)]
+struct PoolEntry {
+    spec: PoolSpec,
+    mints: [Address; 2],
+}
+
+/// A transaction with our signature on it: what goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Its name on the chain.
+    pub signature: Signature,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Price and limit of a transaction that is no order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priority {
+    /// Millionths of a lamport per compute unit.
+    pub micro_lamports: u64,
+}
+
+/// Builds transactions of one owner. All that is the same for every order is worked out when mints and pools are
+/// added, in the order in which the market numbers them.
+#[derive(Clone, Debug)]
+pub struct TransactionBuilder {
+    owner: Address,
+    /// From [`MintId`] 1 on; 0 is native SOL, which has no token account.
+    mints: Vec<MintEntry>,
+    pools: Vec<PoolEntry>,
+}
+
+impl TransactionBuilder {
+    /// A builder that knows no mint and no pool.
+    #[must_use]
+    pub const fn new(owner: Address) -> Self {
+        Self { owner, mints: Vec::new(), pools: Vec::new() }
+    }
+
+    /// Who signs and pays.
+    #[must_use]
+    pub const fn owner(&self) -> Address {
+        self.owner
+    }
+
+    /// Adds a mint and gives its number, the market's if both learn in the same order.
+    pub fn add_mint(&mut self, spec: &MintSpec) -> MintId {
+        let account = ix::associated_token_address(&self.owner, &spec.address, &spec.token_program);
+        self.mints.push(MintEntry { spec: *spec, account });
+        MintId(u16::try_from(self.mints.len()).unwrap_or(u16::MAX))
+    }
+
+    /// Adds a pool and gives its number, the market's if both learn in the same order.
+    ///
+    /// # Errors
+    /// [`BuildError::UnknownMint`] if one of its mints was not added before.
+    pub fn add_pool(&mut self, spec: &PoolSpec) -> Result<PoolId, BuildError> {
+        let [first, second] = spec.mints;
+        let mints = [self.mint(first)?.spec.address, self.mint(second)?.spec.address];
+        let id = PoolId(u32::try_from(self.pools.len()).unwrap_or(u32::MAX));
+        self.pools.push(PoolEntry { spec: spec.clone(), mints });
+        Ok(id)
+    }
+
+    /// Where we hold a mint; none for native SOL and for mints not added.
+    #[must_use]
+    pub fn token_account(&self, mint: MintId) -> Option<Address> {
+        self.mint(mint).ok().map(|entry| entry.account)
+    }
+
+    /// All mints: number, address, and where we hold it.
+    pub fn mints(&self) -> impl Iterator<Item = (MintId, &MintSpec, Address)> {
+        (1..).zip(&self.mints).map(|(id, entry)| (MintId(id), &entry.spec, entry.account))
+    }
+
+    fn mint(&self, id: MintId) -> Result<&MintEntry, BuildError> {
+        let place = id.index().checked_sub(1).ok_or(BuildError::UnknownMint(id))?;
+        self.mints.get(place).ok_or(BuildError::UnknownMint(id))
+    }
+
+    /// The message of an order: its budget, then one swap per leg.
+    ///
+    /// # Errors
+    /// See [`BuildError`]; among others a leg without a least output, always.
+    pub fn swap(&self, order: &Order, blockhash: &Hash) -> Result<Vec<u8>, BuildError> {
+        if order.legs().is_empty() {
+            return Err(BuildError::Empty);
+        }
+        let mut instructions = Vec::with_capacity(order.legs().len().saturating_add(2));
+        instructions.push(ix::compute_unit_limit(order.compute_unit_limit()));
+        instructions.push(ix::compute_unit_price(order.compute_unit_price()));
+        for leg in order.legs() {
+            instructions.push(self.leg(leg)?);
+        }
+        compile(self.owner, &instructions, blockhash, &[])
+    }
+
+    fn leg(&self, leg: &Leg) -> Result<Instruction, BuildError> {
+        let hop = leg.hop;
+        let pool = self.pools.get(hop.pool.index()).ok_or(BuildError::UnknownPool(hop.pool))?;
+        let forward = match pool.spec.mints {
+            [first, second] if [hop.mint_in, hop.mint_out] == [first, second] => true,
+            [first, second] if [hop.mint_out, hop.mint_in] == [first, second] => false,
+            _ => return Err(BuildError::WrongMints(hop.pool)),
+        };
+        let (least_out, in_most) = match leg.amount {
+            LegAmount::ExactIn { amount_in, min_out } => (min_out, amount_in),
+            LegAmount::ExactOut { amount_out, max_in } => (amount_out, max_in),
+        };
+        if least_out == Atoms::ZERO {
+            return Err(BuildError::NoLeastOutput(hop.pool));
+        }
+        if in_most == Atoms::ZERO {
+            return Err(BuildError::NoAmount(hop.pool));
+        }
+        let accounts = SwapAccounts {
+            owner: self.owner,
+            source: self.mint(hop.mint_in)?.account,
+            destination: self.mint(hop.mint_out)?.account,
+        };
+        Ok(swap_instruction(&pool.spec, pool.mints, forward, leg.amount, accounts))
+    }
+
+    /// Messages that make every token account we need and wrap `wrap` lamports, if not zero. Making an account that
+    /// is there does nothing; wrapping adds to what is there.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLarge`] if a message does not fit, which a handful of accounts cannot cause.
+    pub fn setup_transactions(
+        &self,
+        wrap: Lamports,
+        priority: Priority,
+        blockhash: &Hash,
+    ) -> Result<Vec<Vec<u8>>, BuildError> {
+        let groups = self.mints.chunks(CREATE_PER_TRANSACTION);
+        let messages = groups.map(|group| self.setup(group, wrap, priority, blockhash));
+        messages.collect()
+    }
+
+    fn setup(
+        &self,
+        group: &[MintEntry],
+        wrap: Lamports,
+        priority: Priority,
+        blockhash: &Hash,
+    ) -> Result<Vec<u8>, BuildError> {
+        let count = u32::try_from(group.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let mut instructions = budget(CREATE_ACCOUNT_UNITS.saturating_mul(count), priority);
+        for MintEntry { spec, account } in group {
+            let (mint, program) = (spec.address, spec.token_program);
+            let create = ix::create_associated_token_account(self.owner, self.owner, mint, program);
+            instructions.push(create);
+            if mint == ix::WRAPPED_SOL && wrap > Lamports::ZERO {
+                instructions.push(ix::transfer(self.owner, *account, wrap));
+                instructions.push(ix::sync_native(*account));
+            }
+        }
+        compile(self.owner, &instructions, blockhash, &[])
+    }
+
+    /// The message of a native transfer.
+    ///
+    /// # Errors
+    /// None in practice: see [`compile`].
+    pub fn transfer(
+        &self,
+        to: Address,
+        lamports: Lamports,
+        priority: Priority,
+        blockhash: &Hash,
+    ) -> Result<Vec<u8>, BuildError> {
+        let mut instructions = budget(TRANSFER_UNITS, priority);
+        instructions.push(ix::transfer(self.owner, to, lamports));
+        compile(self.owner, &instructions, blockhash, &[])
+    }
+}
+
+fn budget(units: u32, priority: Priority) -> Vec<Instruction> {
+    vec![ix::compute_unit_limit(units), ix::compute_unit_price(priority.micro_lamports)]
+}
+
+/// Signs a message and puts the signature before it.
+///
+/// # Errors
+/// The signer's own; after KILL there is never a signature.
+pub fn sign(message: &[u8], signer: &(impl Signer + ?Sized)) -> Result<Signed, SignError> {
+    let signature = signer.sign(message)?;
+    let mut bytes = Vec::with_capacity(message.len().saturating_add(65));
+    bytes.push(1);
+    bytes.extend_from_slice(&signature);
+    bytes.extend_from_slice(message);
+    Ok(Signed { signature: Signature(signature), bytes })
+}

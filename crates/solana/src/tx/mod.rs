@@ -1,0 +1,11 @@
+//! Transactions: what they are made of, and the blockhash they are built on.
+
+mod blockhash;
+mod builder;
+pub mod instructions;
+mod message;
+
+pub use blockhash::{BlockhashCache, BlockhashError};
+pub use builder::{BuildError, Priority, Signed, TransactionBuilder, sign};
+pub use instructions::associated_token_address;
+pub use message::{LookupTable, WIRE_MAX, compile};

@@ -1,0 +1,221 @@
+//! Where live orders go: built, signed, sent, and followed to their end.
+//!
+//! # Design
+//! [`SolanaVenue::prepare`] is synchronous and touches no network: what it needs is at hand. Its result must be made
+//! durable before [`SolanaVenue::send`]. From then on the [`Tracker`] owns the order's fate: it sends the same bytes
+//! again until they land or can no longer land, and only the chain's word ends an order. An error never does.
+
+mod expiry;
+mod prepared;
+mod tracker;
+
+use std::time::Instant;
+
+use sniper_core::amm::PoolSpec;
+use sniper_core::event::{MarketEvent, MintSpec, RejectReason};
+use sniper_core::ids::{Address, MintId, PoolId};
+use sniper_core::order::Order;
+use sniper_core::units::{Atoms, Lamports, Timestamp};
+use sniper_wallet::Signer;
+use thiserror::Error;
+
+pub use prepared::{Prepared, ResumeError};
+pub use tracker::{Tracker, TrackerSettings};
+
+use crate::rpc::{At, Commitment, RpcConnectionPool, RpcError, TokenAccount};
+use crate::tx::{BlockhashCache, BuildError, TransactionBuilder, sign};
+
+/// Takes approved orders to the chain.
+#[derive(Debug)]
+pub struct SolanaVenue<S> {
+    pool: RpcConnectionPool,
+    builder: TransactionBuilder,
+    signer: S,
+    blockhash: BlockhashCache,
+    tracker: Tracker,
+}
+
+/// What the chain holds for us, all of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainBalances {
+    /// Native balance of our key.
+    pub lamports: Lamports,
+    /// One entry per mint asked for, in that order.
+    pub tokens: Vec<TokenBalance>,
+}
+
+/// What one of our token accounts holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBalance {
+    /// Of which mint.
+    pub mint: MintId,
+    /// Where.
+    pub account: Address,
+    /// Atoms; zero where there is no account.
+    pub amount: Atoms,
+    /// Lamports locked in the account: its rent and, for wrapped SOL, the wrapped amount as well.
+    pub lamports: Lamports,
+    /// The account is there.
+    pub exists: bool,
+}
+
+/// Why balances are not known.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BalanceError {
+    /// The chain was not read.
+    #[error("balances not read")]
+    Rpc(#[source] RpcError),
+    /// The address of one of our token accounts holds something else.
+    #[error("{account} is not our token account of mint {mint:?}")]
+    NotOurs {
+        /// Where.
+        account: Address,
+        /// Of which mint it should be.
+        mint: MintId,
+    },
+    /// A mint that was never added.
+    #[error("mint {0:?} is not known to the venue")]
+    UnknownMint(MintId),
+}
+
+impl<S: Signer> SolanaVenue<S> {
+    /// A venue that knows no mint and no pool yet. Spawn [`Tracker::run`] of [`Self::tracker`] and
+    /// [`BlockhashCache::run`] of the cache beside it.
+    pub fn new(
+        pool: RpcConnectionPool,
+        signer: S,
+        blockhash: BlockhashCache,
+        settings: TrackerSettings,
+    ) -> Self {
+        let owner = signer.address();
+        let tracker = Tracker::new(pool.clone(), owner, settings);
+        Self { pool, builder: TransactionBuilder::new(owner), signer, blockhash, tracker }
+    }
+
+    /// Adds a mint, in the market's order.
+    pub fn add_mint(&mut self, spec: &MintSpec) -> MintId {
+        let id = self.builder.add_mint(spec);
+        self.tracker.add_mint(id, spec.address);
+        id
+    }
+
+    /// Adds a pool, in the market's order.
+    ///
+    /// # Errors
+    /// One of its mints was not added before.
+    pub fn add_pool(&mut self, spec: &PoolSpec) -> Result<PoolId, BuildError> {
+        self.builder.add_pool(spec)
+    }
+
+    /// Learns mints and pools from the very events the core gets, so that both number them alike.
+    ///
+    /// # Errors
+    /// A pool before its mints.
+    pub fn learn(&mut self, event: &MarketEvent) -> Result<(), BuildError> {
+        match event {
+            MarketEvent::Mint(spec) => {
+                self.add_mint(spec);
+                Ok(())
+            }
+            MarketEvent::Pool(spec) => self.add_pool(spec).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What builds our transactions, for setup and transfers.
+    #[must_use]
+    pub const fn builder(&self) -> &TransactionBuilder {
+        &self.builder
+    }
+
+    /// The signer.
+    #[must_use]
+    pub const fn signer(&self) -> &S {
+        &self.signer
+    }
+
+    /// The orders in flight.
+    #[must_use]
+    pub const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Builds and signs an order on the blockhash at hand. `now` is compared with the order's own expiry.
+    ///
+    /// # Errors
+    /// Why it will never be sent.
+    pub fn prepare(&self, order: &Order, now: Timestamp) -> Result<Prepared, RejectReason> {
+        if now >= order.expires() {
+            return Err(RejectReason::TooLate);
+        }
+        let begun = Instant::now();
+        let latest = self.blockhash.get().map_err(|error| {
+            tracing::warn!(order = %order.id(), %error, "order not built");
+            RejectReason::Unbuildable
+        })?;
+        let message = self.builder.swap(order, &latest.hash).map_err(|error| {
+            tracing::error!(order = %order.id(), %error, "order not built");
+            RejectReason::Unbuildable
+        })?;
+        let built = Instant::now();
+        let signed = sign(&message, &self.signer).map_err(|error| {
+            tracing::error!(order = %order.id(), %error, "order not signed");
+            RejectReason::SignerRefused
+        })?;
+        let signed_at = Instant::now();
+        let mut prepared =
+            Prepared::new(order.id(), signed.signature, latest.last_valid, signed.bytes);
+        prepared.build_took = built.saturating_duration_since(begun);
+        prepared.sign_took = signed_at.saturating_duration_since(built);
+        Ok(prepared)
+    }
+
+    /// Sends an order to every healthy endpoint and follows it from here on. Its bytes must be durable before. Must
+    /// be called within a tokio runtime; returns at once.
+    pub fn send(&self, prepared: &Prepared) {
+        self.tracker.launch(prepared, false);
+    }
+
+    /// Follows an order found in the journal after a crash: the chain is asked first, and the same bytes go out
+    /// again only while it does not know them and they could still land.
+    pub fn resume(&self, prepared: &Prepared) {
+        self.tracker.launch(prepared, true);
+    }
+
+    /// What the chain holds for us at `confirmed`, to compare with the ledger. All of one state when there are fewer
+    /// than a hundred mints.
+    ///
+    /// # Errors
+    /// Not read, or not ours: never a guess.
+    pub async fn chain_balances(
+        &self,
+        mints: &[MintId],
+    ) -> Result<At<ChainBalances>, BalanceError> {
+        let account = |mint: &MintId| {
+            let account = self.builder.token_account(*mint);
+            account.map(|account| (*mint, account)).ok_or(BalanceError::UnknownMint(*mint))
+        };
+        let accounts = mints.iter().map(account).collect::<Result<Vec<_>, _>>()?;
+        let owner = self.builder.owner();
+        let addresses: Vec<Address> =
+            std::iter::once(owner).chain(accounts.iter().map(|(_, account)| *account)).collect();
+        let read = self.pool.multiple_accounts(&addresses, Commitment::Confirmed, None).await;
+        let At { slot, value } = read.map_err(BalanceError::Rpc)?;
+        let mut value = value.into_iter();
+        let lamports = value.next().flatten().map_or(Lamports::ZERO, |account| account.lamports);
+        let mut tokens = Vec::with_capacity(accounts.len());
+        for ((mint, account), info) in accounts.into_iter().zip(value) {
+            let Some(info) = info else {
+                let (amount, lamports) = (Atoms::ZERO, Lamports::ZERO);
+                tokens.push(TokenBalance { mint, account, amount, lamports, exists: false });
+                continue;
+            };
+            let token = TokenAccount::decode(&info.data).filter(|token| token.owner == owner);
+            let token = token.ok_or(BalanceError::NotOurs { account, mint })?;
+            let (amount, lamports) = (token.amount, info.lamports);
+            tokens.push(TokenBalance { mint, account, amount, lamports, exists: true });
+        }
+        Ok(At { slot, value: ChainBalances { lamports, tokens } })
+    }
+}

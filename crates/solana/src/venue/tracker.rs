@@ -1,0 +1,295 @@
+//! Follows every signed order until the chain has said how it ended.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sniper_core::event::{Deltas, OrderEvent};
+use sniper_core::ids::{Address, MintId, OrderId, Signature};
+use sniper_core::units::BlockHeight;
+use tokio::sync::{Notify, mpsc};
+
+use super::expiry::proved_dead;
+use super::prepared::Prepared;
+use crate::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest, SignatureStatus};
+
+/// When the tracker does what.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackerSettings {
+    /// Pause between two looks at all orders in flight.
+    pub poll_every: Duration,
+    /// Pause before the same bytes go out again.
+    pub resend_every: Duration,
+    /// Pause between two looks at the block height.
+    pub expiry_every: Duration,
+    /// Let nodes simulate before they forward. Off: what we send was quoted from fresher state than theirs.
+    pub preflight: bool,
+}
+
+impl Default for TrackerSettings {
+    fn default() -> Self {
+        Self {
+            poll_every: Duration::from_millis(300),
+            resend_every: Duration::from_secs(2),
+            expiry_every: Duration::from_secs(2),
+            preflight: false,
+        }
+    }
+}
+
+/// An order under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    signature: Signature,
+    last_valid: BlockHeight,
+    request: SendRequest,
+    sent: Option<Instant>,
+    /// Found in a journal: it may have landed long ago, so nodes must search their history.
+    resumed: bool,
+    /// The chain is past its last valid height: sending again is useless.
+    past: bool,
+}
+
+/// The orders in flight; cheap to clone, all clones share them.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: RpcConnectionPool,
+    owner: Address,
+    settings: TrackerSettings,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    flights: BTreeMap<OrderId, Flight>,
+    mints: BTreeMap<Address, MintId>,
+    height_asked: Option<Instant>,
+}
+
+impl Tracker {
+    pub(crate) fn new(pool: RpcConnectionPool, owner: Address, settings: TrackerSettings) -> Self {
+        let state = Mutex::new(State::default());
+        Self { shared: Arc::new(Shared { pool, owner, settings, state, wake: Notify::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one insertion or removal: a panic elsewhere leaves the table whole.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_mint(&self, id: MintId, address: Address) {
+        self.state().mints.insert(address, id);
+    }
+
+    /// Orders in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.state().flights.len()
+    }
+
+    /// Looks at all orders now rather than at the next tick, such as when a slot has come.
+    pub fn poke(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Follows a signed order and sends its bytes for the first time.
+    pub(crate) fn launch(&self, prepared: &Prepared, resumed: bool) {
+        let request = match prepared.request(self.shared.settings.preflight) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(%error, order = %prepared.order(), "send request not written");
+                return;
+            }
+        };
+        let flight = Flight {
+            signature: prepared.signature(),
+            last_valid: prepared.last_valid(),
+            request: request.clone(),
+            // A resumed one is first asked about; it goes out again when it is not known.
+            sent: (!resumed).then(Instant::now),
+            resumed,
+            past: false,
+        };
+        self.state().flights.insert(prepared.order(), flight);
+        if !resumed {
+            self.send(prepared.order(), request);
+        }
+        self.poke();
+    }
+
+    /// Puts bytes on the wire. Whatever comes of it, only the chain knows whether the order landed.
+    fn send(&self, order: OrderId, request: SendRequest) {
+        let pool = self.shared.pool.clone();
+        tokio::spawn(async move {
+            match pool.send_transaction(&request).await {
+                Ok(report) => {
+                    tracing::debug!(%order, accepted = ?report.accepted.first(), "order sent");
+                }
+                Err(errors) => {
+                    for error in errors {
+                        tracing::warn!(%order, %error, "send failed, outcome unknown");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Follows all orders for ever and tells how each ended. Run it as a task of its own; it returns when the
+    /// receiver is gone.
+    pub async fn run(self, events: mpsc::Sender<OrderEvent>) {
+        loop {
+            if self.in_flight() == 0 {
+                tokio::select! {
+                    () = self.shared.wake.notified() => {}
+                    () = events.closed() => return,
+                }
+            }
+            for event in self.step().await {
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.shared.settings.poll_every) => {}
+                () = self.shared.wake.notified(), if self.in_flight() > 0 => {}
+            }
+        }
+    }
+
+    /// One look at all orders in flight.
+    pub async fn step(&self) -> Vec<OrderEvent> {
+        let flights: Vec<(OrderId, Flight)> = {
+            let state = self.state();
+            state.flights.iter().map(|(order, flight)| (*order, flight.clone())).collect()
+        };
+        let mut events = Vec::new();
+        let mut unseen = Vec::new();
+        for resumed in [false, true] {
+            let group: Vec<_> = flights.iter().filter(|(_, f)| f.resumed == resumed).collect();
+            if group.is_empty() {
+                continue;
+            }
+            let signatures: Vec<Signature> = group.iter().map(|(_, f)| f.signature).collect();
+            let statuses = match self.shared.pool.signature_statuses(&signatures, resumed).await {
+                Ok(statuses) => statuses.value,
+                Err(error) => {
+                    // An error is no answer: everything stays in flight.
+                    tracing::warn!(%error, "order statuses not read");
+                    continue;
+                }
+            };
+            for ((order, flight), status) in group.into_iter().zip(statuses) {
+                match status {
+                    Some(status) => events.extend(self.seen(*order, flight, &status).await),
+                    None => unseen.push((*order, flight.clone())),
+                }
+            }
+        }
+        self.resend(&unseen);
+        events.extend(self.expire(&unseen).await);
+        let mut state = self.state();
+        for event in &events {
+            state.flights.remove(&event.order());
+        }
+        events
+    }
+
+    /// A transaction the chain knows: at `confirmed` it is read, and tells how the order ended.
+    async fn seen(
+        &self,
+        order: OrderId,
+        flight: &Flight,
+        status: &SignatureStatus,
+    ) -> Option<OrderEvent> {
+        if status.commitment < Commitment::Confirmed {
+            return None;
+        }
+        let Shared { pool, owner, .. } = &*self.shared;
+        match pool.transaction(&flight.signature, owner, Commitment::Confirmed).await {
+            Ok(Some(landed)) => Some(self.outcome(order, landed)),
+            // Its status and its contents need not come from the same node.
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%order, %error, "landed order not read, asking again");
+                None
+            }
+        }
+    }
+
+    fn outcome(&self, order: OrderId, landed: Landed) -> OrderEvent {
+        let Landed { slot, fee, err, .. } = landed;
+        if let Some(err) = err {
+            tracing::debug!(%order, error = %err.text, "order reverted");
+            return OrderEvent::Reverted { order, slot, fee, code: err.custom };
+        }
+        let (mut deltas, state) = (Deltas::new(), self.state());
+        for (mint, change) in landed.deltas {
+            let known = state.mints.get(&mint).copied();
+            let told = known.is_some_and(|id| deltas.try_push((id, change)).is_ok());
+            if !told {
+                // The next comparison with the chain will differ and halt trading.
+                tracing::error!(%order, %mint, change, "a fill moved a mint that is not ours to trade");
+            }
+        }
+        deltas.sort_unstable();
+        OrderEvent::Filled { order, slot, deltas, fee }
+    }
+
+    /// Sends the same bytes again, where it is time.
+    fn resend(&self, unseen: &[(OrderId, Flight)]) {
+        let (now, every) = (Instant::now(), self.shared.settings.resend_every);
+        for (order, flight) in unseen {
+            let due = flight.sent.is_none_or(|sent| now.saturating_duration_since(sent) >= every);
+            if flight.past || !due {
+                continue;
+            }
+            if let Some(flight) = self.state().flights.get_mut(order) {
+                flight.sent = Some(now);
+            }
+            self.send(*order, flight.request.clone());
+        }
+    }
+
+    /// The orders that are proved dead.
+    async fn expire(&self, unseen: &[(OrderId, Flight)]) -> Vec<OrderEvent> {
+        let now = Instant::now();
+        {
+            let (mut state, every) = (self.state(), self.shared.settings.expiry_every);
+            let recent =
+                state.height_asked.is_some_and(|at| now.saturating_duration_since(at) < every);
+            if unseen.is_empty() || recent {
+                return Vec::new();
+            }
+            state.height_asked = Some(now);
+        }
+        let height = match self.shared.pool.block_height(Commitment::Confirmed).await {
+            Ok(height) => height,
+            Err(error) => {
+                tracing::warn!(%error, "block height not read");
+                return Vec::new();
+            }
+        };
+        let past: Vec<_> = unseen.iter().filter(|(_, flight)| flight.last_valid < height).collect();
+        if past.is_empty() {
+            return Vec::new();
+        }
+        {
+            let mut state = self.state();
+            for (order, _) in &past {
+                if let Some(flight) = state.flights.get_mut(order) {
+                    flight.past = true;
+                }
+            }
+        }
+        let asked: Vec<_> = past.iter().map(|(_, f)| (f.signature, f.last_valid)).collect();
+        let dead = proved_dead(&self.shared.pool, &asked).await;
+        let expired = past.iter().zip(dead).filter(|(_, dead)| *dead);
+        expired.map(|((order, _), _)| OrderEvent::Expired { order: *order }).collect()
+    }
+}
