@@ -6,16 +6,17 @@ use std::time::Duration;
 use sniper_core::ids::Address;
 use sniper_core::risk::Limits;
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
+use sniper_solana::rpc::EndpointConfig;
+use solana_hash::Hash;
 
 use super::error::{ConfigError, Problem};
 use super::layers::Layers;
 use super::raw::{
-    Amount, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode, RawRisk,
-    RawSim, RawStrategies, RawStrategy, RawTrading, RawWallet,
+    Amount, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode, RawPrices,
+    RawRisk, RawSim, RawStrategies, RawStrategy, RawTrading, RawWallet,
 };
 use super::{
-    Config, Dashboard, Endpoint, GenesisHash, LiveCaps, Log, Node, SecretUrl, Sim,
-    StrategySettings, Trading, Wallet,
+    Config, Dashboard, LiveCaps, Log, Node, Prices, Sim, StrategySettings, Trading, Wallet,
 };
 
 /// The largest amount a setting may name: far above any desk this is for, far below where sums could overflow.
@@ -34,6 +35,7 @@ pub(super) fn check(raw: &RawConfig, layers: &Layers) -> Checked<Config> {
         node: check.node(&raw.node)?,
         wallet: check.wallet(&raw.wallet)?,
         trading: check.trading(&raw.trading)?,
+        prices: check.prices(&raw.prices)?,
         risk: check.risk(&raw.risk)?,
         strategies: check.strategies(&raw.strategies)?,
         data_dir: check.path("store.data_dir", raw.store.data_dir.as_deref())?,
@@ -127,14 +129,14 @@ impl Check<'_> {
     }
 
     fn node(&self, raw: &RawNode) -> Checked<Node> {
-        let genesis_hash = match raw.genesis_hash.as_deref() {
-            None => None,
-            Some(text) => Some(self.genesis_hash(text)?),
+        let hash = |text: &str| {
+            text.parse::<Hash>().map_err(|_| self.invalid("node.genesis_hash", Problem::Hash))
         };
-        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let genesis_hash = raw.genesis_hash.as_deref().map(hash).transpose()?;
+        let mut endpoints: Vec<EndpointConfig> = Vec::new();
         for (nth, raw) in raw.endpoints.iter().flatten().enumerate() {
             let endpoint = self.endpoint(nth, raw)?;
-            if endpoints.iter().any(|other| other.name == endpoint.name) {
+            if endpoints.iter().any(|other| other.name() == endpoint.name()) {
                 return Err(self.invalid(&format!("node.endpoints.{nth}.name"), Problem::Duplicate));
             }
             endpoints.push(endpoint);
@@ -142,12 +144,7 @@ impl Check<'_> {
         Ok(Node { genesis_hash, endpoints })
     }
 
-    fn genesis_hash(&self, text: &str) -> Checked<GenesisHash> {
-        let bytes = bs58::decode(text).into_vec().ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(GenesisHash).ok_or_else(|| self.invalid("node.genesis_hash", Problem::Hash))
-    }
-
-    fn endpoint(&self, nth: usize, raw: &RawEndpoint) -> Checked<Endpoint> {
+    fn endpoint(&self, nth: usize, raw: &RawEndpoint) -> Checked<EndpointConfig> {
         let key = |field: &str| format!("node.endpoints.{nth}.{field}");
         let name = self.name(&key("name"), raw.name.as_deref())?;
         let http_key = key("http");
@@ -157,17 +154,13 @@ impl Check<'_> {
             Some(text) => self.url(&key("ws"), text, ["ws", "wss"])?,
             None => pubsub_of(&http).ok_or_else(|| self.invalid(&key("ws"), Problem::Absent))?,
         };
-        let rate_key = key("requests_per_second");
-        let requests_per_second = match raw.requests_per_second {
+        let rate = match raw.requests_per_second {
             None => 10,
-            some => self.unsigned(&rate_key, some, 1, 100_000)?,
+            some => self.unsigned(&key("requests_per_second"), some, 1, 100_000)?,
         };
-        Ok(Endpoint {
-            name,
-            http: SecretUrl(http.into()),
-            ws: SecretUrl(ws.into()),
-            requests_per_second,
-        })
+        // What the client itself refuses beyond that is said in its words, which hold no address.
+        EndpointConfig::new(&name, http.as_str(), ws.as_str(), rate)
+            .map_err(|error| self.invalid(&key("http"), Problem::Odds(error.to_string())))
     }
 
     fn url(&self, key: &str, text: &str, schemes: [&str; 2]) -> Checked<reqwest::Url> {
@@ -240,6 +233,16 @@ impl Check<'_> {
             exposure_max: cap("exposure_cap_usd", &raw.exposure_cap_usd)?,
             daily_loss_max: cap("daily_loss_usd", &raw.daily_loss_usd)?,
         })
+    }
+
+    fn prices(&self, raw: &RawPrices) -> Checked<Prices> {
+        let url = self.url(
+            "prices.url",
+            self.present("prices.url", raw.url.as_deref())?,
+            ["http", "https"],
+        )?;
+        let every: u64 = self.unsigned("prices.every_ms", raw.every_ms, 100, 60_000)?;
+        Ok(Prices { url: url.into(), every: Duration::from_millis(every) })
     }
 
     fn risk(&self, raw: &RawRisk) -> Checked<Limits> {

@@ -4,8 +4,8 @@ use sniper_core::risk::Limits;
 use sniper_core::units::Usd;
 
 use super::raw::{
-    Amount, RawConfig, RawDashboard, RawLog, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy,
-    RawTrading, RawWallet,
+    Amount, RawConfig, RawDashboard, RawLog, RawPrices, RawRisk, RawSim, RawStore, RawStrategies,
+    RawStrategy, RawTrading, RawWallet,
 };
 
 /// USD Coin on Solana's main network.
@@ -21,6 +21,11 @@ pub(super) fn raw() -> RawConfig {
             usd_mints: Some(vec![USDC.to_owned()]),
             mints: Some(Vec::new()),
             ..RawTrading::default()
+        },
+        prices: RawPrices {
+            url: Some("https://api.jup.ag/price/v3".to_owned()),
+            // Without a key, the service allows thirty questions a minute.
+            every_ms: Some(2_000),
         },
         risk: risk(&Limits::default()),
         strategies: RawStrategies {

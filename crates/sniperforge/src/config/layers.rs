@@ -210,7 +210,9 @@ fn parse_variables(variables: &[(String, String)]) -> Result<Dict, ConfigError> 
             match entry {
                 Value::Dict(_, inner) => table = inner,
                 _ => {
-                    return Err(fault("sets a key below one that another variable sets".to_owned()));
+                    return Err(fault(
+                        "sets a key below one that another variable sets".to_owned(),
+                    ));
                 }
             }
         }

@@ -4,8 +4,8 @@
 //! its unit in its type. Nothing else in the program reads a file or a variable for a setting.
 //!
 //! Secrets are not settings: the key lies encrypted in the keystore and its passphrase is typed, or read from a file
-//! that only its owner can read. URLs of endpoints count as secrets, since many hold an access key; they are kept in
-//! [`SecretUrl`] and no error and no page repeats them.
+//! that only its owner can read. URLs of endpoints count as secrets, since many hold an access key: no error and no
+//! page repeats them.
 
 mod check;
 mod defaults;
@@ -24,6 +24,8 @@ use std::time::Duration;
 use sniper_core::ids::Address;
 use sniper_core::risk::Limits;
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
+use sniper_solana::rpc::EndpointConfig;
+use solana_hash::Hash;
 
 pub use error::{ConfigError, Place, Problem, variable_of};
 pub use layers::{Layers, Sources};
@@ -34,11 +36,21 @@ pub use template::{TEMPLATE, write_new};
 pub const ENV_PREFIX: &str = "SNIPERFORGE__";
 
 /// The tables of a configuration, in the order they are shown.
-pub(crate) const SECTIONS: &[&str] =
-    &["node", "wallet", "trading", "risk", "strategies", "store", "dashboard", "sim", "log"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "node",
+    "wallet",
+    "trading",
+    "prices",
+    "risk",
+    "strategies",
+    "store",
+    "dashboard",
+    "sim",
+    "log",
+];
 
 /// A configuration in which every value has been checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where the chain is reached.
     pub node: Node,
@@ -46,6 +58,8 @@ pub struct Config {
     pub wallet: Wallet,
     /// What is traded.
     pub trading: Trading,
+    /// The independent price.
+    pub prices: Prices,
     /// What may be risked.
     pub risk: Limits,
     /// Who trades, in order of registration.
@@ -61,59 +75,12 @@ pub struct Config {
 }
 
 /// Where the chain is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Node {
     /// The chain wanted; a node on another is refused.
-    pub genesis_hash: Option<GenesisHash>,
-    /// The nodes, with names that differ.
-    pub endpoints: Vec<Endpoint>,
-}
-
-/// One node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What logs and pages call it.
-    pub name: String,
-    /// JSON-RPC.
-    pub http: SecretUrl,
-    /// PubSub.
-    pub ws: SecretUrl,
-    /// The most requests it may get in a second.
-    pub requests_per_second: u32,
-}
-
-/// A URL that may hold an access key: it can be used but not shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl(String);
-
-impl SecretUrl {
-    /// The URL, for the client that connects to it. Never for a log or a message.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for SecretUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("<redacted>")
-    }
-}
-
-/// Hash of a chain's first block: the chain's name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct GenesisHash(pub [u8; 32]);
-
-impl std::fmt::Display for GenesisHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&bs58::encode(self.0).into_string())
-    }
-}
-
-impl std::fmt::Debug for GenesisHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
+    pub genesis_hash: Option<Hash>,
+    /// The nodes, with names that differ. Their URLs can be used but not shown.
+    pub endpoints: Vec<EndpointConfig>,
 }
 
 /// Whose money.
@@ -140,6 +107,21 @@ pub struct Trading {
     pub symbols: Vec<(Address, String)>,
     /// What arms live trading, if anything does.
     pub live: Option<LiveCaps>,
+}
+
+/// The independent price that every quote is compared with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Prices {
+    /// A service that answers as Jupiter's price API does. May hold an access key: never for a log or a message.
+    pub url: String,
+    /// How often it is asked.
+    pub every: Duration,
+}
+
+impl std::fmt::Debug for Prices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prices").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 /// Caps that hold besides the limits while real money is at stake.
@@ -203,7 +185,7 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arming {
     /// The chain.
-    pub genesis_hash: GenesisHash,
+    pub genesis_hash: Hash,
     /// The key.
     pub public_key: Address,
     /// The caps.

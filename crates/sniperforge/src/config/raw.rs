@@ -14,6 +14,8 @@ pub struct RawConfig {
     pub wallet: RawWallet,
     /// `[trading]`
     pub trading: RawTrading,
+    /// `[prices]`
+    pub prices: RawPrices,
     /// `[risk]`
     pub risk: RawRisk,
     /// `[strategies]`
@@ -110,6 +112,15 @@ table!(
         exposure_cap_usd: Amount,
         /// The most lost in a day.
         daily_loss_usd: Amount,
+    }
+);
+table!(
+    /// The independent price.
+    RawPrices {
+        /// Address of a service that answers as Jupiter's price API does.
+        url: String,
+        /// How often it is asked.
+        every_ms: i64,
     }
 );
 table!(

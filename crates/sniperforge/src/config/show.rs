@@ -19,7 +19,7 @@ pub fn to_toml(layers: &Layers) -> String {
             table = parent.to_owned();
             rows.clear();
         }
-        let text = serde_json_to_toml(&redacted(&key, &value));
+        let text = serde_json_to_toml(&redacted(&key, &value, &place));
         rows.push((format!("{name} = {text}"), place.to_string()));
     }
     append(&mut out, &table, &rows);
@@ -60,26 +60,30 @@ pub fn to_json(layers: &Layers) -> serde_json::Value {
                 _ => return json!({}),
             }
         }
-        table.insert(name.to_owned(), redacted(&key, &value));
-        sources.insert(key, json!(place_name(&place)));
+        table.insert(name.to_owned(), redacted(&key, &value, &place));
+        sources.insert(key, json!(place.to_string()));
     }
     json!({ "values": values, "sources": sources })
 }
 
-fn place_name(place: &Place) -> String {
-    place.to_string()
-}
-
-/// The value, with URLs cut down to their scheme.
-fn redacted(key: &str, value: &Value) -> serde_json::Value {
+/// The value, with URLs cut down to their scheme, and amounts of dollars as the numbers they are.
+fn redacted(key: &str, value: &Value, place: &Place) -> serde_json::Value {
     let mut value = serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
-    if key.starts_with("node.endpoints") {
+    if key.ends_with("_usd") {
+        let number = value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok());
+        // Only where the number says to the last digit what the text says.
+        if let Some(number) = number.filter(|number| value.as_str() == Some(&number.to_string())) {
+            value = serde_json::Value::Number(number);
+        }
+    }
+    // Our own defaults hold no key.
+    if *place != Place::Default {
         redact_urls(&mut value);
     }
     value
 }
 
-/// Any text with a scheme, wherever it stands: a URL under a wrong key is as secret as under the right one.
+/// Any text with a scheme, wherever it stands.
 fn redact_urls(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::String(text) => {

@@ -203,7 +203,7 @@ fn no_refusal_and_no_page_repeats_a_url_or_a_text() {
     assert!(!to_json(&layers).to_string().contains("hunter2"));
     let config = Config::load(&sources).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
-    assert_eq!(config.node.endpoints[0].http.reveal(), SECRET);
+    assert_eq!(&**config.node.endpoints[0].name(), "a");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn what_is_shown_can_be_read_back() {
     let read: raw::RawConfig = toml::from_str(&to_toml(&layers)).unwrap();
     let folder = TempDir::new().unwrap();
     let again = Config::load(&sources(&folder, &to_toml(&layers), &[])).unwrap();
-    assert_eq!(again, Config::load(&Sources::default()).unwrap());
+    assert_eq!(format!("{again:?}"), format!("{:?}", Config::load(&Sources::default()).unwrap()));
     assert_eq!(read.risk.open_orders, Some(16));
 }
 

@@ -1,0 +1,106 @@
+//! The command line: what a person typed, turned into what each command needs.
+//!
+//! Every command reports on standard output, as aligned text or with `--json` as one JSON document; logs and errors go
+//! to standard error. Nothing is ever asked without a terminal. A command that fails says once what happened, where
+//! and what to do, and ends with one of the codes of [`Exit`].
+
+mod args;
+mod config;
+mod doctor;
+mod exit;
+#[cfg(feature = "localnet")]
+mod localnet;
+mod output;
+mod run;
+mod status;
+mod wallet;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use args::{DemoArgs, ReplayArgs, TradeArgs, TradeFlags, parse_duration};
+pub use exit::{CheckFailed, Exit, NoInstance, TimedOut, exit_of};
+
+use crate::backtest::BacktestArgs;
+
+/// A trading engine for Solana's decentralised exchanges. Paper by default.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sniperforge",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Global {
+    /// Configuration file; may be given more than once, and a later one wins.
+    #[arg(short, long = "config", global = true, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Report as one JSON document on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What is logged to standard error: error, warn, info, debug, trace, or pairs such as info,sniper_solana=debug.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trade with every strategy on a local chain, and prove afterwards what was done.
+    #[cfg(feature = "localnet")]
+    Demo(DemoArgs),
+    /// Run the engine on configured endpoints: on paper unless armed with --live.
+    Trade(TradeFlags),
+    /// Run recorded bars through the same engine and write a tear sheet.
+    Backtest(BacktestArgs),
+    /// Run a journal through the engine again and compare every effect.
+    Replay(ReplayArgs),
+    /// Run the local chain on its own.
+    #[cfg(feature = "localnet")]
+    Localnet(localnet::LocalnetArgs),
+    /// Show what a running instance does.
+    Status(status::StatusArgs),
+    /// Make, show or import the encrypted key.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// Write a configuration file with every key explained.
+    NewConfig(config::NewConfigArgs),
+    /// Print the configuration that holds and where each value comes from, without secrets.
+    ShowConfig,
+    /// Check that configuration, data folder, key file and endpoints are ready.
+    Doctor,
+}
+
+/// Runs what the process was asked to.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors. Nobody is left to tell when they cannot be printed.
+            error.print().ok();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    match run::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::complain(&error);
+            exit_of(&error).into()
+        }
+    }
+}

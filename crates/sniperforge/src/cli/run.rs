@@ -1,0 +1,118 @@
+//! From a parsed command line to the command.
+
+use anyhow::Context;
+use sniper_wallet::PassphraseSource;
+
+use super::args::{TradeArgs, TradeFlags};
+use super::exit::{Exit, UsageError};
+use super::{Cli, Command, Global, config, doctor, output, status, wallet};
+use crate::config::{Config, Sources};
+use crate::telemetry::{Logging, init_logging};
+
+pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let global = cli.global;
+    // Before any key, socket or thread: no core file may ever hold a secret.
+    let hardening = sniper_wallet::harden_process();
+    sniper_solana::install_crypto_provider();
+    match cli.command {
+        #[cfg(feature = "localnet")]
+        Command::Demo(args) => {
+            without_config(&global, "demo brings its own configuration; leave out -c")?;
+            demo(args, &global)
+        }
+        Command::Trade(flags) => {
+            let config = load(&global)?;
+            let logging = engine_logging(&global, Some(&config))?;
+            if !hardening.is_complete() {
+                tracing::warn!(?hardening, "core dumps could not be switched off entirely");
+            }
+            trade(flags, config, &logging, &global)
+        }
+        Command::Backtest(args) => {
+            without_config(&global, "backtest takes its settings from flags; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            crate::backtest::command(&args, global.json)?;
+            Ok(Exit::Done)
+        }
+        Command::Replay(args) => {
+            without_config(&global, "replay takes its settings from the journal; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            let summary = crate::live::replay(&args)?;
+            output::report(global.json, &summary, || summary.to_string())?;
+            Ok(if summary.matches() { Exit::Done } else { Exit::CheckFailed })
+        }
+        #[cfg(feature = "localnet")]
+        Command::Localnet(args) => {
+            without_config(&global, "localnet takes its settings from flags; leave out -c")?;
+            let _logging = engine_logging(&global, None)?;
+            super::localnet::localnet(&args, &global)?;
+            Ok(Exit::Done)
+        }
+        Command::Status(args) => status::status(&args, &load(&global)?, &global),
+        Command::Wallet(command) => wallet::wallet(&command, &global).map(|()| Exit::Done),
+        Command::NewConfig(args) => config::new_config(&args, &global).map(|()| Exit::Done),
+        Command::ShowConfig => config::show_config(&global).map(|()| Exit::Done),
+        Command::Doctor => {
+            let _logging = quiet_logging(&global)?;
+            doctor::doctor(&global)
+        }
+    }
+}
+
+#[cfg(feature = "localnet")]
+fn demo(mut args: super::DemoArgs, global: &Global) -> anyhow::Result<Exit> {
+    let logging = engine_logging(global, None)?;
+    args.json = global.json;
+    args.log = Some(logging.ring.clone());
+    let summary = crate::live::demo(args)?;
+    output::report(global.json, &summary, || summary.to_string())?;
+    Ok(if summary.holds() { Exit::Done } else { Exit::CheckFailed })
+}
+
+fn trade(
+    flags: TradeFlags,
+    config: Config,
+    logging: &Logging,
+    global: &Global,
+) -> anyhow::Result<Exit> {
+    config.require_market()?;
+    if flags.live {
+        config.require_armed()?;
+    }
+    let prompt = format!("Passphrase for {}: ", config.wallet.keystore.display());
+    let passphrase = flags
+        .passphrase
+        .source(config.wallet.passphrase_file.as_ref(), PassphraseSource::Terminal { prompt });
+    let summary = crate::live::trade(TradeArgs {
+        config,
+        live: flags.live,
+        run_for: flags.run_for,
+        headless: flags.headless,
+        passphrase,
+        json: global.json,
+        log: logging.ring.clone(),
+    })?;
+    output::report(global.json, &summary, || summary.to_string())?;
+    Ok(if summary.holds() { Exit::Done } else { Exit::CheckFailed })
+}
+
+fn load(global: &Global) -> anyhow::Result<Config> {
+    Ok(Config::load(&Sources::of_process(global.config.clone()))?)
+}
+
+fn without_config(global: &Global, advice: &'static str) -> anyhow::Result<()> {
+    anyhow::ensure!(global.config.is_empty(), UsageError(advice));
+    Ok(())
+}
+
+/// Logging of a command that runs for long: as asked, else as configured, else `info`.
+fn engine_logging(global: &Global, config: Option<&Config>) -> anyhow::Result<Logging> {
+    let configured = config.map(|config| config.log.level.to_string().to_lowercase());
+    let level = global.log_level.clone().or(configured).unwrap_or_else(|| "info".to_owned());
+    init_logging(config.is_some_and(|config| config.log.json), &level).context("start logging")
+}
+
+/// Logging of a command that answers and ends: warnings alone, unless asked for more.
+fn quiet_logging(global: &Global) -> anyhow::Result<Logging> {
+    init_logging(false, global.log_level.as_deref().unwrap_or("warn")).context("start logging")
+}

@@ -1,0 +1,234 @@
+//! The binary as a script sees it: what it prints where, and the code it ends with.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Runs the binary in `folder` with only these variables, and no terminal to ask at.
+fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sniperforge"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// One message, on standard error alone, with this code and these words.
+#[track_caller]
+fn refused(output: &Output, expected: i32, words: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(code(output), expected, "{message}");
+    assert_eq!(stdout(output), "", "nothing goes to standard output");
+    assert_eq!(message.lines().count(), 1, "one message: {message}");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is missing in {message}");
+    }
+}
+
+#[test]
+fn help_and_version_are_answers_and_a_wrong_command_line_is_not() {
+    let folder = TempDir::new().unwrap();
+    let help = run(folder.path(), &["--help"], &[]);
+    assert_eq!(code(&help), 0);
+    for command in [
+        "demo",
+        "trade",
+        "backtest",
+        "replay",
+        "localnet",
+        "wallet",
+        "new-config",
+        "show-config",
+        "doctor",
+    ] {
+        assert!(stdout(&help).contains(command), "{command}");
+    }
+    assert_eq!(code(&run(folder.path(), &["--version"], &[])), 0);
+    for args in [
+        &[][..],
+        &["frob"],
+        &["trade", "--for", "5"],
+        &["replay"],
+        &["demo", "--headless", "--port", "1"],
+    ] {
+        let output = run(folder.path(), args, &[]);
+        assert_eq!((code(&output), stdout(&output)), (2, String::new()), "{args:?}");
+    }
+    refused(&run(folder.path(), &["replay", "x", "-c", "y"], &[]), 2, &["leave out -c"]);
+    refused(&run(folder.path(), &["doctor", "--log-level", "a=b=c"], &[]), 2, &[]);
+}
+
+#[test]
+fn a_new_configuration_is_written_once_and_holds_the_defaults() {
+    let folder = TempDir::new().unwrap();
+    let written = run(folder.path(), &["new-config", "--json"], &[]);
+    assert_eq!(code(&written), 0, "{}", stderr(&written));
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&written.stdout).unwrap()["written"],
+        "sniperforge.toml"
+    );
+    refused(&run(folder.path(), &["new-config"], &[]), 4, &["sniperforge.toml", "already exists"]);
+    refused(
+        &run(folder.path(), &["new-config", "none/x.toml"], &[]),
+        4,
+        &["none/x.toml", "cannot write"],
+    );
+
+    let values = |args: &[&str]| {
+        let shown = run(folder.path(), args, &[]);
+        assert_eq!(code(&shown), 0, "{}", stderr(&shown));
+        let mut shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+        (shown["values"].take(), shown["sources"].take())
+    };
+    let (defaults, _) = values(&["show-config", "--json"]);
+    let (read, sources) = values(&["show-config", "--json", "-c", "sniperforge.toml"]);
+    assert_eq!(read, defaults);
+    assert!(
+        sources["risk.open_orders"].as_str().unwrap().starts_with("sniperforge.toml:"),
+        "{sources}"
+    );
+    assert_eq!(defaults["risk"]["order_value_cap_usd"], 50);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_ends_every_command_with_code_4() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[risk]\nopen_orders = 0\n").unwrap();
+    std::fs::write(folder.path().join("typo.toml"), "[risk]\nopen_order = 5\n").unwrap();
+    for command in [&["trade"][..], &["show-config"], &["doctor"], &["status"], &["wallet", "show"]]
+    {
+        let with = |file: &str| run(folder.path(), &[command, &["-c", file]].concat(), &[]);
+        refused(&with("none.toml"), 4, &["none.toml", "new-config"]);
+        refused(&with("bad.toml"), 4, &["bad.toml:2", "risk.open_orders is 0", "from 1 to 256"]);
+        refused(&with("typo.toml"), 4, &["typo.toml:2:1", "open_order"]);
+        let variable = ("SNIPERFORGE__RISK__OPEN_ORDERS", "0");
+        refused(&run(folder.path(), command, &[variable]), 4, &[variable.0, "from 1 to 256"]);
+    }
+}
+
+#[test]
+fn trading_without_a_market_or_live_without_arming_says_which_key_is_missing() {
+    let folder = TempDir::new().unwrap();
+    refused(&run(folder.path(), &["trade"], &[]), 4, &["node.endpoints is not set"]);
+    let node = "[node]\nendpoints = [{ name = 'a', http = 'http://127.0.0.1:1/' }]\n";
+    std::fs::write(folder.path().join("a.toml"), node).unwrap();
+    refused(&run(folder.path(), &["trade", "-c", "a.toml"], &[]), 4, &["trading.pools is not set"]);
+    let pools = "[trading]\npools = ['So11111111111111111111111111111111111111112']\n";
+    std::fs::write(folder.path().join("b.toml"), pools).unwrap();
+    let live = run(folder.path(), &["trade", "--live", "-c", "a.toml", "-c", "b.toml"], &[]);
+    refused(&live, 4, &["node.genesis_hash is not set"]);
+    assert!(!folder.path().join("data").exists(), "nothing half written");
+}
+
+#[test]
+fn a_key_is_made_shown_and_never_replaced_and_a_wrong_passphrase_is_told() {
+    let folder = TempDir::new().unwrap();
+    let secret = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    secret("right", "correct horse battery staple\n", 0o600);
+    secret("wrong", "another horse battery staple\n", 0o600);
+    secret("open", "correct horse battery staple\n", 0o644);
+    let wallet = |what: &str, file: &str| {
+        run(folder.path(), &["wallet", what, "--json", "--passphrase-file", file], &[])
+    };
+    let made = wallet("new", "right");
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let shown = wallet("show", "right");
+    assert_eq!(code(&shown), 0, "{}", stderr(&shown));
+    assert_eq!(stdout(&made), stdout(&shown));
+    refused(&wallet("new", "right"), 1, &["wallet.age"]);
+    refused(&wallet("show", "wrong"), 1, &["passphrase"]);
+    refused(&wallet("show", "open"), 1, &["chmod 600"]);
+    refused(&run(folder.path(), &["wallet", "show"], &[]), 1, &["no terminal"]);
+    assert_eq!(
+        std::fs::metadata(folder.path().join("wallet.age")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn the_doctor_tells_an_endpoint_that_is_not_solana_and_never_its_address() {
+    let folder = TempDir::new().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // A web server that knows nothing of Solana.
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok() {
+                stream
+                    .write_all(
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+                    )
+                    .ok();
+            }
+        }
+    });
+    let node = format!(
+        "[node]\nendpoints = [{{ name = 'web', http = 'http://127.0.0.1:{port}/hunter2' }}]\n"
+    );
+    std::fs::write(folder.path().join("a.toml"), node).unwrap();
+    let output = run(folder.path(), &["doctor", "--json", "-c", "a.toml"], &[]);
+    assert_eq!(code(&output), 6, "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let check = found["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == "endpoint web")
+        .unwrap();
+    assert_eq!((&check["ok"], &found["ok"]), (&false.into(), &false.into()));
+    assert!(check["detail"].as_str().unwrap().contains("not a Solana"), "{check}");
+    assert!(!stdout(&output).contains("hunter2") && !stderr(&output).contains("hunter2"));
+    assert!(!stdout(&output).contains(&port.to_string()));
+}
+
+#[test]
+fn the_doctor_tells_a_data_folder_that_cannot_be_made() {
+    let folder = TempDir::new().unwrap();
+    // A file where a folder should be: refused to root as well.
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let output =
+        run(folder.path(), &["doctor", "--json"], &[("SNIPERFORGE__STORE__DATA_DIR", "file/data")]);
+    assert_eq!(code(&output), 6);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let check = found["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == "data folder")
+        .unwrap();
+    assert_eq!(check["ok"], false, "{check}");
+}
+
+#[test]
+fn where_nobody_listens_there_is_no_instance() {
+    let folder = TempDir::new().unwrap();
+    let free =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    refused(&run(folder.path(), &["status", "--at", &free], &[]), 3, &[&free, "no instance"]);
+}
