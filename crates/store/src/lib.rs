@@ -3,7 +3,7 @@
 //! # What it is for
 //!
 //! The [`journal`] is the truth: every event the engine saw and every transaction it signed, in order, each with a
-//! checksum. It is written first and replayed at each start. The `tables` are a projection of it for people and
+//! checksum. It is written first and replayed at each start. The [`tables`] are a projection of it for people and
 //! reports: written off the hot path, late or dropped under load, and rebuilt from the journal at any time.
 //!
 //! # What it must never do
@@ -14,3 +14,4 @@
 //! - Know the chain, the network or a secret; import another crate of this project than the core.
 
 pub mod journal;
+pub mod tables;

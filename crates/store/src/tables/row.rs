@@ -1,0 +1,129 @@
+//! What is written into the tables.
+
+use sniper_core::event::{Closed, EquityPoint, MintSpec, Trade};
+use sniper_core::ids::{MintId, OrderId, Signature, StrategyId};
+use sniper_core::order::Order;
+use sniper_core::units::{Atoms, BlockHeight, Seq, Timestamp, Usd};
+
+/// A journal's name in the tables: when its first record was written, in microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+impl From<Timestamp> for RunId {
+    fn from(started: Timestamp) -> Self {
+        Self(started.get())
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A change of the tables. Writing one twice is the same as writing it once.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StoreRow {
+    /// A run began.
+    Run {
+        /// Which.
+        run: RunId,
+        /// Version of the program.
+        version: &'static str,
+        /// Paper, live, demo and so on.
+        mode: String,
+    },
+    /// A strategy takes part.
+    Strategy {
+        /// In which run.
+        run: RunId,
+        /// Its number there.
+        strategy: StrategyId,
+        /// Its name.
+        name: String,
+    },
+    /// A mint was met.
+    Mint {
+        /// In which run.
+        run: RunId,
+        /// Its number there.
+        mint: MintId,
+        /// What it is.
+        spec: Box<MintSpec>,
+    },
+    /// An order was approved.
+    Submitted {
+        /// In which run.
+        run: RunId,
+        /// The order.
+        order: Box<Order>,
+    },
+    /// Its transaction was signed.
+    Signed {
+        /// In which run.
+        run: RunId,
+        /// The order.
+        order: OrderId,
+        /// Its name on the chain.
+        signature: Box<Signature>,
+        /// After this height it can no longer land.
+        last_valid: BlockHeight,
+    },
+    /// It reached its end, with its fills if it has any.
+    Closed {
+        /// In which run.
+        run: RunId,
+        /// Order and outcome.
+        closed: Box<Closed>,
+    },
+    /// A position was reduced.
+    Trade {
+        /// In which run.
+        run: RunId,
+        /// The event that did it.
+        seq: Seq,
+        /// Its place among the effects of that event.
+        place: u32,
+        /// What was given up, and for what.
+        trade: Box<Trade>,
+    },
+    /// What a strategy holds of a mint; zero when it holds none any more.
+    Position {
+        /// In which run.
+        run: RunId,
+        /// Who.
+        strategy: StrategyId,
+        /// Of which mint.
+        mint: MintId,
+        /// How much.
+        amount: Atoms,
+        /// What it had cost.
+        cost: Usd,
+        /// When it was opened.
+        opened: Timestamp,
+        /// When this was so.
+        at: Timestamp,
+    },
+    /// What all is worth.
+    Equity {
+        /// In which run.
+        run: RunId,
+        /// When and how much.
+        point: EquityPoint,
+    },
+    /// How often a strategy was refused for one reason since the run began.
+    Refusals {
+        /// In which run.
+        run: RunId,
+        /// Who.
+        strategy: StrategyId,
+        /// The refusal's short name.
+        reason: &'static str,
+        /// How often.
+        count: u64,
+        /// When last.
+        last: Timestamp,
+    },
+}
