@@ -71,6 +71,17 @@ pub enum MarketEvent {
     /// A candle that has closed. Made by the market from pool prices, or read from a tape; `at` of the event is
     /// its close.
     Candle(Candle),
+    /// Whether the feed delivers everything. From `whole: false` on notices may be missing, and nothing is
+    /// approved until it is whole again.
+    Feed {
+        /// Every account is as recent as the chain.
+        whole: bool,
+    },
+    /// An account of a pool no longer holds what it should: the pool is not traded until all of it is seen anew.
+    Lost {
+        /// The pool.
+        pool: PoolId,
+    },
 }
 
 /// A mint as the shell describes it.

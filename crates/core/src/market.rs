@@ -71,6 +71,9 @@ pub struct Market {
     wrapped_sol: Option<MintId>,
     /// Pools between two states: few, and only until the next slots.
     torn: Vec<PoolId>,
+    whole: bool,
+    /// The feed was not whole at some moment of the candles under way.
+    holed: bool,
 }
 
 /// Wrapped SOL's mint on every cluster.
@@ -104,6 +107,8 @@ impl Market {
             bucket: Timestamp::new(i64::MIN),
             wrapped_sol: None,
             torn: Vec::with_capacity(64),
+            whole: true,
+            holed: false,
         }
     }
 
@@ -144,6 +149,15 @@ impl Market {
                 self.take_candle(candle, now);
                 closed.push(*candle);
             }
+            MarketEvent::Feed { whole } => {
+                self.whole = *whole;
+                self.holed |= !whole;
+            }
+            MarketEvent::Lost { pool } => {
+                if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    pool.live = Live::new(&pool.spec.kind);
+                }
+            }
         }
     }
 
@@ -158,7 +172,8 @@ impl Market {
             return;
         }
         let skipped = bucket != self.bucket.saturating_add(self.candle_width);
-        let stale = self.heard.saturating_add(self.candle_age_max) < self.bucket;
+        let stale = self.holed || self.heard.saturating_add(self.candle_age_max) < self.bucket;
+        self.holed = !self.whole;
         self.bucket = bucket;
         for pair in &mut self.pairs {
             match pair.candle.take() {
@@ -290,6 +305,12 @@ impl Market {
     #[must_use]
     pub const fn height(&self) -> BlockHeight {
         self.height
+    }
+
+    /// Whether the feed says that it delivers everything.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// How long nothing has been heard.

@@ -58,7 +58,7 @@ pub fn review(
 ) -> Result<Order, Refusal> {
     let plan = plan(intent, desk)?;
     may_trade(intent, &plan, desk, limits)?;
-    if desk.market.silence(desk.now) > limits.market_age_max {
+    if !desk.market.is_whole() || desk.market.silence(desk.now) > limits.market_age_max {
         return Err(Refusal::StaleMarket);
     }
     is_fairly_priced(intent, &plan, desk, limits)?;

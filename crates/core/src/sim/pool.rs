@@ -115,13 +115,22 @@ pub(super) struct SimPool {
 
 impl SimPool {
     pub(super) fn new(spec: &PoolSpec) -> Self {
+        Self::unseen(spec.mints)
+    }
+
+    fn unseen(mints: [MintId; 2]) -> Self {
         Self {
-            mints: spec.mints,
+            mints,
             seen: Accounts::default(),
             slots: [Slot::ZERO; 3],
             settled: false,
             now: Accounts::default(),
         }
+    }
+
+    /// All of it has to be seen anew.
+    pub(super) fn forget(&mut self) {
+        *self = Self::unseen(self.mints);
     }
 
     /// Whether a hop goes from mint 0 to mint 1; `None` when it does not go through this pool.

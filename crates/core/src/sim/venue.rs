@@ -153,7 +153,15 @@ impl SimVenue {
                     pool.settle_before(self.slot);
                 }
             }
-            MarketEvent::Mint(_) | MarketEvent::Reference { .. } | MarketEvent::Candle(_) => {}
+            MarketEvent::Lost { pool } => {
+                if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    pool.forget();
+                }
+            }
+            MarketEvent::Mint(_)
+            | MarketEvent::Reference { .. }
+            | MarketEvent::Candle(_)
+            | MarketEvent::Feed { .. } => {}
         }
     }
 
