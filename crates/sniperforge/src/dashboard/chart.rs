@@ -18,8 +18,8 @@ const STEP_MIN: i128 = 10_000;
 pub(super) struct Chart {
     /// The line, as SVG path data; empty where there is nothing to draw.
     pub(super) line: String,
-    /// Height of the equity at the start of the run, from above.
-    pub(super) start: i128,
+    /// The height of the equity at the start of the run, as a line of its own.
+    pub(super) start: String,
     /// Labels of the horizontal lines, from above.
     pub(super) values: Vec<String>,
     /// Labels of begin, middle and end.
@@ -54,7 +54,7 @@ pub(super) fn draw(points: &[CurvePoint], start: Usd) -> Chart {
     let labels = (0..=ROWS).rev().map(|row| bottom + step * row);
     Chart {
         line,
-        start: y(start),
+        start: format!("M0 {}H{SIDE}", y(start)),
         values: labels.map(|value| format::usd_axis(value, step)).collect(),
         times: [first.t_ms, middle, last.t_ms].map(time_of_day_utc).to_vec(),
         range: [bottom, top, from, to],
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(chart.values, ["$10,006", "$10,004", "$10,002", "$10,000", "$9,998"]);
         assert_eq!(chart.times, ["00:00:00", "00:00:30", "00:01:00"]);
         assert_eq!(chart.line, "M0 7500L5000 3625L10000 8750");
-        assert_eq!(chart.start, 7_500);
+        assert_eq!(chart.start, "M0 7500H10000");
     }
 
     #[test]

@@ -211,7 +211,7 @@ fn picture(chart: &Chart) -> Markup {
                     aria-label="Equity over the run" {
                     path.grid d="M0 0H10000M0 2500H10000M0 5000H10000M0 7500H10000M0 10000H10000" {}
                     path #c-area.area d=(area) {}
-                    path #c-start.start d={ "M0 " (chart.start) "H10000" } {}
+                    path #c-start.start d=(chart.start) {}
                     path #c-line.line d=(chart.line) {}
                     path #c-cross.cross d="" {}
                 }

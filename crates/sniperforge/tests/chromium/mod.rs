@@ -23,6 +23,10 @@ const FLAGS: [&str; 11] = [
     "--remote-debugging-pipe",
 ];
 
+/// What a page says only when something is wrong with it.
+const COMPLAINTS: [&str; 3] =
+    ["Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"];
+
 /// A browser with one page open. It ends with the value.
 pub(crate) struct Chromium {
     child: Child,
@@ -102,11 +106,9 @@ impl Chromium {
                 assert!(message.get("error").is_none(), "{method}: {}", message["error"]);
                 return message["result"].clone();
             }
-            match message["method"].as_str() {
-                Some("Runtime.exceptionThrown" | "Log.entryAdded" | "Runtime.consoleAPICalled") => {
-                    self.complaints.push(message["params"].to_string());
-                }
-                _ => {}
+            let method = message["method"].as_str().unwrap_or_default();
+            if COMPLAINTS.contains(&method) {
+                self.complaints.push(message["params"].to_string());
             }
         }
     }

@@ -55,7 +55,7 @@
   function putChart(chart) {
     byId("c-line").setAttribute("d", chart.line);
     byId("c-area").setAttribute("d", chart.line && chart.line + "V10000H0Z");
-    byId("c-start").setAttribute("d", "M0 " + chart.start + "H10000");
+    byId("c-start").setAttribute("d", chart.start);
     for (const [name, labels] of [["values", chart.values], ["times", chart.times]]) {
       const spans = document.querySelectorAll("#chart ." + name + " span");
       spans.forEach((span, index) => put(span, labels[index] || "", ""));
