@@ -1,0 +1,41 @@
+//! Takes the chart library out of the `plotly` crate and lays it gzipped beside the build.
+//!
+//! Reports must draw without a network, and a third party's script is not committed: the crate that carries it is
+//! pinned in `Cargo.lock`, so the binary always embeds the same bytes. The crate also carries a renderer of
+//! mathematical formulas, which no report uses; it is dropped.
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+
+type Failure = Box<dyn std::error::Error>;
+
+const OPEN: &str = "<script type=\"text/javascript\">";
+
+fn main() -> Result<(), Failure> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let sources = plotly::Plot::offline_js_sources();
+    let plotly =
+        first_script(&sources).ok_or("the plotly crate has changed how it wraps its scripts")?;
+    if !plotly.contains("plotly.js v") {
+        return Err("the first script of the plotly crate is not plotly.js".into());
+    }
+    let out = std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
+    let file = std::fs::File::create(Path::new(&out).join("plotly.js.gz"))?;
+    // No name and no time in the header: the same input gives the same binary.
+    let mut gzip = GzBuilder::new().mtime(0).write(file, Compression::best());
+    gzip.write_all(plotly.as_bytes())?;
+    gzip.finish()?.sync_all()?;
+    Ok(())
+}
+
+/// The body of the first script element; `None` when there are not exactly two of them as expected.
+fn first_script(sources: &str) -> Option<&str> {
+    let (before, rest) = sources.split_once(OPEN)?;
+    let (first, second) = rest.split_once(OPEN)?;
+    if !before.trim().is_empty() || second.contains(OPEN) {
+        return None;
+    }
+    first.trim_end().strip_suffix("</script>")
+}
