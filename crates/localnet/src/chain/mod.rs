@@ -1,0 +1,92 @@
+//! The chain: a runtime, a block clock and everything readers may see.
+
+pub(crate) mod accounts;
+pub(crate) mod block;
+pub(crate) mod execute;
+pub(crate) mod genesis;
+pub(crate) mod ledger;
+pub(crate) mod mempool;
+pub(crate) mod producer;
+pub(crate) mod simulate;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use solana_address::Address;
+use solana_hash::Hash;
+use solana_keypair::Keypair;
+use solana_transaction::versioned::VersionedTransaction;
+use tokio::sync::watch;
+
+use genesis::{MintInfo, PoolInfo};
+use ledger::{Depths, Ledger};
+use mempool::Mempool;
+use simulate::Simulator;
+
+/// Slots of an epoch, as on mainnet.
+pub(crate) const EPOCH_SLOTS: u64 = 432_000;
+
+/// The epoch of a slot.
+pub(crate) const fn epoch(slot: u64) -> u64 {
+    slot / EPOCH_SLOTS
+}
+
+/// Dollar prices as of a slot.
+pub(crate) struct Prices {
+    pub(crate) slot: u64,
+    pub(crate) values: Vec<(Address, f64)>,
+    pub(crate) first: Vec<(Address, f64)>,
+}
+
+/// What the block producer and all servers share.
+///
+/// Lock order: ledger, then mempool or simulator; no lock is held across an await.
+pub(crate) struct Chain {
+    ledger: RwLock<Ledger>,
+    mempool: Mutex<Mempool>,
+    simulator: Mutex<Simulator>,
+    prices: RwLock<Prices>,
+    /// Sequence number of the newest block.
+    pub(crate) tip: watch::Sender<u64>,
+    pub(crate) depths: Depths,
+    pub(crate) genesis_hash: Hash,
+    pub(crate) identity: Address,
+    pub(crate) faucet: Keypair,
+    pub(crate) mint_authority: Keypair,
+    pub(crate) mints: Vec<MintInfo>,
+    pub(crate) pools: Vec<PoolInfo>,
+    pub(crate) slot_millis: u64,
+    pub(crate) seed: u64,
+    faucet_uses: AtomicU64,
+}
+
+impl Chain {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn mempool(&self) -> MutexGuard<'_, Mempool> {
+        self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn simulator(&self) -> MutexGuard<'_, Simulator> {
+        self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn prices(&self) -> RwLockReadGuard<'_, Prices> {
+        self.prices.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a transaction for the coming blocks.
+    pub(crate) fn submit(&self, transaction: VersionedTransaction) {
+        let give_up = self.read().tip().height + ledger::BLOCKHASH_BLOCKS;
+        self.mempool().push(transaction, give_up);
+    }
+
+    /// A number that makes each faucet transaction different from the last.
+    pub(crate) fn faucet_use(&self) -> u32 {
+        const DIFFERENT: u64 = 100_000;
+        let used = self.faucet_uses.fetch_add(1, Ordering::Relaxed);
+        u32::try_from(used % DIFFERENT).unwrap_or(0)
+    }
+}

@@ -1,0 +1,125 @@
+//! Running a transaction on the state of any commitment level without changing it.
+
+use std::collections::HashSet;
+
+use litesvm::LiteSVM;
+use solana_account::{Account, AccountSharedData, ReadableAccount};
+use solana_address::Address;
+use solana_clock::Clock;
+use solana_message::VersionedMessage;
+use solana_transaction::versioned::VersionedTransaction;
+use solana_transaction_error::TransactionError;
+
+use super::execute::resolve_keys;
+use super::ledger::Ledger;
+
+/// A second runtime that holds programs only; each simulation lends it the accounts it needs.
+pub(crate) struct Simulator {
+    svm: LiteSVM,
+    built_in: HashSet<Address>,
+}
+
+/// What a transaction would do.
+pub(crate) struct Simulated {
+    pub(crate) error: Option<TransactionError>,
+    pub(crate) logs: Vec<String>,
+    pub(crate) units: u64,
+    pub(crate) fee: u64,
+    pub(crate) return_data: Option<(Address, Vec<u8>)>,
+    pub(crate) accounts: Vec<(Address, AccountSharedData)>,
+    pub(crate) keys: usize,
+}
+
+impl Simulated {
+    pub(crate) fn failed(error: TransactionError) -> Self {
+        Self {
+            error: Some(error),
+            logs: Vec::new(),
+            units: 0,
+            fee: 0,
+            return_data: None,
+            accounts: Vec::new(),
+            keys: 0,
+        }
+    }
+}
+
+impl Simulator {
+    pub(crate) fn new(svm: LiteSVM) -> Self {
+        let built_in = svm.accounts_db().inner.keys().copied().collect();
+        Self { svm, built_in }
+    }
+
+    /// Runs `transaction` on the state as of `slot`.
+    pub(crate) fn run(
+        &mut self,
+        ledger: &Ledger,
+        (slot, time): (u64, i64),
+        transaction: VersionedTransaction,
+    ) -> Simulated {
+        let mut clock: Clock = self.svm.get_sysvar();
+        clock.slot = slot;
+        clock.unix_timestamp = time;
+        clock.epoch = super::epoch(slot);
+        self.svm.set_sysvar(&clock);
+        let mut lent = Vec::new();
+        let outcome = self.lend_and_run(ledger, slot, transaction, &mut lent);
+        for address in lent {
+            // Zero lamports take the account out again; a refusal would only leave a stale copy,
+            // which the next simulation that needs the address replaces.
+            drop(self.svm.set_account(address, Account::default()));
+        }
+        outcome.unwrap_or_else(Simulated::failed)
+    }
+
+    fn lend_and_run(
+        &mut self,
+        ledger: &Ledger,
+        slot: u64,
+        transaction: VersionedTransaction,
+        lent: &mut Vec<Address>,
+    ) -> Result<Simulated, TransactionError> {
+        let tables = lookup_tables(&transaction.message);
+        self.lend(ledger, slot, &tables, lent);
+        let keys = resolve_keys(&self.svm, &transaction.message)?.all;
+        self.lend(ledger, slot, &keys, lent);
+        let (error, meta, accounts) = match self.svm.simulate_transaction(transaction) {
+            Ok(info) => (None, info.meta, info.post_accounts),
+            Err(failed) => (Some(failed.err), failed.meta, Vec::new()),
+        };
+        let data = meta.return_data;
+        Ok(Simulated {
+            error,
+            logs: meta.logs,
+            units: meta.compute_units_consumed,
+            fee: meta.fee,
+            return_data: (!data.data.is_empty()).then_some((data.program_id, data.data)),
+            accounts,
+            keys: keys.len(),
+        })
+    }
+
+    fn lend(&mut self, ledger: &Ledger, slot: u64, keys: &[Address], lent: &mut Vec<Address>) {
+        for key in keys {
+            if self.built_in.contains(key) {
+                continue;
+            }
+            let Some(account) = ledger.account(key, slot) else { continue };
+            let account = Account {
+                lamports: account.lamports(),
+                data: account.data().to_vec(),
+                owner: *account.owner(),
+                executable: account.executable(),
+                rent_epoch: account.rent_epoch(),
+            };
+            if self.svm.set_account(*key, account).is_ok() {
+                lent.push(*key);
+            }
+        }
+    }
+}
+
+fn lookup_tables(message: &VersionedMessage) -> Vec<Address> {
+    let lookups = message.address_table_lookups().unwrap_or_default();
+    lookups.iter().map(|lookup| lookup.account_key).collect()
+}

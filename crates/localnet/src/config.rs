@@ -1,0 +1,140 @@
+//! What a local chain can be told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LocalnetError;
+
+/// One address the chain is served on, with its own faults.
+#[derive(Debug, Clone, Default)]
+pub struct PortConfig {
+    /// TCP port of JSON-RPC and PubSub; 0 picks a free one. The port above it serves PubSub too.
+    pub port: u16,
+    /// How this port misbehaves. The default is not at all.
+    pub faults: Faults,
+}
+
+/// How a port misbehaves. All zero means it does not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Faults {
+    /// Added to every answer and notification, in milliseconds.
+    pub delay_ms: u64,
+    /// Answers come from a state this many blocks old.
+    pub lag_blocks: u64,
+    /// Part of requests answered by an error, 0 to 1.
+    pub error_rate: f64,
+    /// Part of requests never answered, 0 to 1.
+    pub stall_rate: f64,
+    /// Part of sent transactions that are acknowledged and then lost, 0 to 1.
+    pub drop_rate: f64,
+    /// Open sockets stay open and say nothing.
+    pub mute: bool,
+}
+
+/// Most blocks a port may lag behind.
+pub const LAG_BLOCKS_MAX: u64 = 64;
+
+/// A local chain. `LocalnetConfig::default()` is one honest port on a free number.
+#[derive(Debug, Clone)]
+pub struct LocalnetConfig {
+    /// Where the chain is served. At least one.
+    pub ports: Vec<PortConfig>,
+    /// Time from block to block.
+    pub slot_time: Duration,
+    /// Decides what the agents do.
+    pub seed: u64,
+    /// Whether agents trade.
+    pub agents: bool,
+    /// Bars that move SOL's fair value, in the place of the random process.
+    pub tape: Option<PathBuf>,
+    /// How fast the tape plays.
+    pub tape_bars_per_second: f64,
+    /// Blocks from processed to confirmed.
+    pub confirmed_depth: u64,
+    /// Blocks from processed to finalized.
+    pub finalized_depth: u64,
+    /// Part of slots without a block, 0 to less than 1.
+    pub skip_rate: f64,
+    /// Client transactions whose history is kept.
+    pub history: usize,
+}
+
+impl Default for LocalnetConfig {
+    fn default() -> Self {
+        Self {
+            ports: vec![PortConfig::default()],
+            slot_time: Duration::from_millis(400),
+            seed: 1,
+            agents: true,
+            tape: None,
+            tape_bars_per_second: 1.0,
+            confirmed_depth: 1,
+            finalized_depth: 32,
+            skip_rate: 0.02,
+            history: 16_384,
+        }
+    }
+}
+
+impl LocalnetConfig {
+    /// Refuses impossible values.
+    ///
+    /// # Errors
+    /// [`LocalnetError::Setting`] names the first one.
+    pub fn check(&self) -> Result<(), LocalnetError> {
+        let bad =
+            |name, value: String, expected| Err(LocalnetError::Setting { name, value, expected });
+        if self.ports.is_empty() {
+            return Err(LocalnetError::NoPorts);
+        }
+        let millis = self.slot_time.as_millis();
+        if !(1..=60_000).contains(&millis) {
+            return bad("slot_time", format!("{millis} ms"), "from 1 ms to 60 s");
+        }
+        if self.confirmed_depth > self.finalized_depth || self.finalized_depth > 256 {
+            let value = format!("{} and {}", self.confirmed_depth, self.finalized_depth);
+            return bad("confirmed_depth, finalized_depth", value, "ordered and at most 256");
+        }
+        if !(0.0..0.9).contains(&self.skip_rate) {
+            return bad("skip_rate", self.skip_rate.to_string(), "from 0 to less than 0.9");
+        }
+        if !(self.tape_bars_per_second > 0.0 && self.tape_bars_per_second <= 10_000.0) {
+            let value = self.tape_bars_per_second.to_string();
+            return bad("tape_bars_per_second", value, "above 0 and at most 10000");
+        }
+        if self.history == 0 {
+            return bad("history", "0".into(), "at least 1");
+        }
+        self.ports.iter().try_for_each(|port| port.faults.check())
+    }
+}
+
+impl Faults {
+    /// Refuses impossible values.
+    ///
+    /// # Errors
+    /// [`LocalnetError::Setting`] names the first one.
+    pub fn check(&self) -> Result<(), LocalnetError> {
+        let setting =
+            |name, value: String, expected| LocalnetError::Setting { name, value, expected };
+        for (name, rate) in [
+            ("errorRate", self.error_rate),
+            ("stallRate", self.stall_rate),
+            ("dropRate", self.drop_rate),
+        ] {
+            if !(0.0..=1.0).contains(&rate) {
+                return Err(setting(name, rate.to_string(), "from 0 to 1"));
+            }
+        }
+        if self.lag_blocks > LAG_BLOCKS_MAX {
+            return Err(setting("lagBlocks", self.lag_blocks.to_string(), "at most 64"));
+        }
+        if self.delay_ms > 60_000 {
+            return Err(setting("delayMs", self.delay_ms.to_string(), "at most 60000"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,415 @@
+//! The exchange as a native program of the runtime.
+//!
+//! It trusts nothing it is handed: every account is checked against the pool, the token programs move
+//! the tokens, and the vaults' owner signs by its seeds only.
+
+use litesvm::LiteSVM;
+use solana_address::Address;
+use solana_instruction::{AccountMeta, Instruction, error::InstructionError};
+use solana_program_runtime::invoke_context::InvokeContext;
+use solana_program_runtime::solana_sbpf::program::BuiltinFunctionDefinition;
+use solana_program_runtime::stable_log;
+
+use super::instruction::{DecodeError, SwapArgs};
+use super::math::{Direction, Quote, Refusal, Swap, code};
+use super::state::{AmmConfig, PoolState, observation};
+use super::token::{TokenAccount, is_token_program, mint_decimals, transfer_fee};
+use super::{AUTHORITY_SEED, PROGRAM_ID};
+
+/// Compute units of one swap besides those of the two transfers.
+pub const COMPUTE_UNITS: u64 = 30_000;
+
+const SWAP_EVENT: [u8; 8] = [0x40, 0xc6, 0xcd, 0xe8, 0x26, 0x08, 0x71, 0xe2];
+
+// Error numbers of the account framework the real program is built on.
+const FALLBACK_NOT_FOUND: u32 = 101;
+const DID_NOT_DESERIALIZE: u32 = 102;
+const CONSTRAINT_MUT: u32 = 2000;
+const CONSTRAINT_RAW: u32 = 2003;
+const CONSTRAINT_SEEDS: u32 = 2006;
+const CONSTRAINT_ADDRESS: u32 = 2012;
+const DISCRIMINATOR_MISMATCH: u32 = 3002;
+const NOT_ENOUGH_KEYS: u32 = 3005;
+const OWNED_BY_WRONG_PROGRAM: u32 = 3007;
+const INVALID_PROGRAM_ID: u32 = 3008;
+const NOT_SIGNER: u32 = 3010;
+const NOT_INITIALIZED: u32 = 3012;
+/// The two vaults are not those of the pool.
+const INVALID_VAULT: u32 = 6008;
+
+// Positions in the instruction's account list.
+const PAYER: u16 = 0;
+const AUTHORITY: u16 = 1;
+const CONFIG: u16 = 2;
+const POOL: u16 = 3;
+const USER_INPUT: u16 = 4;
+const USER_OUTPUT: u16 = 5;
+const INPUT_VAULT: u16 = 6;
+const OUTPUT_VAULT: u16 = 7;
+const INPUT_PROGRAM: u16 = 8;
+const OUTPUT_PROGRAM: u16 = 9;
+const INPUT_MINT: u16 = 10;
+const OUTPUT_MINT: u16 = 11;
+const OBSERVATION: u16 = 12;
+const ACCOUNTS: u16 = 13;
+
+mod entrypoint {
+    #![allow(missing_docs, reason = "the macro's type takes no doc comment")]
+    #![allow(unreachable_pub, reason = "the macro makes its type public")]
+
+    solana_program_runtime::declare_process_instruction!(
+        Entrypoint,
+        super::COMPUTE_UNITS,
+        |invoke_context| { super::process(invoke_context) }
+    );
+}
+
+/// Mounts the exchange in `svm`.
+pub fn mount(svm: &mut LiteSVM) {
+    svm.add_builtin(PROGRAM_ID, entrypoint::Entrypoint::register);
+}
+
+fn process(context: &mut InvokeContext<'_, '_>) -> Result<(), InstructionError> {
+    let outcome = execute(context);
+    if let Err(InstructionError::Custom(number)) = outcome {
+        let name = error_name(number);
+        let log = context.get_log_collector();
+        stable_log::program_log(
+            &log,
+            &format!("AnchorError occurred. Error Code: {name}. Error Number: {number}."),
+        );
+    }
+    outcome
+}
+
+fn execute(context: &mut InvokeContext<'_, '_>) -> Result<(), InstructionError> {
+    let log = context.get_log_collector();
+    let args = {
+        let instruction = context.transaction_context.get_current_instruction_context()?;
+        SwapArgs::decode(instruction.get_instruction_data()).map_err(|error| {
+            InstructionError::Custom(match error {
+                DecodeError::UnknownInstruction => FALLBACK_NOT_FOUND,
+                DecodeError::BadArguments => DID_NOT_DESERIALIZE,
+            })
+        })?
+    };
+    stable_log::program_log(
+        &log,
+        match args {
+            SwapArgs::BaseInput { .. } => "Instruction: SwapBaseInput",
+            SwapArgs::BaseOutput { .. } => "Instruction: SwapBaseOutput",
+        },
+    );
+    let clock = context.environment_config.sysvar_cache().get_clock()?;
+    let now = u64::try_from(clock.unix_timestamp).unwrap_or(0);
+    let accounts = Accounts::load(context, clock.epoch)?;
+    let quote = Quote {
+        pool: &accounts.pool,
+        config: &accounts.config,
+        vault_0: accounts.vault_amount(true),
+        vault_1: accounts.vault_amount(false),
+        direction: accounts.direction,
+        fee_in: accounts.input.fee,
+        fee_out: accounts.output.fee,
+        now,
+    };
+    let swap = match args {
+        SwapArgs::BaseInput { amount_in, minimum_amount_out } => {
+            let swap = quote.base_input(amount_in).map_err(refused)?;
+            if swap.user_receives < minimum_amount_out {
+                return Err(InstructionError::Custom(code::EXCEEDED_SLIPPAGE));
+            }
+            swap
+        }
+        SwapArgs::BaseOutput { max_amount_in, amount_out } => {
+            let swap = quote.base_output(amount_out).map_err(refused)?;
+            if swap.user_pays > max_amount_in {
+                return Err(InstructionError::Custom(code::EXCEEDED_SLIPPAGE));
+            }
+            swap
+        }
+    };
+    let event = swap_event(&accounts, &swap, matches!(args, SwapArgs::BaseInput { .. }));
+    stable_log::program_data(&log, &[&event]);
+    move_tokens(context, &accounts, &swap)?;
+    settle(context, &accounts, &swap, now, clock.epoch)
+}
+
+fn refused(refusal: Refusal) -> InstructionError {
+    match refusal {
+        Refusal::Custom(number) => InstructionError::Custom(number),
+        Refusal::Abort => InstructionError::ProgramFailedToComplete,
+    }
+}
+
+/// One side of the swap.
+struct Side {
+    user: Address,
+    vault: Address,
+    vault_amount: u64,
+    mint: Address,
+    program: Address,
+    decimals: u8,
+    fee: super::math::TransferFee,
+}
+
+struct Accounts {
+    payer: Address,
+    authority: Address,
+    pool_address: Address,
+    pool: PoolState,
+    config: AmmConfig,
+    direction: Direction,
+    input: Side,
+    output: Side,
+}
+
+impl Accounts {
+    fn load(context: &InvokeContext<'_, '_>, epoch: u64) -> Result<Self, InstructionError> {
+        let instruction = context.transaction_context.get_current_instruction_context()?;
+        if instruction.get_number_of_instruction_accounts() < ACCOUNTS {
+            return Err(custom(NOT_ENOUGH_KEYS));
+        }
+        let key = |index| instruction.get_key_of_instruction_account(index).copied();
+        let owned = |index, owner: &dyn Fn(&Address) -> bool, read: &mut dyn FnMut(&[u8])| {
+            let account = instruction.try_borrow_instruction_account(index)?;
+            if account.get_lamports() == 0 {
+                return Err(custom(NOT_INITIALIZED));
+            }
+            if !owner(account.get_owner()) {
+                return Err(custom(OWNED_BY_WRONG_PROGRAM));
+            }
+            read(account.get_data());
+            Ok(())
+        };
+        let ours = |owner: &Address| *owner == PROGRAM_ID;
+        if !instruction.is_instruction_account_signer(PAYER)? {
+            return Err(custom(NOT_SIGNER));
+        }
+        let mut config = None;
+        owned(CONFIG, &ours, &mut |data| config = AmmConfig::decode(data))?;
+        let mut pool = None;
+        owned(POOL, &ours, &mut |data| pool = PoolState::decode(data))?;
+        let config = config.ok_or(custom(DISCRIMINATOR_MISMATCH))?;
+        let pool = pool.ok_or(custom(DISCRIMINATOR_MISMATCH))?;
+
+        let side = |user_at, vault_at, mint_at, program_at| {
+            let mut user = None;
+            owned(user_at, &is_token_program, &mut |data| user = TokenAccount::decode(data))?;
+            user.ok_or(custom(NOT_INITIALIZED))?;
+            let mut vault = None;
+            owned(vault_at, &is_token_program, &mut |data| vault = TokenAccount::decode(data))?;
+            let vault = vault.ok_or(custom(NOT_INITIALIZED))?;
+            let program = key(program_at)?;
+            if !is_token_program(&program) {
+                return Err(custom(INVALID_PROGRAM_ID));
+            }
+            let (mut decimals, mut fee) = (None, super::math::TransferFee::default());
+            owned(mint_at, &is_token_program, &mut |data| {
+                decimals = mint_decimals(data);
+                fee = transfer_fee(data, epoch);
+            })?;
+            let mint = key(mint_at)?;
+            if mint != vault.mint {
+                return Err(custom(CONSTRAINT_ADDRESS));
+            }
+            Ok(Side {
+                user: key(user_at)?,
+                vault: key(vault_at)?,
+                vault_amount: vault.amount,
+                mint,
+                program,
+                decimals: decimals.ok_or(custom(NOT_INITIALIZED))?,
+                fee,
+            })
+        };
+        let input = side(USER_INPUT, INPUT_VAULT, INPUT_MINT, INPUT_PROGRAM)?;
+        let output = side(USER_OUTPUT, OUTPUT_VAULT, OUTPUT_MINT, OUTPUT_PROGRAM)?;
+
+        let pool_address = key(POOL)?;
+        let mut observed = false;
+        owned(OBSERVATION, &ours, &mut |data| {
+            observed = observation::belongs_to(data, &pool_address);
+        })?;
+        if !observed {
+            return Err(custom(DISCRIMINATOR_MISMATCH));
+        }
+        let authority =
+            Address::create_program_address(&[AUTHORITY_SEED, &[pool.auth_bump]], &PROGRAM_ID)
+                .map_err(|_| custom(CONSTRAINT_SEEDS))?;
+        if key(AUTHORITY)? != authority {
+            return Err(custom(CONSTRAINT_SEEDS));
+        }
+        if key(CONFIG)? != pool.amm_config || key(OBSERVATION)? != pool.observation {
+            return Err(custom(CONSTRAINT_ADDRESS));
+        }
+        for index in [POOL, USER_INPUT, USER_OUTPUT, INPUT_VAULT, OUTPUT_VAULT, OBSERVATION] {
+            if !instruction.is_instruction_account_writable(index)? {
+                return Err(custom(CONSTRAINT_MUT));
+            }
+        }
+        let known = |vault: &Address| *vault == pool.vault_0 || *vault == pool.vault_1;
+        if !known(&input.vault) || !known(&output.vault) {
+            return Err(custom(CONSTRAINT_RAW));
+        }
+        let direction = if input.vault == pool.vault_0 && output.vault == pool.vault_1 {
+            Direction::ZeroForOne
+        } else if input.vault == pool.vault_1 && output.vault == pool.vault_0 {
+            Direction::OneForZero
+        } else {
+            return Err(custom(INVALID_VAULT));
+        };
+        Ok(Self {
+            payer: key(PAYER)?,
+            authority,
+            pool_address,
+            pool,
+            config,
+            direction,
+            input,
+            output,
+        })
+    }
+
+    fn vault_amount(&self, zero: bool) -> u64 {
+        let input_is_zero = self.direction == Direction::ZeroForOne;
+        if zero == input_is_zero { self.input.vault_amount } else { self.output.vault_amount }
+    }
+}
+
+fn custom(number: u32) -> InstructionError {
+    InstructionError::Custom(number)
+}
+
+fn move_tokens(
+    context: &mut InvokeContext<'_, '_>,
+    accounts: &Accounts,
+    swap: &Swap,
+) -> Result<(), InstructionError> {
+    let Accounts { input, output, .. } = accounts;
+    let paid = transfer(input, [input.user, input.vault], accounts.payer, swap.user_pays);
+    context.native_invoke_signed(paid, &[])?;
+    let seeds: &[&[u8]] = &[AUTHORITY_SEED, &[accounts.pool.auth_bump]];
+    let received =
+        transfer(output, [output.vault, output.user], accounts.authority, swap.pool_pays);
+    context.native_invoke_signed(received, &[seeds])
+}
+
+/// `TransferChecked` of either token program, from the first to the second account.
+fn transfer(side: &Side, accounts: [Address; 2], owner: Address, amount: u64) -> Instruction {
+    const TRANSFER_CHECKED: u8 = 12;
+    let [from, to] = accounts;
+    let mut data = vec![TRANSFER_CHECKED];
+    data.extend(amount.to_le_bytes());
+    data.push(side.decimals);
+    Instruction {
+        program_id: side.program,
+        accounts: vec![
+            AccountMeta::new(from, false),
+            AccountMeta::new_readonly(side.mint, false),
+            AccountMeta::new(to, false),
+            AccountMeta::new_readonly(owner, true),
+        ],
+        data,
+    }
+}
+
+/// Books the fees owed and the price that held before the swap.
+fn settle(
+    context: &mut InvokeContext<'_, '_>,
+    accounts: &Accounts,
+    swap: &Swap,
+    now: u64,
+    epoch: u64,
+) -> Result<(), InstructionError> {
+    let mut pool = accounts.pool.clone();
+    let input_is_zero = accounts.direction == Direction::ZeroForOne;
+    let (protocol, fund) = if input_is_zero {
+        (&mut pool.protocol_fees_0, &mut pool.fund_fees_0)
+    } else {
+        (&mut pool.protocol_fees_1, &mut pool.fund_fees_1)
+    };
+    add(protocol, swap.protocol_fee)?;
+    add(fund, swap.fund_fee)?;
+    let creator = if input_is_zero == swap.creator_fee_on_input {
+        &mut pool.creator_fees_0
+    } else {
+        &mut pool.creator_fees_1
+    };
+    add(creator, swap.creator_fee)?;
+    pool.recent_epoch = epoch;
+
+    let (zero, one) = if input_is_zero {
+        (swap.reserve_in, swap.reserve_out)
+    } else {
+        (swap.reserve_out, swap.reserve_in)
+    };
+    let price = |of: u64, other: u64| {
+        (u128::from(other) << 32)
+            .checked_div(u128::from(of))
+            .ok_or(InstructionError::ProgramFailedToComplete)
+    };
+    let (price_0, price_1) = (price(zero, one)?, price(one, zero)?);
+
+    let instruction = context.transaction_context.get_current_instruction_context()?;
+    let mut account = instruction.try_borrow_instruction_account(POOL)?;
+    pool.write(account.get_data_mut()?).ok_or(InstructionError::InvalidAccountData)?;
+    drop(account);
+    let mut account = instruction.try_borrow_instruction_account(OBSERVATION)?;
+    observation::update(account.get_data_mut()?, now, price_0, price_1)
+        .ok_or(InstructionError::InvalidAccountData)
+}
+
+fn add(counter: &mut u64, amount: u64) -> Result<(), InstructionError> {
+    *counter = counter.checked_add(amount).ok_or(InstructionError::ProgramFailedToComplete)?;
+    Ok(())
+}
+
+fn swap_event(accounts: &Accounts, swap: &Swap, base_input: bool) -> Vec<u8> {
+    let mut event = Vec::with_capacity(170);
+    event.extend(SWAP_EVENT);
+    event.extend(accounts.pool_address.as_array());
+    for number in [
+        swap.reserve_in,
+        swap.reserve_out,
+        swap.input_amount,
+        swap.pool_pays,
+        swap.input_transfer_fee,
+        swap.output_transfer_fee,
+    ] {
+        event.extend(number.to_le_bytes());
+    }
+    event.push(u8::from(base_input));
+    event.extend(accounts.input.mint.as_array());
+    event.extend(accounts.output.mint.as_array());
+    event.extend(swap.trade_fee.to_le_bytes());
+    event.extend(swap.creator_fee.to_le_bytes());
+    event.push(u8::from(swap.creator_fee_on_input));
+    event
+}
+
+fn error_name(number: u32) -> &'static str {
+    match number {
+        FALLBACK_NOT_FOUND => "InstructionFallbackNotFound",
+        DID_NOT_DESERIALIZE => "InstructionDidNotDeserialize",
+        CONSTRAINT_MUT => "ConstraintMut",
+        CONSTRAINT_RAW => "ConstraintRaw",
+        CONSTRAINT_SEEDS => "ConstraintSeeds",
+        CONSTRAINT_ADDRESS => "ConstraintAddress",
+        code::REQUIRE_GT => "RequireGtViolated",
+        code::REQUIRE_GTE => "RequireGteViolated",
+        DISCRIMINATOR_MISMATCH => "AccountDiscriminatorMismatch",
+        NOT_ENOUGH_KEYS => "AccountNotEnoughKeys",
+        OWNED_BY_WRONG_PROGRAM => "AccountOwnedByWrongProgram",
+        INVALID_PROGRAM_ID => "InvalidProgramId",
+        NOT_SIGNER => "AccountNotSigner",
+        NOT_INITIALIZED => "AccountNotInitialized",
+        code::NOT_APPROVED => "NotApproved",
+        code::EXCEEDED_SLIPPAGE => "ExceededSlippage",
+        code::ZERO_TRADING_TOKENS => "ZeroTradingTokens",
+        INVALID_VAULT => "InvalidVault",
+        code::INSUFFICIENT_VAULT => "InsufficientVault",
+        code::INVALID_FEE_MODEL => "InvalidFeeModel",
+        _ => "Unknown",
+    }
+}

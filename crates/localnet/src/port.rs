@@ -1,0 +1,99 @@
+//! One served port: how far behind it is and how it misbehaves.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::Faults;
+use crate::market::rng::Rng;
+
+/// What a request meets before it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is answered.
+    Serve,
+    /// It is never answered.
+    Stall,
+    /// HTTP 429.
+    TooManyRequests,
+    /// HTTP 503.
+    Unavailable,
+    /// A JSON-RPC error of an unhealthy node.
+    Unhealthy,
+}
+
+/// State of one port.
+pub(crate) struct Port {
+    /// Number the configuration asked for, or the one that was found free.
+    pub(crate) number: u16,
+    faults: RwLock<Faults>,
+    rng: Mutex<Rng>,
+    /// Raised to end every open socket.
+    pub(crate) hang_up: watch::Sender<u64>,
+    requests: AtomicU64,
+}
+
+impl Port {
+    pub(crate) fn new(number: u16, faults: Faults, seed: u64) -> Self {
+        Self {
+            number,
+            faults: RwLock::new(faults),
+            rng: Mutex::new(Rng::new(seed ^ u64::from(number))),
+            hang_up: watch::Sender::new(0),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// How many blocks behind the tip this port answers from.
+    pub(crate) fn lag(&self) -> u64 {
+        self.faults.read().unwrap_or_else(PoisonError::into_inner).lag_blocks
+    }
+
+    pub(crate) fn mute(&self) -> bool {
+        self.faults.read().unwrap_or_else(PoisonError::into_inner).mute
+    }
+
+    pub(crate) fn delay(&self) -> Duration {
+        let faults = self.faults.read().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_millis(faults.delay_ms)
+    }
+
+    /// Decides what happens to one request.
+    pub(crate) fn fate(&self) -> Fate {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let faults = self.faults();
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.stall_rate > 0.0 && rng.chance(faults.stall_rate) {
+            return Fate::Stall;
+        }
+        if faults.error_rate > 0.0 && rng.chance(faults.error_rate) {
+            return match rng.below(3) {
+                0 => Fate::TooManyRequests,
+                1 => Fate::Unavailable,
+                _ => Fate::Unhealthy,
+            };
+        }
+        Fate::Serve
+    }
+
+    /// Whether a transaction accepted here is lost on its way.
+    pub(crate) fn loses_transaction(&self) -> bool {
+        let rate = self.faults.read().unwrap_or_else(PoisonError::into_inner).drop_rate;
+        rate > 0.0 && self.rng.lock().unwrap_or_else(PoisonError::into_inner).chance(rate)
+    }
+
+    /// Requests seen so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
