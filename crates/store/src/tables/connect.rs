@@ -8,7 +8,7 @@ use sniper_core::event::{Closed, Trade};
 use sniper_core::order::{Order, Outcome};
 use sniper_core::units::{BlockHeight, Seq};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, query, query_scalar};
 
 use super::StoreError;
@@ -37,7 +37,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
 pub(super) async fn for_writing(path: &Path) -> Result<SqliteConnection, StoreError> {
     let opened = options(path)
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .pragma("journal_size_limit", "4194304")
         .connect()
@@ -47,6 +46,11 @@ pub(super) async fn for_writing(path: &Path) -> Result<SqliteConnection, StoreEr
     if known == Some(false) {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
+    // Only now, as it lasts: readers then never wait for the writer.
+    query("PRAGMA journal_mode = WAL")
+        .execute(&mut connection)
+        .await
+        .map_err(|source| unopened(path, source))?;
     MIGRATIONS.run(&mut connection).await.map_err(|error| migration(path, error))?;
     query("PRAGMA application_id = 1399746630")
         .execute(&mut connection)
