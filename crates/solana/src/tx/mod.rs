@@ -5,6 +5,9 @@ mod builder;
 pub mod instructions;
 mod message;
 
+#[cfg(test)]
+mod vectors;
+
 pub use blockhash::{BlockhashCache, BlockhashError};
 pub use builder::{BuildError, Priority, Signed, TransactionBuilder, sign};
 pub use instructions::associated_token_address;
