@@ -213,8 +213,14 @@ fn cycle(
     let first = cx.hop(buy_id, quote)?;
     let second = cx.hop(sell_id, first.mint_out)?;
     let route: Route = [first, second].into_iter().collect();
-    let give = |amount: Atoms| cx.market.quote_route(&route, amount).ok();
-    let (amount_in, amount_out) = best_input(give, Atoms::new(whole(start)), limit.most)?;
+    let start = Atoms::new(whole(start)).min(limit.most);
+    let start = cx.market.quote(first, start).ok()?.amount_out;
+    let now = cx.market.unix_seconds();
+    let pay = |bought| Some(buy.live.quote_exact_out(buys_forward, bought, now).ok()?.amount_in);
+    let get = |bought| Some(cx.market.quote(second, bought).ok()?.amount_out);
+    let bought = best_between(pay, get, start, limit.most)?;
+    let give = |amount| cx.market.quote_route(&route, amount).ok();
+    let (amount_in, amount_out) = best_near(give, pay(bought)?, limit.most)?;
     let floor = amount_in.checked_add(limit.demanded)?;
     (amount_out >= floor).then_some(Found { route, amount_in, amount_out, floor })
 }
@@ -231,54 +237,58 @@ fn depth(pool: &Pool, forward: bool) -> Option<Depth> {
     })
 }
 
-/// The input of at most `most` that gains most, near `start`, and what comes out of it.
+/// How much to hold between the two pools so that the cycle gains most, searched uphill from `start`.
 ///
-/// `give` says what comes out of an input. The gain rises to one top and falls again, but for the rounding of a
-/// few atoms; so the search walks uphill in steps that halve, and at last looks at each neighbour.
-pub fn best_input(
-    give: impl Fn(Atoms) -> Option<Atoms>,
+/// `pay` says what getting an amount takes, at most `most`; `get` what giving it brings. Their difference rises to
+/// one top and falls again, but for the rounding of an atom or two, which may be worth many atoms between: that is
+/// why the search is over the amount between, where rounding is small, and not over the input.
+pub fn best_between(
+    pay: impl Fn(Atoms) -> Option<Atoms>,
+    get: impl Fn(Atoms) -> Option<Atoms>,
     start: Atoms,
     most: Atoms,
-) -> Option<(Atoms, Atoms)> {
-    /// Neighbours looked at on either side at the end: rounding makes teeth about this wide.
-    const NEAR: u64 = 8;
-    let gain = |amount: u64| -> Option<(i128, Atoms)> {
-        if amount == 0 || amount > most.get() {
-            return None;
-        }
-        let out = give(Atoms::new(amount))?;
-        Some((i128::from(out.get()).saturating_sub(i128::from(amount)), out))
+) -> Option<Atoms> {
+    let gain = |amount: u64| -> Option<i128> {
+        let amount = Some(Atoms::new(amount)).filter(|amount| *amount > Atoms::ZERO)?;
+        let paid = pay(amount).filter(|paid| *paid <= most)?;
+        Some(i128::from(get(amount)?.get()).saturating_sub(i128::from(paid.get())))
     };
-    let mut at = start.get().clamp(1, most.get().max(1));
-    let mut best = gain(at)?;
-    let try_at = |from: &mut u64, amount: u64, best: &mut (i128, Atoms)| -> bool {
-        match gain(amount) {
-            Some(found) if found.0 > best.0 => {
-                (*from, *best) = (amount, found);
-                true
-            }
-            _ => false,
-        }
-    };
-    let mut step = (at >> 7).max(1);
-    loop {
+    // The start may cost an atom more than allowed, by rounding.
+    let near = (0..4).map(|less| start.get().saturating_sub(less));
+    let (mut at, mut best) = near.filter_map(|amount| Some((amount, gain(amount)?))).next()?;
+    let mut step = (at >> 7).max(4);
+    while step > 0 {
         // A bound on the walk: the start is near the top, and each length of step gets this far.
         for _ in 0..32 {
-            let (below, above) = (at.saturating_sub(step), at.saturating_add(step));
-            if !try_at(&mut at, above, &mut best) && !try_at(&mut at, below, &mut best) {
-                break;
-            }
-        }
-        if step == 1 {
-            break;
+            let up = at.saturating_add(step);
+            let down = at.saturating_sub(step);
+            let better = [up, down]
+                .into_iter()
+                .filter_map(|amount| Some((amount, gain(amount)?)))
+                .find(|(_, gained)| *gained > best);
+            let Some(found) = better else { break };
+            (at, best) = found;
         }
         step >>= 1;
     }
-    let middle = at;
-    for amount in middle.saturating_sub(NEAR)..=middle.saturating_add(NEAR) {
-        try_at(&mut at, amount, &mut best);
-    }
-    Some((Atoms::new(at), best.1))
+    Some(Atoms::new(at))
+}
+
+/// The input within a few atoms of `amount` that gains most, and what it gives.
+pub fn best_near(
+    give: impl Fn(Atoms) -> Option<Atoms>,
+    amount: Atoms,
+    most: Atoms,
+) -> Option<(Atoms, Atoms)> {
+    const NEAR: u64 = 4;
+    let (low, high) = (amount.get().saturating_sub(NEAR), amount.get().saturating_add(NEAR));
+    let gained = (low.max(1)..=high.min(most.get())).filter_map(|amount| {
+        let out = give(Atoms::new(amount))?;
+        Some((i128::from(out.get()).saturating_sub(i128::from(amount)), amount, out))
+    });
+    // The least of equals: what is not needed stays here.
+    let best = gained.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, amount, out)| (Atoms::new(amount), out))
 }
 
 impl Strategy for Arbitrage {

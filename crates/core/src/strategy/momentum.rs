@@ -6,7 +6,7 @@
 //! Pedersen, *Time Series Momentum*, Journal of Financial Economics 104 (2012). As there, the position is scaled
 //! by the volatility expected at entry (exponentially weighted), so that each trade carries about the same risk;
 //! the return is judged in units of its own standard deviation, so that one threshold fits quiet and wild
-//! markets. Long only: what cannot be borrowed cannot be sold short.
+//! markets; a single jump scores little more than one, however far, so that only a steady rise counts as momentum. Long only: what cannot be borrowed cannot be sold short.
 //!
 //! # Rules
 //!
@@ -49,7 +49,7 @@ impl Default for Params {
         Self {
             lookback: 72,
             volatility: 48,
-            entry: 1.0,
+            entry: 1.5,
             exit: 0.0,
             stop: 8.0,
             target: 0.002,
