@@ -286,6 +286,40 @@ fn pages_lost_in_a_power_cut_are_refused_only_where_a_sync_had_passed() {
 }
 
 #[test]
+fn what_was_cut_off_never_comes_back() {
+    // Record 3 is torn; 4 and 5 are intact, but none was durable.
+    let history: Vec<_> = (0..6).map(|seq| (Record::Event(timer(seq)), seq == 2)).collect();
+    let (mut bytes, starts) = written(&history);
+    bytes[starts[3] + HEAD] ^= 1;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, recovered) = open(folder.path(), &bytes).unwrap();
+    assert_eq!(recovered.len(), 3);
+    // Of the same length as the torn one, so that the old record 4 would follow it.
+    journal.append_event(&timer(9)).unwrap();
+    drop(journal);
+    let (_, recovered) = Journal::open(folder.path().join("j")).unwrap();
+    let mut expected = prefix(&history, 3);
+    expected.push(Record::Event(timer(9)));
+    assert_eq!(all(&recovered), expected);
+    assert_eq!(recovered.cut_bytes(), 0);
+}
+
+#[test]
+fn a_record_that_is_missing_or_repeated_is_damage() {
+    let history: Vec<_> = (0..5).map(|seq| (Record::Event(timer(seq)), true)).collect();
+    let (bytes, starts) = written(&history);
+    let part = |from: usize, to: usize| &bytes[starts[from]..starts[to]];
+    let head = &bytes[..starts[0]];
+    let folder = tempfile::tempdir().unwrap();
+    let missing = [head, part(0, 2), part(3, 5)].concat();
+    let error = open(folder.path(), &missing).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { record: 2, .. }), "{error}");
+    let repeated = [head, part(0, 2), part(1, 5)].concat();
+    let error = open(folder.path(), &repeated).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { record: 2, .. }), "{error}");
+}
+
+#[test]
 fn two_engines_never_share_a_journal_but_anyone_may_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");

@@ -145,6 +145,36 @@ fn no_signature_begun_after_kill_ever_comes_out() {
     });
 }
 
+/// A device during whose work someone kills.
+struct Device<'a> {
+    latch: KillLatch,
+    asked: &'a AtomicU32,
+}
+
+impl Signer for Device<'_> {
+    fn address(&self) -> solana_address::Address {
+        solana_address::Address::default()
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<[u8; 64], SignError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.latch.engage("while the device works").unwrap();
+        Ok([1; 64])
+    }
+}
+
+#[test]
+fn a_signature_killed_while_it_was_made_is_thrown_away_and_the_device_is_not_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let latch = KillLatch::open(folder.path().join("KILL"));
+    let asked = AtomicU32::new(0);
+    let signer = PolicySigner::new(Device { latch: latch.clone(), asked: &asked }, latch);
+    for _ in 0..2 {
+        assert!(matches!(signer.sign(b"m"), Err(SignError::Killed)));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
 fn file_source(folder: &Path, contents: &[u8], mode: u32) -> PassphraseSource {
     let path = folder.join(format!("phrase-{mode:o}"));
     std::fs::write(&path, contents).unwrap();
