@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sniper_core::ids::Address;
 use sniper_core::risk::Limits;
+use sniper_core::strategy::{StrategyKind, arbitrage};
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
@@ -12,8 +13,8 @@ use solana_hash::Hash;
 use super::error::{ConfigError, Problem};
 use super::layers::Layers;
 use super::raw::{
-    Amount, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode, RawPrices,
-    RawRisk, RawSim, RawStrategies, RawStrategy, RawTrading, RawWallet,
+    Amount, RawArbitrage, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode,
+    RawPrices, RawRisk, RawSim, RawStrategies, RawStrategy, RawTrading, RawWallet,
 };
 use super::{
     Config, Dashboard, LiveCaps, Log, Node, Prices, Sim, StrategySettings, Trading, Wallet,
@@ -324,24 +325,52 @@ impl Check<'_> {
     }
 
     fn strategies(&self, raw: &RawStrategies) -> Checked<Vec<StrategySettings>> {
-        [
-            ("trend", &raw.trend),
-            ("momentum", &raw.momentum),
-            ("mean_reversion", &raw.mean_reversion),
-            ("arbitrage", &raw.arbitrage),
-        ]
-        .into_iter()
-        .map(|(name, raw)| self.strategy(name, raw))
-        .collect()
+        let arbitrage = StrategyKind::Arbitrage(self.arbitrage(&raw.arbitrage.params)?);
+        Ok(vec![
+            self.strategy("trend", &raw.trend, StrategyKind::Trend(raw.trend.params.clone()))?,
+            self.strategy(
+                "momentum",
+                &raw.momentum,
+                StrategyKind::Momentum(raw.momentum.params.clone()),
+            )?,
+            self.strategy(
+                "mean_reversion",
+                &raw.mean_reversion,
+                StrategyKind::MeanReversion(raw.mean_reversion.params.clone()),
+            )?,
+            self.strategy("arbitrage", &raw.arbitrage, arbitrage)?,
+        ])
     }
 
-    fn strategy(&self, name: &'static str, raw: &RawStrategy) -> Checked<StrategySettings> {
+    fn arbitrage(&self, raw: &RawArbitrage) -> Checked<arbitrage::Params> {
+        let key = |field: &str| format!("strategies.arbitrage.params.{field}");
+        Ok(arbitrage::Params {
+            margin: self.dollars(&key("margin_usd"), raw.margin_usd.as_ref(), Usd::ZERO)?,
+            share: self.present(&key("share"), raw.share)?,
+            retry: self.millis(&key("retry_ms"), raw.retry_ms, 0)?,
+        })
+    }
+
+    fn strategy<P: Default>(
+        &self,
+        name: &'static str,
+        raw: &RawStrategy<P>,
+        kind: StrategyKind,
+    ) -> Checked<StrategySettings> {
         let key = |field: &str| format!("strategies.{name}.{field}");
+        // The strategy itself knows best which parameters make sense together.
+        kind.check().map_err(|error| {
+            self.invalid(
+                &key(&format!("params.{}", error.field)),
+                Problem::Odds(error.problem.to_owned()),
+            )
+        })?;
         Ok(StrategySettings {
             name,
             enabled: self.present(&key("enabled"), raw.enabled)?,
             budget: self.dollars(&key("budget_usd"), raw.budget_usd.as_ref(), CENT)?,
             loss_limit: self.dollars(&key("loss_limit_usd"), raw.loss_limit_usd.as_ref(), CENT)?,
+            kind,
         })
     }
 

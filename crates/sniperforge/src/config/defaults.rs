@@ -1,11 +1,12 @@
 //! The lowest layer: what holds where nothing else is written.
 
 use sniper_core::risk::Limits;
+use sniper_core::strategy::{arbitrage, mean_reversion, momentum, trend};
 use sniper_core::units::Usd;
 
 use super::raw::{
-    Amount, RawConfig, RawDashboard, RawLog, RawPrices, RawRisk, RawSim, RawStore, RawStrategies,
-    RawStrategy, RawTrading, RawWallet,
+    Amount, RawArbitrage, RawConfig, RawDashboard, RawLog, RawPrices, RawRisk, RawSim, RawStore,
+    RawStrategies, RawStrategy, RawTrading, RawWallet,
 };
 
 /// USD Coin on Solana's main network.
@@ -29,10 +30,10 @@ pub(super) fn raw() -> RawConfig {
         },
         risk: risk(&Limits::default()),
         strategies: RawStrategies {
-            trend: strategy(),
-            momentum: strategy(),
-            mean_reversion: strategy(),
-            arbitrage: strategy(),
+            trend: strategy(trend::Params::default()),
+            momentum: strategy(momentum::Params::default()),
+            mean_reversion: strategy(mean_reversion::Params::default()),
+            arbitrage: strategy(arbitrage_params(&arbitrage::Params::default())),
         },
         store: RawStore { data_dir: Some("data".to_owned()) },
         dashboard: RawDashboard {
@@ -78,11 +79,20 @@ fn risk(limits: &Limits) -> RawRisk {
     }
 }
 
-fn strategy() -> RawStrategy {
+fn strategy<P: Default>(params: P) -> RawStrategy<P> {
     RawStrategy {
         enabled: Some(true),
         budget_usd: Some(dollars(Usd::dollars(250))),
         loss_limit_usd: Some(dollars(Usd::dollars(25))),
+        params,
+    }
+}
+
+fn arbitrage_params(params: &arbitrage::Params) -> RawArbitrage {
+    RawArbitrage {
+        margin_usd: Some(dollars(params.margin)),
+        share: Some(params.share),
+        retry_ms: Some(params.retry.millis()),
     }
 }
 

@@ -21,8 +21,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sniper_core::engine::{EngineConfig, Enrolled};
 use sniper_core::ids::Address;
+use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
+use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
@@ -30,7 +33,7 @@ use solana_hash::Hash;
 pub use error::{ConfigError, Place, Problem, variable_of};
 pub use layers::{Layers, Sources};
 pub use show::{to_json, to_toml};
-pub use template::{TEMPLATE, write_new};
+pub use template::{template, write_new};
 
 /// What the names of our environment variables begin with.
 pub const ENV_PREFIX: &str = "SNIPERFORGE__";
@@ -136,7 +139,7 @@ pub struct LiveCaps {
 }
 
 /// One strategy's share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StrategySettings {
     /// Which.
     pub name: &'static str,
@@ -146,6 +149,8 @@ pub struct StrategySettings {
     pub budget: Usd,
     /// The loss that stops it.
     pub loss_limit: Usd,
+    /// Its parameters.
+    pub kind: StrategyKind,
 }
 
 /// The page.
@@ -267,5 +272,25 @@ impl Config {
             limits.daily_loss_max = limits.daily_loss_max.min(caps.daily_loss_max);
         }
         limits
+    }
+
+    /// What the engine is made of: limits, and the strategies that run, each with its allowance.
+    #[must_use]
+    pub fn engine(&self, armed: Option<&Arming>) -> EngineConfig {
+        let running = self.strategies.iter().filter(|strategy| strategy.enabled);
+        EngineConfig {
+            limits: self.limits(armed),
+            strategies: running
+                .map(|strategy| Enrolled {
+                    kind: strategy.kind.clone(),
+                    allowance: Allowance {
+                        budget: strategy.budget,
+                        loss_limit: strategy.loss_limit,
+                    },
+                })
+                .collect(),
+            candle_width: self.trading.candle,
+            equity_every: self.trading.candle,
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A key that is not here is an error, since a misspelt limit that is silently ignored is no limit.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use sniper_core::strategy::{mean_reversion, momentum, trend};
 
 /// The keys of a configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -209,15 +210,34 @@ table!(
     }
 );
 
+/// What every strategy has, and parameters of its own.
+///
+/// In a file, parameters that are left out keep their defaults; a lower layer always sets all of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStrategy<P: Default> {
+    /// Whether it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The most it may have in positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<Amount>,
+    /// The loss that stops it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_limit_usd: Option<Amount>,
+    /// Its own parameters.
+    pub params: P,
+}
+
 table!(
-    /// What every strategy has.
-    RawStrategy {
-        /// Whether it runs.
-        enabled: bool,
-        /// The most it may have in positions.
-        budget_usd: Amount,
-        /// The loss that stops it.
-        loss_limit_usd: Amount,
+    /// Parameters of arbitrage, in the units of a configuration.
+    RawArbitrage {
+        /// What must be gained beyond all costs.
+        margin_usd: Amount,
+        /// Share of the budget that one cycle may use.
+        share: f64,
+        /// How long unchanged pools are left alone after an order.
+        retry_ms: i64,
     }
 );
 
@@ -226,13 +246,13 @@ table!(
 #[serde(deny_unknown_fields, default)]
 pub struct RawStrategies {
     /// `[strategies.trend]`
-    pub trend: RawStrategy,
+    pub trend: RawStrategy<trend::Params>,
     /// `[strategies.momentum]`
-    pub momentum: RawStrategy,
+    pub momentum: RawStrategy<momentum::Params>,
     /// `[strategies.mean_reversion]`
-    pub mean_reversion: RawStrategy,
+    pub mean_reversion: RawStrategy<mean_reversion::Params>,
     /// `[strategies.arbitrage]`
-    pub arbitrage: RawStrategy,
+    pub arbitrage: RawStrategy<RawArbitrage>,
 }
 
 /// A decimal number kept as it was written, so that money never passes through a binary fraction.

@@ -3,12 +3,48 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::defaults;
 use super::error::ConfigError;
 
-/// The file. A test holds it equal to the defaults.
-pub const TEMPLATE: &str = include_str!("template.toml");
+/// The text around the values.
+const TEXT: &str = include_str!("template.toml.in");
 
-/// Writes [`TEMPLATE`] to `path`: whole or not at all, and never over a file that is there.
+/// The file: every key explained, with its default.
+///
+/// The values come from the defaults themselves, so that the file can never disagree with them.
+#[must_use]
+pub fn template() -> String {
+    let defaults = toml::Table::try_from(defaults::raw()).unwrap_or_default();
+    let mut table = String::new();
+    let mut out = String::new();
+    for line in TEXT.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = name.to_owned();
+        }
+        match line.split_once(" =") {
+            Some((key, rest)) if !key.starts_with('#') => {
+                let value = value_of(&defaults, &table, key);
+                out.push_str(format!("{key} = {value}{rest}").trim_end());
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The default of `table.key` as a person would write it.
+fn value_of(defaults: &toml::Table, table: &str, key: &str) -> String {
+    let table = table.split('.').try_fold(defaults, |inner, part| inner.get(part)?.as_table());
+    match table.and_then(|table| table.get(key)) {
+        // An amount is kept as text, but is a number to the reader.
+        Some(toml::Value::String(amount)) if key.ends_with("_usd") => amount.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    }
+}
+
+/// Writes [`template`] to `path`: whole or not at all, and never over a file that is there.
 ///
 /// # Errors
 ///
@@ -45,6 +81,6 @@ fn write_part(part: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?;
-    file.write_all(TEMPLATE.as_bytes())?;
+    file.write_all(template().as_bytes())?;
     file.sync_all()
 }

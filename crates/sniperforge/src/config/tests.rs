@@ -1,4 +1,5 @@
 use super::*;
+use sniper_core::strategy::trend;
 use tempfile::TempDir;
 
 /// A file of this text, and the variables, as sources.
@@ -24,18 +25,20 @@ fn nothing_written_gives_the_defaults_of_the_core() {
     let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config.risk, Limits::default());
     assert_eq!(config.risk.order_value_max, Usd::dollars(50));
-    assert_eq!(config.strategies.len(), 4);
+    let engine = config.engine(None);
+    assert_eq!(engine.strategies.len(), 4);
+    engine.strategies.iter().for_each(|strategy| strategy.kind.check().unwrap());
 }
 
 #[test]
 fn the_written_template_says_what_the_defaults_say() {
-    let read: raw::RawConfig = toml::from_str(TEMPLATE).unwrap();
+    let read: raw::RawConfig = toml::from_str(&template()).unwrap();
     assert_eq!(read, defaults::raw());
 }
 
 #[test]
 fn every_commented_key_of_the_template_is_a_key() {
-    let whole: String = TEMPLATE
+    let whole: String = template()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(code)
@@ -136,6 +139,19 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
         (
             "[strategies.trend]\nbudget_usd = 0\n",
             "a.toml:2: strategies.trend.budget_usd is not an amount",
+        ),
+        (
+            "[strategies.trend.params]\nfast = 200\n",
+            "a.toml:2: strategies.trend.params.fast must be below slow",
+        ),
+        ("[strategies.trend.params]\nfsat = 2\n", "a.toml:2:1: unknown field `fsat`"),
+        (
+            "[strategies.trend.params]\nslippage = 10001\n",
+            "a.toml:2:12: a share in basis points is at most 10000",
+        ),
+        (
+            "[strategies.arbitrage.params]\nshare = 2\n",
+            "a.toml:2: strategies.arbitrage.params.share must be above 0",
         ),
         ("[strategies.grid]\nenabled = true\n", "a.toml:1:13: unknown field `grid`"),
     ] {
@@ -250,7 +266,7 @@ fn a_new_file_is_whole_private_and_never_replaces_another() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("new.toml");
     write_new(&path).unwrap();
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), TEMPLATE);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), template());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::write(&path, "mine").unwrap();
     assert!(matches!(write_new(&path), Err(ConfigError::Exists { .. })));
@@ -264,4 +280,14 @@ fn a_new_file_is_whole_private_and_never_replaces_another() {
         1,
         "nothing half written is left behind"
     );
+}
+
+#[test]
+fn a_parameter_alone_keeps_the_others_and_a_strategy_switched_off_is_not_enrolled() {
+    let folder = TempDir::new().unwrap();
+    let text = "[strategies.trend.params]\nfast = 12\n[strategies.momentum]\nenabled = false\n";
+    let engine = Config::load(&sources(&folder, text, &[])).unwrap().engine(None);
+    let expected = trend::Params { fast: 12, ..trend::Params::default() };
+    assert_eq!(engine.strategies[0].kind, StrategyKind::Trend(expected));
+    assert_eq!(engine.strategies.len(), 3);
 }
