@@ -330,21 +330,35 @@ impl RpcConnectionPool {
         let ask = |index: usize| async move {
             self.ask_one(index, method, body.clone(), weight, check)
                 .await
+                .map(|value| (index, value))
                 .map_err(|error| (Some(index), error))
         };
+        let begun = Instant::now();
         let mut primary = pin!(ask(first));
         if weight == Weight::Light {
             let patience = self.hedge_after(first);
             let timer = pin!(tokio::time::sleep(patience));
             match select(primary.as_mut(), timer).await {
-                Either::Left((outcome, _)) => return outcome,
+                Either::Left((outcome, _)) => return outcome.map(|(_, value)| value),
                 Either::Right(((), _)) => {}
             }
             if let Some(second) = self.hedge_with(first) {
-                return first_good(primary, pin!(ask(second))).await;
+                let (answered, value) = first_good(primary, pin!(ask(second))).await?;
+                if answered != first {
+                    self.outrun(first, begun);
+                }
+                return Ok(value);
             }
         }
-        primary.await
+        primary.await.map(|(_, value)| value)
+    }
+
+    /// Books that an endpoint was still silent when another had answered: it would have taken at least this long.
+    fn outrun(&self, index: usize, begun: Instant) {
+        if let Some(endpoint) = self.inner.endpoints.get(index) {
+            let now = Instant::now();
+            endpoint.vitals().latency.record(now, now.saturating_duration_since(begun));
+        }
     }
 
     async fn ask_one<T: DeserializeOwned>(

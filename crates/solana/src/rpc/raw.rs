@@ -346,10 +346,10 @@ mod tests {
             let mut bytes = transaction(r#""err":null,"#, "[]", "[]").into_bytes();
             let at = at % bytes.len();
             bytes[at] = byte;
-            if let Ok(raw) = serde_json::from_slice::<RawTransaction>(&bytes) {
-                if let Ok(landed) = raw.landed(&OWNER.parse().unwrap()) {
-                    prop_assert!(landed.deltas.is_empty());
-                }
+            if let Ok(raw) = serde_json::from_slice::<RawTransaction>(&bytes)
+                && let Ok(landed) = raw.landed(&OWNER.parse().unwrap())
+            {
+                prop_assert!(landed.deltas.is_empty());
             }
         }
 

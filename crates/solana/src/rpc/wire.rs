@@ -123,7 +123,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_error_or_an_answer_but_never_a_panic(bytes: Vec<u8>) {
-            let _: Result<serde_json::Value, _> = read(&bytes);
+            drop(read::<serde_json::Value>(&bytes));
         }
     }
 }

@@ -1,0 +1,311 @@
+//! What the receiver of a feed learns when connections tear, stall, refuse or overflow it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod scripted;
+
+use std::time::Duration;
+
+use scripted::{Node, pool, until};
+use sniper_core::ids::Address;
+use sniper_core::units::{Lamports, Slot};
+use sniper_solana::feed::{
+    DownCause, FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
+};
+use tokio::sync::mpsc;
+
+const LONG: Duration = Duration::from_secs(15);
+
+fn ours(index: u8) -> Address {
+    Address::new_from_array([index + 1; 32])
+}
+
+fn settings() -> FeedSettings {
+    FeedSettings { stall_after: Duration::from_millis(600), ..FeedSettings::default() }
+}
+
+struct Feed {
+    manager: WebSocketManager,
+    events: mpsc::Receiver<FeedEvent>,
+}
+
+impl Feed {
+    async fn start(nodes: &[&Node], watches: u8, settings: FeedSettings) -> Self {
+        let reconnection =
+            ReconnectionHandler::new(Duration::from_millis(20), Duration::from_millis(200));
+        let mut manager = WebSocketManager::new(pool(nodes).await, settings, reconnection);
+        let watches = (0..watches).map(|index| Watch::own_lamports(ours(index))).collect();
+        let events = manager.start_optimized_feeds(watches).unwrap();
+        Self { manager, events }
+    }
+
+    async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&FeedEvent) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let event = self.events.recv().await.expect("a feed");
+                if let Some(found) = wanted(&event) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(LONG, search).await;
+        found.unwrap_or_else(|_| panic!("the feed did not tell: {what}"))
+    }
+
+    /// Until the gap is closed; what balances were told on the way.
+    async fn restored(&mut self) -> Vec<u64> {
+        let mut told = Vec::new();
+        self.until("restored", |event| match event {
+            FeedEvent::OwnLamports { lamports, .. } => {
+                told.push(lamports.get());
+                None
+            }
+            FeedEvent::Restored { .. } => Some(()),
+            _ => None,
+        })
+        .await;
+        told
+    }
+
+    async fn balance(&mut self) -> (u64, u64) {
+        self.until("a balance", |event| match event {
+            FeedEvent::OwnLamports { lamports, slot } => Some((slot.get(), lamports.get())),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn down(&mut self) -> DownCause {
+        self.until("a lost connection", |event| match event {
+            FeedEvent::ConnectionDown { cause, .. } => Some(*cause),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// A node whose slot clock runs.
+fn clock(node: &Node) -> tokio::task::JoinHandle<()> {
+    let shared = std::sync::Arc::clone(&node.shared);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            shared.tick();
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_feed_begins_with_a_gap_and_a_snapshot_and_then_tells_changes() {
+    let node = Node::start("a").await;
+    node.set(&ours(0).to_string(), 1_000, 5);
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    assert_eq!(feed.events.recv().await, Some(FeedEvent::Gap { shard: 0, cause: GapCause::Start }));
+    assert_eq!(feed.restored().await, [5]);
+    let slot = node.chain().slot + 1;
+    node.tell(&ours(0).to_string(), slot, 6);
+    assert_eq!(feed.balance().await, (slot, 6));
+}
+
+#[tokio::test]
+async fn a_torn_connection_is_made_again_and_nothing_is_missed() {
+    let node = Node::start("a").await;
+    for index in 0..3 {
+        node.set(&ours(index).to_string(), 1_000, 5);
+    }
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 3, settings()).await;
+    feed.restored().await;
+    node.tear();
+    feed.until("a gap", |event| match event {
+        FeedEvent::Gap { cause: GapCause::Disconnected, .. } => Some(()),
+        _ => None,
+    })
+    .await;
+    // Changed while nobody was listening, or just as the subscription came back: told by no notice.
+    node.set(&ours(1).to_string(), 1_000, 77);
+    let told = feed.restored().await;
+    assert!(told.contains(&77), "{told:?}");
+    assert!(node.connections() >= 2);
+}
+
+#[tokio::test]
+async fn silence_is_seen_against_the_slot_clock() {
+    let node = Node::start("a").await;
+    let clock_task = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    feed.restored().await;
+    clock_task.abort();
+    assert_eq!(feed.down().await, DownCause::Stalled);
+    let _clock = clock(&node);
+    feed.restored().await;
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_tried_again_at_growing_pauses_and_not_at_once() {
+    let node = Node::start("a").await;
+    *node.shared.refuse.lock().unwrap() = Some(-32603);
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    for _ in 0..3 {
+        assert_eq!(feed.down().await, DownCause::Refused { code: -32603 });
+    }
+    assert!(node.connections() < 20);
+    *node.shared.refuse.lock().unwrap() = None;
+    feed.restored().await;
+}
+
+#[tokio::test]
+async fn rubbish_ends_a_connection_but_not_the_feed() {
+    let node = Node::start("a").await;
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    feed.restored().await;
+    for text in ["", "{", "\u{0}", "[]", r#"{"method":5}"#, r#"{"params":{"subscription":-1}}"#] {
+        for _ in 0..2 {
+            node.tell_text(text);
+        }
+    }
+    assert_eq!(feed.down().await, DownCause::Garbage);
+    feed.restored().await;
+    assert!(feed.manager.counters().unreadable >= 10);
+}
+
+#[tokio::test]
+async fn one_of_two_connections_may_die_without_a_gap() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let (clock_a, _clock_b) = (clock(&a), clock(&b));
+    let mut feed = Feed::start(&[&a, &b], 1, settings()).await;
+    feed.restored().await;
+    let ready = |feed: &Feed| feed.manager.report().iter().all(|report| report.live);
+    until("both are up", LONG, || ready(&feed)).await;
+    clock_a.abort();
+    a.tear();
+    feed.down().await;
+    let slot = b.chain().slot + 100;
+    b.tell(&ours(0).to_string(), slot, 9);
+    let told = feed.until("the other one tells", |event| match event {
+        FeedEvent::Gap { .. } => panic!("there was no gap"),
+        FeedEvent::OwnLamports { lamports, slot: at } if *at == Slot::new(slot) => Some(*lamports),
+        _ => None,
+    });
+    assert_eq!(told.await, Lamports::new(9));
+}
+
+#[tokio::test]
+async fn two_connections_tell_each_change_once_and_the_later_one_is_measured() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let (_clock_a, _clock_b) = (clock(&a), clock(&b));
+    let mut feed = Feed::start(&[&a, &b], 1, settings()).await;
+    feed.restored().await;
+    until("both are up", LONG, || feed.manager.report().iter().all(|report| report.live)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let first = a.chain().slot.max(b.chain().slot) + 1_000;
+    for step in 0..30 {
+        a.tell(&ours(0).to_string(), first + step, step);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        b.tell(&ours(0).to_string(), first + step, step);
+    }
+    let mut told = Vec::new();
+    while told.last() != Some(&(first + 29, 29)) {
+        let balance = feed.balance().await;
+        if balance.0 >= first {
+            told.push(balance);
+        }
+    }
+    let wanted: Vec<_> = (0..30).map(|step| (first + step, step)).collect();
+    assert_eq!(told, wanted);
+    let twins = || feed.manager.counters().duplicates >= 30;
+    until("the twins have come", LONG, twins).await;
+    let report = feed.manager.ensure_sub_100ms_delivery();
+    let of = |name: &str| report.connections.iter().find(|c| *c.endpoint == *name).unwrap();
+    assert!(report.met && report.moved.is_empty(), "{report:?}");
+    assert!(of("a").delivery.first >= 30 && of("b").delivery.first <= 2, "{report:?}");
+    assert!(of("b").delivery.late_p50_us >= 19_000, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_tells_too_late_is_moved_to_another_endpoint() {
+    let nodes = [Node::start("a").await, Node::start("b").await, Node::start("c").await];
+    let _clocks: Vec<_> = nodes.iter().map(clock).collect();
+    let mut feed = Feed::start(&[&nodes[0], &nodes[1], &nodes[2]], 1, settings()).await;
+    feed.restored().await;
+    until("both are up", LONG, || feed.manager.report().iter().all(|report| report.live)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let used: Vec<_> = feed.manager.report().iter().map(|report| report.endpoint.clone()).collect();
+    let node = |name: &str| nodes.iter().find(|node| *node.name == *name).unwrap();
+    let (fast, slow) = (node(&used[0]), node(&used[1]));
+    let slot = nodes.iter().map(|node| node.chain().slot).max().unwrap() + 1_000;
+    for step in 0..25 {
+        fast.tell(&ours(0).to_string(), slot + step, step);
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    // The story keeps the last few versions: of those the late telling is measured.
+    for round in 0..8 {
+        for step in 0..3 {
+            fast.tell(&ours(0).to_string(), slot + 100 + round * 3 + step, round * 3 + step);
+        }
+        tokio::time::sleep(Duration::from_millis(130)).await;
+        for step in 0..3 {
+            slow.tell(&ours(0).to_string(), slot + 100 + round * 3 + step, round * 3 + step);
+        }
+    }
+    let twins = || feed.manager.counters().duplicates >= 24;
+    until("the twins have come", LONG, twins).await;
+    let report = feed.manager.ensure_sub_100ms_delivery();
+    let third = nodes.iter().find(|node| !used.contains(&node.name.into())).unwrap();
+    assert_eq!(report.moved, [(1, third.name.into())], "{report:?}");
+    assert!(report.met, "the other one is in time");
+    assert_eq!(feed.down().await, DownCause::Moved);
+    let up = feed.until("the third is up", |event| match event {
+        FeedEvent::ConnectionUp { endpoint, connection: 1 } => Some(endpoint.clone()),
+        _ => None,
+    });
+    assert_eq!(*up.await, *third.name);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_too_slow_is_told_of_the_gap_and_ends_with_the_truth() {
+    let node = Node::start("a").await;
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 3, FeedSettings { capacity: 16, ..settings() }).await;
+    feed.restored().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let slot = node.chain().slot + 1_000;
+    for step in 0..500 {
+        node.tell(&ours(u8::try_from(step % 3).unwrap()).to_string(), slot + step, step);
+    }
+    until("it overflowed", LONG, || feed.manager.counters().overflows > 0).await;
+    let mut known = std::collections::BTreeMap::new();
+    let mut gaps = 0;
+    feed.until("restored", |event| match event {
+        FeedEvent::OwnLamports { lamports, .. } => {
+            // The last word on each account; its balances tell it apart.
+            known.insert(lamports.get() % 3, lamports.get());
+            None
+        }
+        FeedEvent::Gap { cause: GapCause::Overflow, .. } => {
+            gaps += 1;
+            None
+        }
+        FeedEvent::Restored { .. } => Some(()),
+        _ => None,
+    })
+    .await;
+    assert_eq!(gaps, 1);
+    assert_eq!(known.into_values().collect::<Vec<_>>(), [498, 499, 497]);
+}
+
+#[tokio::test]
+async fn a_dropped_receiver_ends_the_feed() {
+    let node = Node::start("a").await;
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    feed.restored().await;
+    drop(feed.events);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let before = node.connections();
+    node.tear();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(node.connections(), before, "nobody is listening, so nobody connects");
+}

@@ -1,0 +1,314 @@
+//! A scripted node: JSON-RPC and PubSub as documented, and faults on demand.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
+use tokio::sync::broadcast;
+
+pub(crate) const GENESIS: &str = "4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY";
+/// Stands in every URL, as a provider's key would; must appear nowhere else.
+pub(crate) const KEY: &str = "s3cr3t-k3y";
+
+/// What goes wrong with requests.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Never answers.
+    Hang,
+    /// Answers late.
+    Delay(Duration),
+    /// An HTTP status in place of an answer.
+    Status(u16),
+    /// Too many requests.
+    Throttle,
+    /// Something that is not JSON.
+    Garbage,
+    /// An error of the node.
+    Node(i64),
+    /// This result in place of the true one.
+    Result(Value),
+}
+
+/// What the scripted chain is.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub(crate) genesis: String,
+    pub(crate) slot: u64,
+    pub(crate) height: u64,
+    pub(crate) lamports: BTreeMap<String, u64>,
+    /// By signature, as `getSignatureStatuses` tells them.
+    pub(crate) statuses: BTreeMap<String, Value>,
+    /// Told only to those who search the history.
+    pub(crate) history: BTreeMap<String, Value>,
+    pub(crate) transactions: BTreeMap<String, Value>,
+}
+
+pub(crate) struct Node {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
+    pub(crate) shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+pub(crate) struct Shared {
+    chain: Mutex<Chain>,
+    faults: Mutex<BTreeMap<&'static str, Fault>>,
+    log: Mutex<Vec<(String, Value)>>,
+    socket: broadcast::Sender<Told>,
+    /// Subscriptions are refused with this.
+    pub(crate) refuse: Mutex<Option<i64>>,
+    connections: Mutex<u64>,
+}
+
+impl Shared {
+    /// One more slot, told to all.
+    pub(crate) fn tick(&self) {
+        let mut chain = self.chain.lock().unwrap();
+        chain.slot += 1;
+        drop(self.socket.send(Told::Slot(chain.slot)));
+    }
+}
+
+/// What the test makes a node tell its subscribers.
+#[derive(Clone, Debug)]
+enum Told {
+    Account(String, u64, u64),
+    Slot(u64),
+    Text(String),
+    Close,
+}
+
+impl Node {
+    pub(crate) async fn start(name: &'static str) -> Self {
+        let chain = Chain {
+            genesis: GENESIS.to_owned(),
+            slot: 1_000,
+            height: 900,
+            lamports: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            history: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+        };
+        let shared = Arc::new(Shared {
+            chain: Mutex::new(chain),
+            faults: Mutex::default(),
+            log: Mutex::default(),
+            socket: broadcast::channel(10_000).0,
+            refuse: Mutex::default(),
+            connections: Mutex::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new()
+            .route("/{key}", post(answer))
+            .route("/{key}/ws", get(subscribe))
+            .with_state(Arc::clone(&shared));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { name, port, shared, task }
+    }
+
+    pub(crate) fn config(&self) -> EndpointConfig {
+        let http = format!("http://127.0.0.1:{}/{KEY}", self.port);
+        let ws = format!("ws://127.0.0.1:{}/{KEY}/ws", self.port);
+        EndpointConfig::new(self.name, &http, &ws, 10_000).unwrap()
+    }
+
+    pub(crate) fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.shared.chain.lock().unwrap()
+    }
+
+    /// From now on a method (or `*`: every one) goes wrong.
+    pub(crate) fn fail(&self, method: &'static str, fault: Fault) {
+        self.shared.faults.lock().unwrap().insert(method, fault);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.shared.faults.lock().unwrap().clear();
+    }
+
+    /// The parameters of all calls of a method so far.
+    pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
+        let log = self.shared.log.lock().unwrap();
+        log.iter().filter(|(name, _)| name == method).map(|(_, params)| params.clone()).collect()
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        *self.shared.connections.lock().unwrap()
+    }
+
+    /// Sets a balance as of a slot and tells subscribers.
+    pub(crate) fn tell(&self, address: &str, slot: u64, lamports: u64) {
+        self.set(address, slot, lamports);
+        drop(self.shared.socket.send(Told::Account(address.to_owned(), slot, lamports)));
+    }
+
+    /// Sets a balance and tells nobody.
+    pub(crate) fn set(&self, address: &str, slot: u64, lamports: u64) {
+        let mut chain = self.chain();
+        chain.slot = chain.slot.max(slot);
+        chain.lamports.insert(address.to_owned(), lamports);
+    }
+
+    pub(crate) fn tell_slot(&self, slot: u64) {
+        let mut chain = self.chain();
+        chain.slot = chain.slot.max(slot);
+        drop(self.shared.socket.send(Told::Slot(slot)));
+    }
+
+    pub(crate) fn tell_text(&self, text: &str) {
+        drop(self.shared.socket.send(Told::Text(text.to_owned())));
+    }
+
+    /// Tears every subscription connection.
+    pub(crate) fn tear(&self) {
+        drop(self.shared.socket.send(Told::Close));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    let method = request["method"].as_str().unwrap_or_default().to_owned();
+    let params = request["params"].clone();
+    shared.log.lock().unwrap().push((method.clone(), params.clone()));
+    let fault = {
+        let faults = shared.faults.lock().unwrap();
+        faults.get(method.as_str()).or_else(|| faults.get("*")).cloned()
+    };
+    let reply =
+        |result: Value| Json(json!({"jsonrpc": "2.0", "result": result, "id": 1})).into_response();
+    match fault {
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Status(status)) => {
+            return StatusCode::from_u16(status).unwrap().into_response();
+        }
+        Some(Fault::Throttle) => {
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
+        }
+        Some(Fault::Garbage) => return "<html>welcome</html>".into_response(),
+        Some(Fault::Node(code)) => {
+            let error = json!({"code": code, "message": "no"});
+            return Json(json!({"jsonrpc": "2.0", "error": error, "id": 1})).into_response();
+        }
+        Some(Fault::Result(result)) => return reply(result),
+        None => {}
+    }
+    let chain = shared.chain.lock().unwrap().clone();
+    reply(result(&chain, &method, &params))
+}
+
+fn result(chain: &Chain, method: &str, params: &Value) -> Value {
+    let wrap = |value: Value| json!({"context": {"slot": chain.slot}, "value": value});
+    let account = |key: &Value| match chain.lamports.get(key.as_str().unwrap()) {
+        Some(lamports) => json!({"lamports": lamports, "owner": "11111111111111111111111111111111",
+            "data": ["", "base64"], "executable": false, "rentEpoch": u64::MAX, "space": 0}),
+        None => Value::Null,
+    };
+    match method {
+        "getGenesisHash" => json!(chain.genesis),
+        "getSlot" => json!(chain.slot),
+        "getBlockHeight" => json!(chain.height),
+        "getLatestBlockhash" => {
+            wrap(json!({"blockhash": GENESIS, "lastValidBlockHeight": chain.height + 150}))
+        }
+        "getBalance" => {
+            wrap(json!(chain.lamports.get(params[0].as_str().unwrap()).copied().unwrap_or(0)))
+        }
+        "getMultipleAccounts" => wrap(params[0].as_array().unwrap().iter().map(account).collect()),
+        "getSignatureStatuses" => {
+            let history = params[1]["searchTransactionHistory"] == json!(true);
+            let status = |name: &Value| {
+                let name = name.as_str().unwrap();
+                let old = chain.history.get(name).filter(|_| history);
+                chain.statuses.get(name).or(old).cloned().unwrap_or(Value::Null)
+            };
+            wrap(params[0].as_array().unwrap().iter().map(status).collect())
+        }
+        "getTransaction" => {
+            chain.transactions.get(params[0].as_str().unwrap()).cloned().unwrap_or(Value::Null)
+        }
+        "sendTransaction" => {
+            use base64::Engine as _;
+            let text = params[0].as_str().unwrap();
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+            json!(bs58::encode(&bytes[1..65]).into_string())
+        }
+        other => panic!("not scripted: {other}"),
+    }
+}
+
+async fn subscribe(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
+    *shared.connections.lock().unwrap() += 1;
+    upgrade.on_upgrade(move |socket| serve(shared, socket))
+}
+
+async fn serve(shared: Arc<Shared>, mut socket: WebSocket) {
+    let mut told = shared.socket.subscribe();
+    let mut accounts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut next = 100;
+    loop {
+        let text = tokio::select! {
+            received = socket.recv() => {
+                let Some(Ok(message)) = received else { return };
+                let Message::Text(text) = message else { continue };
+                let request: Value = serde_json::from_str(&text).unwrap();
+                let id = &request["id"];
+                if let Some(code) = *shared.refuse.lock().unwrap() {
+                    json!({"jsonrpc": "2.0", "error": {"code": code, "message": "full"}, "id": id})
+                } else {
+                    next += 1;
+                    if request["method"] == "accountSubscribe" {
+                        assert_eq!(request["params"][1]["encoding"], "base64");
+                        accounts.insert(request["params"][0].as_str().unwrap().to_owned(), next);
+                    }
+                    json!({"jsonrpc": "2.0", "result": next, "id": id})
+                }.to_string()
+            }
+            event = told.recv() => match event {
+                Ok(Told::Close) | Err(_) => return,
+                Ok(Told::Text(text)) => text,
+                Ok(Told::Slot(slot)) => json!({"jsonrpc": "2.0", "method": "slotNotification", "params":
+                    {"result": {"slot": slot, "parent": slot - 1, "root": slot - 32}, "subscription": 1}}).to_string(),
+                Ok(Told::Account(address, slot, lamports)) => {
+                    let Some(subscription) = accounts.get(&address) else { continue };
+                    json!({"jsonrpc": "2.0", "method": "accountNotification", "params": {"result": {
+                        "context": {"slot": slot}, "value": {"lamports": lamports, "data": ["", "base64"],
+                        "owner": "11111111111111111111111111111111", "executable": false,
+                        "rentEpoch": u64::MAX, "space": 0}}, "subscription": subscription}}).to_string()
+                }
+            },
+        };
+        if socket.send(Message::Text(text.into())).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A pool of these nodes.
+pub(crate) async fn pool(nodes: &[&Node]) -> RpcConnectionPool {
+    let configs = nodes.iter().map(|node| node.config()).collect();
+    RpcConnectionPool::connect(configs, PoolSettings::default()).await.unwrap()
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
