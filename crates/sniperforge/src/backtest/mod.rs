@@ -39,6 +39,7 @@ use sniper_core::strategy::StrategyKind;
 
 pub use args::BacktestArgs;
 pub use decimal::DecimalError;
+pub(crate) use decimal::price as price_from_decimal;
 pub use error::{BacktestError, Problem};
 pub use report::plotly_js_gz;
 pub use summary::{BacktestReport, RunReport};

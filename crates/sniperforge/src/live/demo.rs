@@ -1,0 +1,212 @@
+//! `demo`: the main job on a local chain, with everything real but the money.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use sniper_core::engine::{EngineConfig, Enrolled};
+use sniper_core::ids::{Address, Signature};
+use sniper_core::portfolio::Allowance;
+use sniper_core::risk::Limits;
+use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, trend};
+use sniper_core::units::{Lamports, Timestamp, Usd};
+use sniper_solana::rpc::{Commitment, EndpointConfig, PoolSettings, RpcConnectionPool};
+use sniper_wallet::{
+    Keystore, KeystoreOptions, LocalSigner, PassphraseSource, Signer, read_passphrase,
+};
+
+use super::child::{Announced, LocalChain};
+use super::summary::RunSummary;
+use super::trade::{Money, Plan, on_loopback, on_one_thread, run};
+use super::universe::Universe;
+use crate::cli::DemoArgs;
+use crate::config::Prices;
+use crate::telemetry::RunMode;
+
+/// What the demo's wallet is given: ten SOL for fees, and two thousand dollars.
+const LAMPORTS: Lamports = Lamports::new(10_000_000_000);
+const DOLLARS: u64 = 2_000_000_000;
+
+/// Trades with every strategy on a local chain, and proves afterwards what was done.
+///
+/// # Errors
+///
+/// When it cannot start, or cannot go on safely.
+pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
+    // A folder of its own that is gone afterwards, unless one was named.
+    let scratch = match &args.data {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().context("make a temporary folder")?),
+    };
+    let folder: PathBuf = match (&args.data, &scratch) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(scratch)) => scratch.path().to_owned(),
+        (None, None) => std::env::temp_dir(),
+    };
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("make the data folder {}", folder.display()))?;
+    let signer = wallet(&folder)?;
+
+    let mut chain = None;
+    let mut announced = None;
+    if args.attach.is_none() {
+        let (child, told) = LocalChain::start(args.seed)?;
+        chain = Some(child);
+        announced = Some(told);
+    }
+    let summary = on_one_thread(async {
+        let announced = match (announced, &args.attach) {
+            (Some(announced), _) => announced,
+            (None, url) => ask(url.as_deref().unwrap_or_default()).await?,
+        };
+        let plan = plan(&args, &announced, folder.clone())?;
+        fund(&plan, &signer, &announced).await?;
+        run(plan, Money::Chain(signer)).await
+    });
+    drop(chain);
+    let mut summary = summary?;
+    if scratch.is_some() {
+        summary.journal = None;
+    }
+    Ok(summary)
+}
+
+/// The demo's own wallet: made once per folder, under a passphrase that nobody needs to remember.
+///
+/// The passphrase is 256 random bits, so the cheapest key derivation loses nothing; it lies beside the key because
+/// what it guards is play money of a chain that ends with the demo.
+fn wallet(folder: &Path) -> anyhow::Result<LocalSigner> {
+    let keystore = Keystore::at(folder.join("demo-wallet.age"));
+    let secret = folder.join("demo-passphrase");
+    if !keystore.path().exists() {
+        let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+        getrandom::fill(bytes.as_mut_slice())
+            .map_err(|error| anyhow::anyhow!("draw a passphrase: {error}"))?;
+        let text = zeroize::Zeroizing::new(bs58::encode(bytes.as_slice()).into_string());
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&secret)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("write {}", secret.display()))?;
+        let passphrase = read_passphrase(&PassphraseSource::File(secret.clone()))?;
+        keystore.create(
+            &passphrase,
+            KeystoreOptions { work_factor: 10, ..KeystoreOptions::default() },
+        )?;
+    }
+    let passphrase = read_passphrase(&PassphraseSource::File(secret))?;
+    Ok(keystore.unlock(&passphrase)?)
+}
+
+/// Asks a local chain that runs already what it is.
+async fn ask(url: &str) -> anyhow::Result<Announced> {
+    let body =
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "localnet_info", "params": []});
+    let answer = reqwest::Client::new().post(url).json(&body).send().await;
+    let answer =
+        answer.map_err(reqwest::Error::without_url).context("ask the local chain what it is")?;
+    let answer: serde_json::Value = answer
+        .json()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context("understand the local chain: is it one of `sniperforge localnet`?")?;
+    serde_json::from_value(answer.get("result").cloned().unwrap_or_default())
+        .context("understand the local chain: is it one of `sniperforge localnet`?")
+}
+
+fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<Plan> {
+    let mut endpoints = Vec::new();
+    for (nth, (http, ws)) in chain.rpc_urls.iter().zip(&chain.ws_urls).enumerate() {
+        endpoints.push(EndpointConfig::new(&format!("local-{}", nth + 1), http, ws, 500)?);
+    }
+    let parse = |text: &str| text.parse::<Address>().context("understand the local chain");
+    let mut universe = Universe::default();
+    for pool in &chain.pools {
+        universe.pools.push(parse(&pool.address)?);
+    }
+    for mint in &chain.mints {
+        let address = parse(&mint.address)?;
+        if mint.symbol == "USDC" {
+            universe.usd_mints.push(address);
+        }
+        universe.symbols.push((address, mint.symbol.clone()));
+    }
+    ensure!(!universe.usd_mints.is_empty(), "the local chain has no USDC to trade with");
+    let genesis =
+        chain.genesis_hash.parse().context("understand the local chain's genesis hash")?;
+    Ok(Plan {
+        mode: "demo",
+        run_mode: RunMode::Demo,
+        engine: engine(),
+        endpoints,
+        pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
+        universe,
+        prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
+        folder,
+        page: (!args.headless).then(|| on_loopback(args.port)),
+        run_for: args.run_for,
+        log: args.log.clone(),
+    })
+}
+
+/// Candles of a second and quick parameters, so that a minute shows something. Limits are the defaults but for
+/// what a minute needs: more orders, and prices that move faster than the real ones.
+fn engine() -> EngineConfig {
+    let allowance = Allowance { budget: Usd::dollars(250), loss_limit: Usd::dollars(25) };
+    let kinds = [
+        StrategyKind::Trend(trend::Params::fast()),
+        StrategyKind::Momentum(momentum::Params::fast()),
+        StrategyKind::MeanReversion(mean_reversion::Params::fast()),
+        StrategyKind::Arbitrage(arbitrage::Params::fast()),
+    ];
+    EngineConfig {
+        limits: Limits {
+            orders_per_minute_max: 120,
+            losses_in_row_max: 8,
+            cool_down: Timestamp::from_millis(10_000),
+            ..Limits::default()
+        },
+        strategies: kinds.into_iter().map(|kind| Enrolled { kind, allowance }).collect(),
+        candle_width: Timestamp::SECOND,
+        equity_every: Timestamp::SECOND,
+    }
+}
+
+/// Brings SOL and dollars to the wallet, once: from the chain's faucet and its mint authority.
+async fn fund(plan: &Plan, signer: &LocalSigner, chain: &Announced) -> anyhow::Result<()> {
+    let owner = signer.address();
+    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    if rpc.balance(&owner, Commitment::Confirmed).await?.value > Lamports::ZERO {
+        return Ok(());
+    }
+    let usdc =
+        chain.mints.iter().find(|m| m.symbol == "USDC").context("find the local chain's USDC")?;
+    let minted: String =
+        rpc.call("localnet_mint", &(owner.to_string(), &usdc.address, DOLLARS)).await?;
+    let minted = bs58::decode(minted).into_vec().ok().and_then(|bytes| bytes.try_into().ok());
+    let minted = Signature(minted.context("understand the local chain's mint")?);
+    // Dollars first: the balance in SOL is what says that all is done.
+    confirm(&rpc, minted, "mint dollars").await?;
+    let dropped = rpc.request_airdrop(&owner, LAMPORTS).await.context("ask for SOL")?;
+    confirm(&rpc, dropped, "receive SOL").await
+}
+
+async fn confirm(rpc: &RpcConnectionPool, signature: Signature, what: &str) -> anyhow::Result<()> {
+    let mut every = tokio::time::interval(Duration::from_millis(200));
+    for _ in 0..150 {
+        every.tick().await;
+        let status = rpc.signature_statuses(&[signature], false).await?.value.into_iter().next();
+        if let Some(Some(status)) = status
+            && status.commitment >= Commitment::Confirmed
+        {
+            ensure!(status.err.is_none(), "{what}: the transaction failed on the chain");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("{what}: the local chain did not confirm it within 30 s")
+}

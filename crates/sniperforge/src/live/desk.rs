@@ -1,0 +1,240 @@
+//! The engine at its desk: every event is stamped, journaled and stepped; every effect is hashed and shown.
+
+use std::time::{Instant, SystemTime};
+
+use sniper_core::digest::Digest;
+use sniper_core::engine::{EngineConfig, MultiStrategyEngine, Part, Probe};
+use sniper_core::event::{Alert, Effect, Event, Stamped};
+use sniper_core::ids::{OrderId, Signature};
+use sniper_core::order::Order;
+use sniper_core::units::{BlockHeight, Seq, Timestamp};
+use sniper_store::journal::{Journal, JournalError, Record};
+
+use super::publish::Publisher;
+use super::tables::Tables;
+use crate::telemetry::{Stage, StageTimers};
+
+/// Version of the settings in a journal's header.
+pub(super) const HEADER_VERSION: u16 = 1;
+
+/// Engine, journal and what watches them.
+pub(super) struct Desk {
+    engine: MultiStrategyEngine,
+    journal: Journal,
+    seq: u64,
+    at: Timestamp,
+    effects: Vec<Effect>,
+    orders: Vec<Order>,
+    digest: Digest,
+    pub(super) timers: StageTimers,
+    pub(super) publisher: Publisher,
+    tables: Option<Tables>,
+    mismatched: bool,
+}
+
+impl Desk {
+    /// A desk over an engine that has taken all events of `journal` so far, with `digest` over their effects.
+    pub(super) fn new(
+        engine: MultiStrategyEngine,
+        journal: Journal,
+        digest: Digest,
+        publisher: Publisher,
+        tables: Option<Tables>,
+    ) -> Self {
+        let (seq, at) = engine.last().unwrap_or_default();
+        Self {
+            engine,
+            journal,
+            seq: seq.get(),
+            at,
+            effects: Vec::with_capacity(64),
+            orders: Vec::with_capacity(16),
+            digest,
+            timers: StageTimers::new(),
+            publisher,
+            tables,
+            mismatched: false,
+        }
+    }
+
+    /// Writes how the engine is set up. The first record of a journal.
+    pub(super) fn write_header(&mut self, config: &EngineConfig) -> anyhow::Result<()> {
+        let config = serde_json::to_vec(config)?;
+        let started = now();
+        if let Some(tables) = &mut self.tables {
+            tables.begin(started, &self.engine);
+        }
+        self.journal.append(&Record::Header { version: HEADER_VERSION, config, started })?;
+        self.journal.sync()?;
+        Ok(())
+    }
+
+    /// Stamps, journals and takes an event. Orders it caused wait in [`Self::take_order`].
+    pub(super) fn step(&mut self, event: Event) -> Result<(), JournalError> {
+        self.seq = self.seq.saturating_add(1);
+        // The clock of a machine may be set back; that of a journal may not.
+        self.at = now().max(self.at);
+        let stamped = Stamped { seq: Seq::new(self.seq), at: self.at, event };
+        self.journal.append_event(&stamped)?;
+
+        let mut effects = std::mem::take(&mut self.effects);
+        let started = Instant::now();
+        let mut probe = Timing { timers: &mut self.timers, since: started };
+        self.engine.step_with(&stamped, &mut effects, &mut probe);
+        self.timers.record(Stage::Step, started.elapsed());
+        if let Some(tables) = &mut self.tables {
+            tables.step(&stamped, &effects, &self.engine);
+        }
+        for effect in effects.drain(..) {
+            self.take_effect(effect);
+        }
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn take_effect(&mut self, effect: Effect) {
+        self.digest.add(&effect);
+        self.publisher.note(&effect, &self.engine);
+        match effect {
+            Effect::Submit(order) => self.orders.push(*order),
+            Effect::Alert(Alert::LedgerMismatch { .. }) => {
+                self.mismatched = true;
+                self.log_alert(&effect);
+            }
+            Effect::Mode { mode, cause } => {
+                tracing::warn!(mode = mode.name(), ?cause, "mode changed")
+            }
+            Effect::Alert(_) => self.log_alert(&effect),
+            _ => {}
+        }
+    }
+
+    fn log_alert(&self, effect: &Effect) {
+        let Effect::Alert(alert) = effect else { return };
+        match alert {
+            Alert::LedgerMismatch { mint, ledger, chain } => {
+                let account = self.engine.market().mint(*mint).map(|m| m.spec.address.to_string());
+                tracing::error!(
+                    account = account.unwrap_or_default(),
+                    ledger = ledger.get(),
+                    chain = chain.get(),
+                    "ledger and chain differ: trading halts until a person has looked"
+                );
+            }
+            Alert::StrategyStopped { strategy, cause } => {
+                let name = self.engine.strategy_name(*strategy);
+                tracing::warn!(strategy = name, ?cause, "strategy stopped");
+            }
+            other => tracing::warn!(alert = ?other, "unexpected event"),
+        }
+    }
+
+    /// Whether the ledger was found to differ from the chain since the start.
+    pub(super) const fn mismatched(&self) -> bool {
+        self.mismatched
+    }
+
+    /// The oldest order that waits to be carried out.
+    pub(super) fn take_order(&mut self) -> Option<Order> {
+        (!self.orders.is_empty()).then(|| self.orders.remove(0))
+    }
+
+    /// Writes a signed transaction down; durable after [`Self::sync`].
+    pub(super) fn write_wire(
+        &mut self,
+        order: OrderId,
+        signature: &Signature,
+        last_valid: BlockHeight,
+        bytes: &[u8],
+    ) -> Result<(), JournalError> {
+        self.journal.append_wire(order, signature, last_valid, bytes).map(drop)
+    }
+
+    /// Makes all that was written durable.
+    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
+        let started = Instant::now();
+        let done = self.journal.sync();
+        self.timers.record(Stage::Journal, started.elapsed());
+        done
+    }
+
+    /// Hands all that was written to the system, so that the end of this process does not lose it.
+    pub(super) fn flush(&mut self) -> Result<(), JournalError> {
+        self.journal.flush()
+    }
+
+    /// Writes down what the engine is now, for a replay to compare with.
+    pub(super) fn checkpoint(&mut self) -> Result<(), JournalError> {
+        let record = Record::Checkpoint {
+            seq: Seq::new(self.seq),
+            effects: self.digest.value(),
+            state: self.engine.state_digest(),
+        };
+        self.journal.append(&record)?;
+        self.journal.sync()
+    }
+
+    /// The engine, to look at.
+    pub(super) const fn engine(&self) -> &MultiStrategyEngine {
+        &self.engine
+    }
+
+    /// The journal, to look at.
+    pub(super) const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Events taken so far, those replayed included.
+    pub(super) const fn events(&self) -> u64 {
+        self.seq
+    }
+
+    /// Rows the tables had to leave out.
+    pub(super) fn rows_dropped(&self) -> u64 {
+        self.tables.as_ref().map_or(0, Tables::dropped)
+    }
+
+    /// Publishes the newest picture.
+    pub(super) fn publish(
+        &mut self,
+        health: crate::telemetry::HealthView,
+        endpoints: Vec<crate::telemetry::EndpointView>,
+    ) {
+        self.publisher.publish(&self.engine, &mut self.timers, health, endpoints);
+    }
+
+    /// Closes journal and tables.
+    pub(super) fn close(self) -> anyhow::Result<(MultiStrategyEngine, StageTimers, Publisher)> {
+        self.journal.close()?;
+        if let Some(tables) = self.tables {
+            tables.close()?;
+        }
+        Ok((self.engine, self.timers, self.publisher))
+    }
+}
+
+/// The wall clock, in the journal's unit.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+struct Timing<'a> {
+    timers: &'a mut StageTimers,
+    since: Instant,
+}
+
+impl Probe for Timing<'_> {
+    fn begin(&mut self, _: Part) {
+        self.since = Instant::now();
+    }
+
+    fn end(&mut self, part: Part) {
+        let stage = match part {
+            Part::Strategies => Stage::Strategy,
+            Part::Review => Stage::Risk,
+            Part::Market | Part::Portfolio => return,
+        };
+        self.timers.record(stage, self.since.elapsed());
+    }
+}

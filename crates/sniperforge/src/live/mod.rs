@@ -1,0 +1,27 @@
+//! The live loop: feeds, journal, engine, venue, recovery.
+//!
+//! One thread carries an event from the socket to the signed transaction: [`session`] reads feeds, [`desk`] stamps,
+//! journals and steps the engine, and orders are built, signed, made durable and sent where they arise. The page
+//! ([`publish`]) and the tables have threads of their own and are fed copies. [`start`] brings an engine back after
+//! a crash; [`replay`] proves a journal.
+
+#[cfg(feature = "localnet")]
+mod child;
+#[cfg(feature = "localnet")]
+mod demo;
+mod desk;
+mod prices;
+mod publish;
+mod replay;
+mod session;
+mod start;
+mod summary;
+mod tables;
+mod trade;
+mod universe;
+
+#[cfg(feature = "localnet")]
+pub use demo::demo;
+pub use replay::{ReplaySummary, replay};
+pub use summary::{RunSummary, StrategySummary};
+pub use trade::trade;

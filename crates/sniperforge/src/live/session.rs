@@ -1,0 +1,448 @@
+//! One run: feeds in, events through the desk, orders out, on a single thread.
+//!
+//! Nothing on this path waits for a disk but the journal, and for a network not at all: sends and reads are tasks
+//! of the same runtime, and the page and the tables have threads of their own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use sniper_core::event::{Command, Event, MarketEvent, OrderEvent, RejectReason};
+use sniper_core::ids::{OrderId, PoolId};
+use sniper_core::order::Order;
+use sniper_core::risk::Mode;
+use sniper_core::sim::{SimVenue, Venue as _};
+use sniper_core::units::{BlockHeight, Slot};
+use sniper_solana::feed::{FeedEvent, Role, Watch, WebSocketManager};
+use sniper_solana::rpc::RpcConnectionPool;
+use sniper_solana::tx::BlockhashCache;
+use sniper_solana::venue::{Prepared, SolanaVenue};
+use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
+use tokio::sync::mpsc;
+
+use super::desk::{Desk, now};
+use crate::telemetry::{EndpointView, FeedView, HealthView, Stage};
+
+/// Signs while the kill latch is open.
+pub(super) type LiveSigner = PolicySigner<LocalSigner>;
+
+/// Where orders go.
+pub(super) enum Orders {
+    /// To simulated pools that follow the live ones.
+    Paper(Box<SimVenue>),
+    /// To the chain.
+    Chain(Box<SolanaVenue<LiveSigner>>),
+}
+
+/// Everything that brings events.
+pub(super) struct Sources {
+    pub(super) feed: mpsc::Receiver<FeedEvent>,
+    /// What became of orders on the chain; silent on paper.
+    pub(super) ends: mpsc::Receiver<OrderEvent>,
+    /// Independent prices.
+    pub(super) prices: mpsc::Receiver<Event>,
+}
+
+/// An order between its cause and its end.
+struct InFlight {
+    order: OrderId,
+    caused: Instant,
+    sent: Option<Instant>,
+}
+
+/// A run under way.
+pub(super) struct Session {
+    pub(super) desk: Desk,
+    pub(super) orders: Orders,
+    pub(super) rpc: RpcConnectionPool,
+    pub(super) manager: WebSocketManager,
+    pub(super) watches: Vec<Watch>,
+    pub(super) blockhash: BlockhashCache,
+    pub(super) latch: Option<KillLatch>,
+    pub(super) stale_after: Duration,
+    in_flight: Vec<InFlight>,
+    gaps: Vec<usize>,
+    heard: Instant,
+    messages: u64,
+    landed: Slot,
+    fatal: Option<anyhow::Error>,
+}
+
+/// How often time passes for the engine when nothing else happens, and what was written is handed to the system.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the page gets a new picture.
+const PUBLISH: Duration = Duration::from_millis(500);
+/// How often a checkpoint is written for replays to compare with.
+const CHECKPOINT: Duration = Duration::from_secs(10);
+
+impl Session {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each part is made elsewhere, and all are needed at once"
+    )]
+    pub(super) fn new(
+        desk: Desk,
+        orders: Orders,
+        rpc: RpcConnectionPool,
+        manager: WebSocketManager,
+        watches: Vec<Watch>,
+        blockhash: BlockhashCache,
+        latch: Option<KillLatch>,
+        stale_after: Duration,
+    ) -> Self {
+        Self {
+            desk,
+            orders,
+            rpc,
+            manager,
+            watches,
+            blockhash,
+            latch,
+            stale_after,
+            in_flight: Vec::with_capacity(64),
+            gaps: Vec::new(),
+            heard: Instant::now(),
+            messages: 0,
+            landed: Slot::ZERO,
+            fatal: None,
+        }
+    }
+
+    /// Trades until `until` is done, the feed ends, or the journal cannot be written.
+    pub(super) async fn trade(
+        &mut self,
+        sources: &mut Sources,
+        until: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let mut until = std::pin::pin!(until);
+        self.turn(sources, Some(&mut until)).await
+    }
+
+    /// Stops: no new orders, those in flight are followed to their end.
+    pub(super) async fn wind_down(&mut self, sources: &mut Sources) -> anyhow::Result<()> {
+        if self.desk.engine().mode() < Mode::Halt {
+            let command = Command::SetMode { mode: Mode::Halt, clear_kill: false };
+            self.step(Event::Command(command), Instant::now())?;
+        }
+        let waiting = self.desk.engine().orders().all().len();
+        if waiting > 0 {
+            tracing::info!(
+                orders = waiting,
+                "stopping: following the orders in flight to their end"
+            );
+        }
+        self.turn(sources, None::<&mut std::future::Pending<()>>).await
+    }
+
+    /// The loop. Without `until` it ends when no order is in flight.
+    async fn turn<F: Future<Output = ()> + Unpin>(
+        &mut self,
+        sources: &mut Sources,
+        mut until: Option<&mut F>,
+    ) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut published, mut checked) = (Instant::now(), Instant::now());
+        let winding_down = until.is_none();
+        loop {
+            if winding_down && self.desk.engine().orders().all().is_empty() {
+                return Ok(());
+            }
+            if let Some(error) = self.fatal.take() {
+                return Err(error);
+            }
+            tokio::select! {
+                biased;
+                () = async { match until.as_mut() { Some(f) => f.await, None => std::future::pending().await } } => {
+                    return Ok(());
+                }
+                end = sources.ends.recv() => {
+                    let Some(end) = end else { anyhow::bail!("the order tracker ended") };
+                    self.take_end(end)?;
+                }
+                feed = sources.feed.recv() => {
+                    let Some(feed) = feed else { anyhow::bail!("the market feed ended") };
+                    self.take_feed(feed)?;
+                }
+                Some(price) = sources.prices.recv() => self.step(price, Instant::now())?,
+                _ = tick.tick() => {
+                    self.pass_time()?;
+                    if checked.elapsed() >= CHECKPOINT {
+                        checked = Instant::now();
+                        self.desk.checkpoint()?;
+                    }
+                    if published.elapsed() >= PUBLISH {
+                        published = Instant::now();
+                        self.publish();
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_feed(&mut self, event: FeedEvent) -> anyhow::Result<()> {
+        self.heard = Instant::now();
+        self.messages += 1;
+        match event {
+            FeedEvent::Market { event, received } => {
+                self.desk.timers.record(Stage::FeedDelivery, received.elapsed());
+                self.step_market(event, received)
+            }
+            FeedEvent::Slot { slot, received } => {
+                self.rpc.observe_slot(slot);
+                let height = BlockHeight::ZERO;
+                self.step_market(MarketEvent::Slot { slot, height }, received)
+            }
+            FeedEvent::Gap { shard, cause } => {
+                tracing::warn!(
+                    shard,
+                    ?cause,
+                    "notices may be missing: nothing is approved until they are read again"
+                );
+                if !self.gaps.contains(&shard) {
+                    self.gaps.push(shard);
+                }
+                self.step_market(MarketEvent::Feed { whole: false }, self.heard)
+            }
+            FeedEvent::Restored { shard, slot } => {
+                self.gaps.retain(|gap| *gap != shard);
+                tracing::info!(shard, %slot, "the feed is whole again");
+                let whole = self.gaps.is_empty();
+                if whole {
+                    self.step_market(MarketEvent::Feed { whole }, self.heard)
+                } else {
+                    Ok(())
+                }
+            }
+            FeedEvent::Unreadable { watch, .. } => {
+                let index = usize::try_from(watch.0).unwrap_or(usize::MAX);
+                let Some(pool) = self.watches.get(index).and_then(|w| pool_of(w.role)) else {
+                    return Ok(());
+                };
+                tracing::error!(
+                    ?pool,
+                    "an account of this pool is not what it was: the pool is not traded"
+                );
+                self.step_market(MarketEvent::Lost { pool }, self.heard)
+            }
+            FeedEvent::ConnectionUp { connection, endpoint } => {
+                tracing::info!(connection, %endpoint, "feed connected");
+                Ok(())
+            }
+            FeedEvent::ConnectionDown { connection, endpoint, cause } => {
+                tracing::warn!(connection, %endpoint, %cause, "feed connection lost");
+                Ok(())
+            }
+            FeedEvent::OwnToken { .. } | FeedEvent::OwnLamports { .. } => Ok(()),
+        }
+    }
+
+    fn step_market(&mut self, event: MarketEvent, received: Instant) -> anyhow::Result<()> {
+        if let Orders::Paper(sim) = &mut self.orders {
+            sim.observe(&event);
+        }
+        self.step(Event::Market(event), received)
+    }
+
+    fn take_end(&mut self, event: OrderEvent) -> anyhow::Result<()> {
+        let id = event.order();
+        if let OrderEvent::Filled { slot, .. } | OrderEvent::Reverted { slot, .. } = &event {
+            self.landed = self.landed.max(*slot);
+        }
+        if !matches!(event, OrderEvent::Signed { .. })
+            && let Some(at) = self.in_flight.iter().position(|f| f.order == id)
+        {
+            let flight = self.in_flight.swap_remove(at);
+            if let (Some(sent), OrderEvent::Filled { .. }) = (flight.sent, &event) {
+                self.desk.timers.record(Stage::Confirm, sent.elapsed());
+                self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
+            }
+        }
+        self.step(Event::Order(event), Instant::now())?;
+        // What an order's end says about our money must not be lost to a crash.
+        self.desk.flush()?;
+        Ok(())
+    }
+
+    fn pass_time(&mut self) -> anyhow::Result<()> {
+        let killed = self.latch.as_ref().is_some_and(KillLatch::is_engaged);
+        if killed && self.desk.engine().mode() != Mode::Kill {
+            let command = Command::SetMode { mode: Mode::Kill, clear_kill: false };
+            self.step(Event::Command(command), Instant::now())?;
+        }
+        self.step(Event::Timer, Instant::now())?;
+        self.poll_paper()?;
+        self.desk.flush()?;
+        Ok(())
+    }
+
+    fn poll_paper(&mut self) -> anyhow::Result<()> {
+        let mut events = Vec::new();
+        if let Orders::Paper(sim) = &mut self.orders
+            && sim.next_due().is_some_and(|due| due <= now())
+        {
+            sim.poll(now(), &mut events);
+        }
+        events.into_iter().try_for_each(|event| self.take_end(event))
+    }
+
+    /// Takes an event and carries out every order it caused.
+    pub(super) fn step(&mut self, event: Event, received: Instant) -> anyhow::Result<()> {
+        self.desk.step(event).context("write the journal")?;
+        while let Some(order) = self.desk.take_order() {
+            self.in_flight.push(InFlight { order: order.id(), caused: received, sent: None });
+            match &mut self.orders {
+                Orders::Paper(sim) => sim.submit(&order, now()),
+                Orders::Chain(_) => self.submit(&order)?,
+            }
+        }
+        self.poll_paper()
+    }
+
+    /// Builds, signs, writes down, and only then sends.
+    fn submit(&mut self, order: &Order) -> anyhow::Result<()> {
+        let Orders::Chain(venue) = &self.orders else { return Ok(()) };
+        let prepared = match venue.prepare(order, now()) {
+            Ok(prepared) => prepared,
+            Err(reason) => return self.reject(order.id(), reason),
+        };
+        self.desk.timers.record(Stage::Build, prepared.build_took);
+        self.desk.timers.record(Stage::Sign, prepared.sign_took);
+        let durable = self
+            .desk
+            .write_wire(order.id(), &prepared.signature(), prepared.last_valid(), prepared.bytes())
+            .and_then(|()| self.desk.sync());
+        if let Err(error) = durable {
+            // Not durable, so not sent. Nothing more can be written down either: the run ends here.
+            tracing::error!(order = %order.id(), %error, "order not sent: the journal cannot be written");
+            self.fatal = Some(anyhow::Error::new(error).context("write the journal"));
+            return Ok(());
+        }
+        self.send(&prepared)
+    }
+
+    fn send(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+        let Orders::Chain(venue) = &self.orders else { return Ok(()) };
+        let started = Instant::now();
+        venue.send(prepared);
+        self.desk.timers.record(Stage::Send, started.elapsed());
+        if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
+            flight.sent = Some(started);
+        }
+        self.signed(prepared)
+    }
+
+    /// Follows an order that was signed before this process began.
+    pub(super) fn resume(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+        if let Orders::Chain(venue) = &self.orders {
+            venue.resume(prepared);
+        }
+        let known = self.desk.engine().orders().get(prepared.order()).map(|open| open.state);
+        if known == Some(sniper_core::execution::State::Submitted) {
+            self.signed(prepared)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn signed(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+        let event = OrderEvent::Signed {
+            order: prepared.order(),
+            signature: prepared.signature(),
+            last_valid: prepared.last_valid(),
+        };
+        self.desk.step(Event::Order(event)).context("write the journal")?;
+        Ok(())
+    }
+
+    pub(super) fn reject(&mut self, order: OrderId, reason: RejectReason) -> anyhow::Result<()> {
+        self.in_flight.retain(|f| f.order != order);
+        self.step(Event::Order(OrderEvent::Rejected { order, reason }), Instant::now())
+    }
+
+    /// Whether the ledger was found to differ from the chain in this run.
+    pub(super) const fn mismatched(&self) -> bool {
+        self.desk.mismatched()
+    }
+
+    /// The newest slot in which something of ours landed.
+    pub(super) const fn landed(&self) -> Slot {
+        self.landed
+    }
+
+    pub(super) fn publish(&mut self) {
+        let health = self.health();
+        let endpoints = self.rpc.report().into_iter().map(|e| EndpointView {
+            name: e.name.to_string(),
+            healthy: e.healthy,
+            breaker: format!("{:?}", e.breaker).to_lowercase(),
+            p50_us: whole(e.p50_us),
+            p95_us: whole(e.p95_us),
+            p99_us: whole(e.p99_us),
+            slot_lag: e.lag,
+            requests: e.requests,
+            error_bps: share_bps(e.error_rate),
+        });
+        let endpoints = endpoints.collect();
+        self.desk.publish(health, endpoints);
+    }
+
+    fn health(&self) -> HealthView {
+        let age = self.heard.elapsed();
+        let stale = age > self.stale_after;
+        let blockhash = self.blockhash.age();
+        let mut problems = Vec::new();
+        if stale {
+            problems.push("the feed is silent".to_owned());
+        }
+        if !self.gaps.is_empty() {
+            problems.push("notices may be missing".to_owned());
+        }
+        if blockhash.is_none_or(|age| age > Duration::from_secs(15)) {
+            problems.push("no recent blockhash".to_owned());
+        }
+        if self.desk.engine().mode() > Mode::Run {
+            problems.push(format!("mode {}", self.desk.engine().mode().name()));
+        }
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let reports = self.manager.report();
+        let market = self.desk.engine().market();
+        HealthView {
+            ok: problems.is_empty(),
+            problems,
+            feeds: reports
+                .iter()
+                .map(|report| FeedView {
+                    name: report.endpoint.to_string(),
+                    age_ms: millis(age),
+                    stale: stale || !report.live,
+                    messages: self.messages,
+                    reconnects: 0,
+                })
+                .collect(),
+            slot: market.slot().get(),
+            block_height: market.height().get(),
+            blockhash_age_ms: blockhash.map_or(0, millis),
+            journal_events: self.desk.events(),
+            journal_bytes: self.desk.journal().len_bytes(),
+            store_dropped: self.desk.rows_dropped(),
+            events: self.desk.events(),
+        }
+    }
+}
+
+fn pool_of(role: Role) -> Option<PoolId> {
+    match role {
+        Role::Vault { pool, .. } | Role::CpmmPool(pool) | Role::CpmmConfig(pool) => Some(pool),
+        Role::OwnToken(_) | Role::OwnLamports => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds to be shown")]
+fn whole(value: u64) -> f64 {
+    value as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+fn share_bps(share: f64) -> u32 {
+    (share.clamp(0.0, 1.0) * 10_000.0) as u32
+}

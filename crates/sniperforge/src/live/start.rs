@@ -1,0 +1,275 @@
+//! Starting: a crash and a first start share one path. Replay what the journal holds, ask the chain about every
+//! order that was signed, compare the ledger with the chain, and only then trade.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use sniper_core::digest::Digest;
+use sniper_core::engine::{EngineConfig, MultiStrategyEngine};
+use sniper_core::event::{Command, Event, MarketEvent, RejectReason};
+use sniper_core::execution::State;
+use sniper_core::ids::{MintId, OrderId};
+use sniper_core::risk::Mode;
+use sniper_core::units::{Atoms, Lamports, Slot};
+use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
+use sniper_solana::tx::{BlockhashCache, Priority, sign};
+use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
+use sniper_store::journal::Journal;
+
+use super::desk::Desk;
+use super::publish::Publisher;
+use super::replay::{Wire, replay_records};
+use super::session::{LiveSigner, Orders, Session, Sources};
+use super::tables::Tables;
+use super::universe;
+
+/// What the start found.
+pub(super) struct Opened {
+    pub(super) desk: Desk,
+    pub(super) wires: Vec<Wire>,
+}
+
+/// Opens the journal and brings the engine to where it ends.
+pub(super) fn open(
+    journal: &Path,
+    config: &EngineConfig,
+    publisher: Publisher,
+    mut tables: Option<Tables>,
+) -> anyhow::Result<Opened> {
+    let (file, recovered) = Journal::open(journal)?;
+    if recovered.cut_bytes() > 0 {
+        tracing::warn!(
+            bytes = recovered.cut_bytes(),
+            "a torn record at the journal's end was cut off"
+        );
+    }
+    let replayed = if recovered.is_empty() {
+        None
+    } else {
+        let named = || format!("replay the journal {}", journal.display());
+        replay_records(&mut recovered.records()?, tables.as_mut()).with_context(named)?
+    };
+    let Some(replayed) = replayed else {
+        let engine = MultiStrategyEngine::new(config.clone())?;
+        let mut desk = Desk::new(engine, file, Digest::default(), publisher, tables);
+        desk.write_header(config)?;
+        return Ok(Opened { desk, wires: Vec::new() });
+    };
+    if let Some(seq) = replayed.summary.first_difference {
+        bail!(
+            "the journal {} does not replay: after event {seq} the engine is not what it was. It was written by \
+             another version of this program; finish with that one, or move the journal away with no order in flight",
+            journal.display()
+        );
+    }
+    ensure!(
+        replayed.engine.config() == config,
+        "the journal {} was written with other settings. Restore them, or, with no order in flight, move the journal \
+         away to start anew with what the chain holds",
+        journal.display()
+    );
+    tracing::info!(events = replayed.summary.events, "journal replayed");
+    let desk = Desk::new(replayed.engine, file, replayed.digest, publisher, tables);
+    Ok(Opened { desk, wires: replayed.wires })
+}
+
+/// Whether money was ever booked: only then is there something to compare with the chain.
+fn is_funded(desk: &Desk) -> bool {
+    let ledger = desk.engine().ledger();
+    (0..ledger.mints()).any(|i| u16::try_from(i).is_ok_and(|i| ledger.held(MintId(i)) != 0))
+}
+
+/// Books the opening cash of paper trading, once.
+pub(super) fn fund_paper(desk: &mut Desk, lamports: Lamports, cash: Atoms) -> anyhow::Result<()> {
+    if is_funded(desk) {
+        return Ok(());
+    }
+    let mints = desk.engine().market().mints();
+    let usd = mints.iter().position(|m| m.spec.is_usd).and_then(|i| u16::try_from(i).ok());
+    let usd = usd.map(MintId).context("find a dollar mint to hold the opening cash")?;
+    for (mint, amount) in [(MintId::SOL, Atoms::new(lamports.get())), (usd, cash)] {
+        desk.step(Event::Command(Command::Deposit { mint, amount }))?;
+    }
+    desk.sync()?;
+    Ok(())
+}
+
+/// A venue that knows what the market knows.
+pub(super) fn venue(
+    desk: &Desk,
+    rpc: &RpcConnectionPool,
+    signer: LiveSigner,
+    blockhash: &BlockhashCache,
+) -> anyhow::Result<SolanaVenue<LiveSigner>> {
+    let settings = sniper_solana::venue::TrackerSettings::default();
+    let mut venue = SolanaVenue::new(rpc.clone(), signer, blockhash.clone(), settings);
+    let market = desk.engine().market();
+    for mint in market.mints().iter().skip(1) {
+        venue.learn(&MarketEvent::Mint(mint.spec))?;
+    }
+    for pool in market.pools() {
+        venue.learn(&MarketEvent::Pool(Box::new(pool.spec.clone())))?;
+    }
+    Ok(venue)
+}
+
+/// At the first start: makes the token accounts that are missing and books all that is found, and what making
+/// them cost. Nothing is booked before it is known, so a crash in between only repeats the look.
+pub(super) async fn fund_from_chain(
+    desk: &mut Desk,
+    rpc: &RpcConnectionPool,
+    venue: &SolanaVenue<LiveSigner>,
+) -> anyhow::Result<()> {
+    if is_funded(desk) {
+        return Ok(());
+    }
+    let before = balances(venue, Slot::ZERO).await?;
+    ensure!(
+        before.lamports > Lamports::ZERO,
+        "the wallet {} holds no SOL on this chain: fees could not be paid",
+        venue.builder().owner()
+    );
+    let mut costs = Vec::new();
+    if before.tokens.iter().any(|token| !token.exists) {
+        let hash =
+            rpc.latest_blockhash(Commitment::Confirmed).await.context("read a blockhash")?.value;
+        let messages =
+            venue.builder().setup_transactions(Lamports::ZERO, Priority::default(), &hash.hash)?;
+        for message in messages {
+            let signed =
+                sign(&message, venue.signer()).context("sign the making of token accounts")?;
+            let prepared = Prepared::from_journal(
+                OrderId::default(),
+                signed.signature,
+                hash.last_valid,
+                signed.bytes,
+            )?;
+            costs.push(land(rpc, venue, &prepared).await.context("make our token accounts")?);
+        }
+    }
+    let slot = costs.iter().map(|landed| landed.slot).max().unwrap_or_default();
+    let after = balances(venue, slot).await?;
+    universe::deposit(desk, &ChainBalances { lamports: before.lamports, tokens: after.tokens })?;
+    for landed in &costs {
+        let paid = landed.lamports_before.saturating_sub(landed.lamports_after);
+        let rent = paid.saturating_sub(landed.fee);
+        desk.step(Event::Command(Command::Fee { lamports: landed.fee }))?;
+        desk.step(Event::Command(Command::Rent { lamports: rent }))?;
+    }
+    desk.sync()?;
+    Ok(())
+}
+
+/// Sends a transaction and waits until the chain says how it ended.
+async fn land(
+    rpc: &RpcConnectionPool,
+    venue: &SolanaVenue<LiveSigner>,
+    prepared: &Prepared,
+) -> anyhow::Result<Landed> {
+    let request = SendRequest::new(prepared.base64(), prepared.signature(), false)?;
+    let owner = venue.builder().owner();
+    let mut every = tokio::time::interval(Duration::from_millis(400));
+    loop {
+        every.tick().await;
+        if let Some(landed) =
+            rpc.transaction(&prepared.signature(), &owner, Commitment::Confirmed).await?
+        {
+            return match &landed.err {
+                None => Ok(landed),
+                Some(error) => bail!("the transaction failed on the chain: {}", error.text),
+            };
+        }
+        if rpc.block_height(Commitment::Finalized).await? > prepared.last_valid() {
+            bail!("the transaction did not land while it could");
+        }
+        // The same bytes again: the chain takes them once.
+        if let Err(errors) = rpc.send_transaction(&request).await {
+            for error in errors {
+                tracing::warn!(%error, "not accepted, asking again");
+            }
+        }
+    }
+}
+
+/// Our balances as of `at_least` or later.
+pub(super) async fn balances(
+    venue: &SolanaVenue<LiveSigner>,
+    at_least: Slot,
+) -> anyhow::Result<ChainBalances> {
+    let mints: Vec<MintId> = venue.builder().mints().map(|(id, ..)| id).collect();
+    let mut every = tokio::time::interval(Duration::from_millis(200));
+    for _ in 0..100 {
+        every.tick().await;
+        let read = venue.chain_balances(&mints).await.context("read our balances")?;
+        if read.slot >= at_least {
+            return Ok(read.value);
+        }
+    }
+    bail!("no endpoint has reached slot {at_least}, in which something of ours landed")
+}
+
+/// After a restart: every order the journal left open is brought to its end by what the chain says, before
+/// anything new is approved; then the ledger is compared with the chain.
+pub(super) async fn resolve(
+    session: &mut Session,
+    sources: &mut Sources,
+    wires: Vec<Wire>,
+) -> anyhow::Result<()> {
+    let open: Vec<(OrderId, State)> =
+        session.desk.engine().orders().all().iter().map(|o| (o.order.id(), o.state)).collect();
+    let halt = Command::SetMode { mode: Mode::Halt, clear_kill: false };
+    if session.desk.engine().mode() < Mode::Halt {
+        session.step(Event::Command(halt), std::time::Instant::now())?;
+    }
+    for (order, state) in open {
+        let wire = wires.iter().find(|w| w.order == order);
+        match (&session.orders, wire, state) {
+            (Orders::Paper(_), ..) => end_on_paper(session, order, state)?,
+            (Orders::Chain(_), Some(wire), _) => {
+                let Wire { signature, last_valid, bytes, .. } = wire.clone();
+                let prepared = Prepared::from_journal(order, signature, last_valid, bytes)?;
+                tracing::info!(%order, "asking the chain what became of an order");
+                session.resume(&prepared)?;
+            }
+            (Orders::Chain(_), None, State::Submitted) => {
+                session.reject(order, RejectReason::NeverSigned)?;
+            }
+            (Orders::Chain(_), None, State::Signed { .. }) => bail!(
+                "order {order} was signed but its bytes are not in the journal: it cannot be followed; restore the \
+                 journal from a copy"
+            ),
+        }
+    }
+    session.wind_down(sources).await?;
+    if let Orders::Chain(venue) = &session.orders {
+        let found = balances(venue, session.landed()).await?;
+        universe::reconcile(&mut session.desk, &found)?;
+    }
+    session.desk.checkpoint()?;
+    Ok(())
+}
+
+/// The simulated venue forgets at the end of the process: what was in flight never lands.
+fn end_on_paper(session: &mut Session, order: OrderId, state: State) -> anyhow::Result<()> {
+    match state {
+        State::Submitted => session.reject(order, RejectReason::NeverSigned),
+        State::Signed { .. } => {
+            let expired = sniper_core::event::OrderEvent::Expired { order };
+            session.step(Event::Order(expired), std::time::Instant::now())
+        }
+    }
+}
+
+/// A person has started the engine: whatever halt the last run ended with is over, unless its cause still holds.
+///
+/// Losses of the day and falls from the peak are judged again at the next valuation, a difference to the chain
+/// was judged just before, and KILL is a latch that no start opens.
+pub(super) fn release(session: &mut Session) -> anyhow::Result<()> {
+    let mode = session.desk.engine().mode();
+    if matches!(mode, Mode::Run | Mode::Kill) || session.mismatched() {
+        return Ok(());
+    }
+    let run = Command::SetMode { mode: Mode::Run, clear_kill: false };
+    session.step(Event::Command(run), std::time::Instant::now())
+}

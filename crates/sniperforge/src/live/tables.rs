@@ -1,0 +1,119 @@
+//! The tables beside the journal: written by a thread of their own, rebuilt by every replay.
+
+use std::path::Path;
+
+use sniper_core::engine::MultiStrategyEngine;
+use sniper_core::event::{Effect, Stamped};
+use sniper_core::ids::{MintId, StrategyId};
+use sniper_core::units::Timestamp;
+use sniper_store::tables::{Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow};
+
+/// Feeds the tables.
+pub(super) struct Tables {
+    store: Store,
+    handle: StoreHandle,
+    projector: Option<Projector>,
+    mode: &'static str,
+    rows: Vec<StoreRow>,
+}
+
+impl Tables {
+    /// Opens the database in `folder`.
+    pub(super) fn open(folder: &Path, mode: &'static str) -> anyhow::Result<Self> {
+        let store = Store::open(folder.join("sniperforge.sqlite"), StoreOptions::default())?;
+        let handle = store.handle();
+        Ok(Self { store, handle, projector: None, mode, rows: Vec::with_capacity(32) })
+    }
+
+    /// Begins, or goes on with, the run whose journal started then.
+    pub(super) fn begin(&mut self, started: Timestamp, engine: &MultiStrategyEngine) {
+        let run = RunId::from(started);
+        self.projector = Some(Projector::new(run));
+        self.rows.push(StoreRow::Run {
+            run,
+            version: env!("CARGO_PKG_VERSION"),
+            mode: self.mode.to_owned(),
+        });
+        for (id, _) in (0_u8..).map(StrategyId).zip(engine.portfolio().books()) {
+            let name = engine.strategy_name(id).to_owned();
+            self.rows.push(StoreRow::Strategy { run, strategy: id, name });
+        }
+        self.hand_over();
+    }
+
+    /// Takes a step of the engine: live or replayed, the same rows.
+    pub(super) fn step(
+        &mut self,
+        input: &Stamped,
+        effects: &[Effect],
+        engine: &MultiStrategyEngine,
+    ) {
+        let Some(projector) = &mut self.projector else { return };
+        projector.step(input, effects, &mut self.rows);
+        for effect in effects {
+            if let Effect::Closed(closed) = effect {
+                let (run, order) = (projector.run(), &closed.order);
+                for mint in [order.mint_in(), order.mint_out()] {
+                    position(run, engine, order.strategy(), mint, input.at, &mut self.rows);
+                }
+            }
+        }
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
+        // What does not fit is counted by the store and shown: the journal has it all.
+        for row in self.rows.drain(..) {
+            self.handle.try_send(row);
+        }
+    }
+
+    /// Rows that were not written.
+    pub(super) fn dropped(&self) -> u64 {
+        let status = self.handle.status();
+        status.dropped.saturating_add(status.failed)
+    }
+
+    /// Writes what is left and closes the database.
+    pub(super) fn close(mut self) -> anyhow::Result<()> {
+        if let Some(projector) = &mut self.projector {
+            projector.counts(&mut self.rows);
+        }
+        self.hand_over();
+        drop(self.handle);
+        let status = self.store.close()?;
+        if status.dropped > 0 || status.failed > 0 {
+            tracing::warn!(
+                dropped = status.dropped,
+                failed = status.failed,
+                cause = status.last_error.unwrap_or_default(),
+                "rows are missing in the tables; the journal has them, and the next start writes them"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn position(
+    run: RunId,
+    engine: &MultiStrategyEngine,
+    strategy: StrategyId,
+    mint: MintId,
+    at: Timestamp,
+    rows: &mut Vec<StoreRow>,
+) {
+    if engine.market().is_usd(mint) {
+        return;
+    }
+    let held = engine.portfolio().book(strategy).and_then(|book| book.position(mint)).copied();
+    let held = held.unwrap_or_default();
+    rows.push(StoreRow::Position {
+        run,
+        strategy,
+        mint,
+        amount: held.amount,
+        cost: held.cost,
+        opened: held.opened,
+        at,
+    });
+}

@@ -1,0 +1,368 @@
+//! `trade`: the engine on configured endpoints, on paper unless armed. What `demo` shares with it is here too.
+
+use std::future::Future;
+use std::io::{BufRead, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sniper_core::engine::{EngineConfig, Enrolled};
+use sniper_core::ids::{Address, MintId};
+use sniper_core::portfolio::Allowance;
+use sniper_core::sim::{SimSettings, SimVenue};
+use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, trend};
+use sniper_core::units::{Atoms, Lamports, Timestamp};
+use sniper_solana::feed::{FeedSettings, ReconnectionHandler, Watch, WebSocketManager};
+use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
+use sniper_solana::tx::BlockhashCache;
+use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::prices::{PriceSource, follow};
+use super::publish::Publisher;
+use super::replay::replay_file;
+use super::session::{Orders, Session, Sources};
+use super::start::{self, Opened};
+use super::summary::RunSummary;
+use super::tables::Tables;
+use super::universe::{self, Universe};
+use crate::cli::TradeArgs;
+use crate::config::{Config, Prices};
+use crate::dashboard;
+use crate::telemetry::{LogRing, RunMode};
+
+/// Everything a run is made of, whoever asked for it.
+pub(super) struct Plan {
+    pub(super) mode: &'static str,
+    pub(super) run_mode: RunMode,
+    pub(super) engine: EngineConfig,
+    pub(super) endpoints: Vec<EndpointConfig>,
+    pub(super) pool: PoolSettings,
+    pub(super) universe: Universe,
+    pub(super) prices: Prices,
+    pub(super) folder: PathBuf,
+    pub(super) page: Option<dashboard::Options>,
+    pub(super) run_for: Option<Duration>,
+    pub(super) log: Option<LogRing>,
+}
+
+/// Whose money.
+pub(super) enum Money {
+    /// Nobody's: opening lamports and dollars, and how the simulated venue behaves.
+    Paper { lamports: Lamports, cash: Atoms, sim: SimSettings },
+    /// That of a key.
+    Chain(LocalSigner),
+}
+
+/// Runs the engine on configured endpoints.
+///
+/// # Errors
+///
+/// When it cannot start, or cannot go on safely.
+pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
+    let config = &args.config;
+    let armed = if args.live { Some(config.require_armed()?) } else { None };
+    let money = match &armed {
+        None => paper(config),
+        Some(arming) => {
+            challenge(&arming.public_key)?;
+            let keystore = Keystore::at(&config.wallet.keystore);
+            let signer = keystore.unlock(&read_passphrase(&args.passphrase)?)?;
+            let held = sniper_wallet::Signer::address(&signer);
+            ensure!(
+                held == arming.public_key,
+                "the key file holds {held}, the configuration names {}: check wallet.public_key",
+                arming.public_key
+            );
+            Money::Chain(signer)
+        }
+    };
+    let (mode, run_mode) =
+        if args.live { ("live", RunMode::Live) } else { ("paper", RunMode::Paper) };
+    let listen = config.dashboard.listen.filter(|_| !args.headless);
+    let plan = Plan {
+        mode,
+        run_mode,
+        engine: engine_config(config, armed.as_ref()),
+        endpoints: config.node.endpoints.clone(),
+        pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
+        universe: Universe {
+            pools: config.trading.pools.clone(),
+            usd_mints: config.trading.usd_mints.clone(),
+            symbols: config.trading.symbols.clone(),
+        },
+        prices: config.prices.clone(),
+        folder: config.data_dir.join(mode),
+        page: listen.map(|address| dashboard::Options {
+            address,
+            allow_remote: config.dashboard.allow_remote,
+        }),
+        run_for: args.run_for,
+        log: Some(args.log.clone()),
+    };
+    on_one_thread(run(plan, money))
+}
+
+/// The whole hot path lives on this thread.
+pub(super) fn on_one_thread<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the event loop")?
+        .block_on(run)
+}
+
+fn paper(config: &Config) -> Money {
+    let sim = &config.sim;
+    let millis = i64::try_from(sim.latency.as_millis()).unwrap_or(i64::MAX);
+    let latency = Timestamp::from_millis(millis);
+    Money::Paper {
+        lamports: sim.lamports,
+        // Dollars of six decimals; `fund` scales to the mint that is found.
+        cash: Atoms::new(u64::try_from(sim.cash.get()).unwrap_or_default()),
+        sim: SimSettings {
+            seed: sim.seed,
+            latency,
+            landing: sim.landing_odds,
+            ..SimSettings::default()
+        },
+    }
+}
+
+/// Live trading starts only when a person at a terminal types what is at stake.
+fn challenge(key: &Address) -> anyhow::Result<()> {
+    let input = std::io::stdin();
+    ensure!(
+        input.is_terminal(),
+        "live trading is armed by a person at a terminal; standard input is none"
+    );
+    let wanted: String = key.to_string().chars().take(6).collect();
+    eprint!("LIVE trading with real money of {key}. Type its first six characters to arm: ");
+    std::io::stderr().flush().context("ask at the terminal")?;
+    let mut typed = String::new();
+    input.lock().read_line(&mut typed).context("read from the terminal")?;
+    ensure!(typed.trim() == wanted, "not armed: that was not {wanted}");
+    Ok(())
+}
+
+fn engine_config(config: &Config, armed: Option<&crate::config::Arming>) -> EngineConfig {
+    let strategies = config.strategies.iter().filter(|s| s.enabled).filter_map(|s| {
+        let kind = match s.name {
+            "trend" => StrategyKind::Trend(trend::Params::default()),
+            "momentum" => StrategyKind::Momentum(momentum::Params::default()),
+            "mean_reversion" => StrategyKind::MeanReversion(mean_reversion::Params::default()),
+            "arbitrage" => StrategyKind::Arbitrage(arbitrage::Params::default()),
+            _ => return None,
+        };
+        let allowance = Allowance { budget: s.budget, loss_limit: s.loss_limit };
+        Some(Enrolled { kind, allowance })
+    });
+    EngineConfig {
+        limits: config.limits(armed),
+        strategies: strategies.collect(),
+        candle_width: config.trading.candle,
+        equity_every: config.trading.candle,
+    }
+}
+
+/// One run, from the first connection to the proven end.
+pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> {
+    std::fs::create_dir_all(&plan.folder).with_context(|| {
+        format!("make the data folder {}: check that its parent is writable", plan.folder.display())
+    })?;
+    let journal = plan.folder.join("journal.bin");
+    let latch = KillLatch::open(plan.folder.join("KILL"));
+    ensure!(
+        !latch.is_engaged(),
+        "killed: nothing is signed until a person clears the kill latch {} in two steps",
+        latch.path().display()
+    );
+    let stop = stop_signals()?;
+    let tables = Tables::open(&plan.folder, plan.mode)?;
+    let wallet = match &money {
+        Money::Paper { .. } => String::new(),
+        Money::Chain(signer) => sniper_wallet::Signer::address(signer).to_string(),
+    };
+    let publisher = Publisher::new(plan.run_mode, wallet, plan.log.clone());
+    let view = publisher.view();
+    let page_token = CancellationToken::new();
+    // Before anything is opened on the chain: a taken port should be told at once.
+    let page =
+        plan.page.map(|options| dashboard::serve(options, view, page_token.clone())).transpose()?;
+    if let Some(page) = &page {
+        tracing::info!(url = page.url(), "dashboard");
+    }
+
+    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    let opened = start::open(&journal, &plan.engine, publisher, Some(tables))?;
+    let mut background = Background::default();
+    background.spawn(rpc.clone().monitor());
+    let (mut session, mut sources, wires) =
+        assemble(&plan, money, rpc, opened, latch, &mut background).await?;
+
+    let traded = async {
+        start::resolve(&mut session, &mut sources, wires).await?;
+        start::release(&mut session)?;
+        session.publish();
+        tracing::info!(mode = plan.mode, "trading");
+        let started = Instant::now();
+        session.trade(&mut sources, ended(plan.run_for, stop)).await?;
+        let seconds = started.elapsed().as_secs_f64();
+        session.wind_down(&mut sources).await?;
+        anyhow::Ok(seconds)
+    };
+    let seconds = traded.await?;
+    let summary = finish(&plan, session, &journal, seconds).await;
+    page_token.cancel();
+    if let Some(page) = page {
+        page.wait();
+    }
+    summary
+}
+
+/// Tasks that end with the run.
+#[derive(Default)]
+struct Background(Vec<tokio::task::JoinHandle<()>>);
+
+impl Background {
+    fn spawn(&mut self, task: impl Future<Output = ()> + 'static + Send) {
+        self.0.push(tokio::spawn(task));
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+async fn assemble(
+    plan: &Plan,
+    money: Money,
+    rpc: RpcConnectionPool,
+    opened: Opened,
+    latch: KillLatch,
+    background: &mut Background,
+) -> anyhow::Result<(Session, Sources, Vec<super::replay::Wire>)> {
+    let Opened { mut desk, wires, .. } = opened;
+    universe::announce(&mut desk, &rpc, &plan.universe).await?;
+    let blockhash = BlockhashCache::new(rpc.clone());
+    blockhash.refresh().await.context("read a blockhash")?;
+    background.spawn(blockhash.clone().run());
+
+    let (ends_in, ends) = mpsc::channel(256);
+    let orders = match money {
+        Money::Paper { lamports, cash, sim } => {
+            start::fund_paper(&mut desk, lamports, cash)?;
+            let mut venue = SimVenue::new(sim)?;
+            for pool in desk.engine().market().pools() {
+                let spec = Box::new(pool.spec.clone());
+                venue.observe(&sniper_core::event::MarketEvent::Pool(spec));
+            }
+            Orders::Paper(Box::new(venue))
+        }
+        Money::Chain(signer) => {
+            let signer = PolicySigner::new(signer, KillLatch::open(latch.path()));
+            let venue = start::venue(&desk, &rpc, signer, &blockhash)?;
+            start::fund_from_chain(&mut desk, &rpc, &venue).await?;
+            background.spawn(venue.tracker().clone().run(ends_in.clone()));
+            Orders::Chain(Box::new(venue))
+        }
+    };
+    // On paper nobody sends on it, and the session must not take that for an end.
+    background.spawn(async move {
+        ends_in.closed().await;
+    });
+
+    let watches: Vec<Watch> = (0_u32..)
+        .zip(desk.engine().market().pools())
+        .flat_map(|(id, pool)| Watch::for_pool(sniper_core::ids::PoolId(id), &pool.spec))
+        .collect();
+    let mut manager =
+        WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
+    let feed = manager.start_optimized_feeds(watches.clone())?;
+
+    let (prices_in, prices) = mpsc::channel(256);
+    let mints = (0_u16..).map(MintId).zip(desk.engine().market().mints()).skip(1);
+    let source = PriceSource {
+        url: plan.prices.url.clone(),
+        every: plan.prices.every,
+        mints: mints.map(|(id, m)| (id, m.spec.address, m.spec.decimals)).collect(),
+    };
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(3))
+        .build()
+        .context("prepare to ask for prices")?;
+    background.spawn(follow(client, source, prices_in));
+
+    let stale = plan.engine.limits.market_age_max.millis();
+    let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
+    let session = Session::new(desk, orders, rpc, manager, watches, blockhash, Some(latch), stale);
+    Ok((session, Sources { feed, ends, prices }, wires))
+}
+
+/// Compares, closes, and proves.
+async fn finish(
+    plan: &Plan,
+    mut session: Session,
+    journal: &Path,
+    seconds: f64,
+) -> anyhow::Result<RunSummary> {
+    let mut reconciled = None;
+    if let Orders::Chain(venue) = &session.orders {
+        let found = start::balances(venue, session.landed()).await?;
+        reconciled = Some(universe::difference(&session.desk, &found));
+        universe::reconcile(&mut session.desk, &found)?;
+    }
+    session.desk.checkpoint()?;
+    session.publish();
+    let (engine, mut timers, publisher) = session.desk.close()?;
+    let mut summary = RunSummary::new(plan.mode, seconds, &engine, publisher.counts(), &mut timers);
+    drop(engine);
+    if let Some(found) = reconciled {
+        summary.reconciled(found);
+    }
+    let replayed = replay_file(journal)?;
+    summary.replay_matches = replayed.matches();
+    summary.effects_hash = replayed.effects_hash;
+    summary.journal = Some(journal.display().to_string());
+    Ok(summary)
+}
+
+/// Done when the time is up, or at Ctrl-C or SIGTERM.
+async fn ended(run_for: Option<Duration>, stop: mpsc::Receiver<()>) {
+    let mut stop = stop;
+    match run_for {
+        Some(time) => {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                _ = stop.recv() => {}
+            }
+        }
+        None => drop(stop.recv().await),
+    }
+}
+
+/// Watches for Ctrl-C and SIGTERM from the very start, so that neither ends a run halfway.
+fn stop_signals() -> anyhow::Result<mpsc::Receiver<()>> {
+    let (told, stop) = mpsc::channel(1);
+    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watch for Ctrl-C")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
+        }
+        // Nobody listens any more when the run has ended by itself.
+        told.send(()).await.ok();
+    });
+    Ok(stop)
+}
+
+/// Where a page on this machine is served.
+pub(super) fn on_loopback(port: u16) -> dashboard::Options {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
