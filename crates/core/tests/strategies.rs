@@ -150,7 +150,16 @@ fn submitted(effects: Vec<Effect>) -> Vec<Order> {
 }
 
 fn trend() -> trend::Params {
-    trend::Params { fast: 3, slow: 8, entry: 6, exit: 4, atr: 5, stop: 3.0, ..Default::default() }
+    trend::Params {
+        fast: 3,
+        slow: 8,
+        entry: 6,
+        exit: 4,
+        atr: 5,
+        stop: 3.0,
+        risk: 0.01,
+        ..Default::default()
+    }
 }
 
 /// A market that goes nowhere: 150 dollars, a dime up and down.
@@ -239,7 +248,14 @@ fn a_stop_holds_across_a_gap() {
 }
 
 fn momentum() -> momentum::Params {
-    momentum::Params { lookback: 8, volatility: 6, entry: 1.5, stop: 6.0, ..Default::default() }
+    momentum::Params {
+        lookback: 8,
+        volatility: 6,
+        entry: 1.5,
+        exit: 0.0,
+        stop: 6.0,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -310,9 +326,12 @@ fn reversion() -> mean_reversion::Params {
         regime: 10,
         entry: 1.5,
         exit: 0.0,
+        stop: 2.0,
         half_life_min: 0.1,
-        edge: 0.002,
+        half_life_max: 24.0,
+        patience: 4.0,
         straight: 0.5,
+        edge: 0.002,
         ..Default::default()
     }
 }
@@ -436,7 +455,7 @@ fn parameters_make_sense_and_nonsense_is_named() {
         assert_eq!(kind.check(), Ok(()));
     }
     let field = |kind: StrategyKind| kind.check().unwrap_err().field;
-    let wrong = trend::Params { fast: 168, ..Default::default() };
+    let wrong = trend::Params { fast: 240, ..Default::default() };
     assert_eq!(field(StrategyKind::Trend(wrong)), "fast");
     let wrong = trend::Params { stop: f64::NAN, ..Default::default() };
     assert_eq!(field(StrategyKind::Trend(wrong)), "stop");
@@ -444,7 +463,7 @@ fn parameters_make_sense_and_nonsense_is_named() {
     assert_eq!(field(StrategyKind::Momentum(wrong)), "exit");
     let wrong = momentum::Params { target: f64::INFINITY, ..Default::default() };
     assert_eq!(field(StrategyKind::Momentum(wrong)), "target");
-    let wrong = mean_reversion::Params { half_life_min: 24.0, ..Default::default() };
+    let wrong = mean_reversion::Params { half_life_min: 12.0, ..Default::default() };
     assert_eq!(field(StrategyKind::MeanReversion(wrong)), "half_life_min");
 }
 

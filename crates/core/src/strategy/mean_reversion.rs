@@ -59,20 +59,20 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// For hourly bars: the mean of two days.
+    /// For hourly bars: the mean of half a day, and only dips of two percent, which both ways' fees leave a part of.
     fn default() -> Self {
         Self {
-            window: 48,
-            memory: 96,
-            regime: 48,
+            window: 12,
+            memory: 24,
+            regime: 12,
             entry: 2.0,
             exit: 0.5,
-            stop: 2.0,
-            half_life_min: 1.0,
-            half_life_max: 24.0,
+            stop: 5.0,
+            half_life_min: 0.5,
+            half_life_max: 12.0,
             patience: 4.0,
-            straight: 0.35,
-            edge: 0.008,
+            straight: 0.6,
+            edge: 0.02,
             share: 0.25,
             slippage: Bps::capped(50),
         }

@@ -3,7 +3,8 @@
 //! # Idea
 //!
 //! A market's own past return says something about its next one, for horizons up to a year: Moskowitz, Ooi and
-//! Pedersen, *Time Series Momentum*, Journal of Financial Economics 104 (2012). As there, the position is scaled
+//! Pedersen, *Time Series Momentum*, Journal of Financial Economics 104 (2012); for coins, one to four weeks: Liu
+//! and Tsyvinski, *Risks and Returns of Cryptocurrency*, Review of Financial Studies 34 (2021). As in the former, the position is scaled
 //! by the volatility expected at entry (exponentially weighted), so that each trade carries about the same risk;
 //! the return is judged in units of its own standard deviation, so that one threshold fits quiet and wild
 //! markets; a single jump scores little more than one, however far, so that only a steady rise counts as momentum. Long only: what cannot be borrowed cannot be sold short.
@@ -44,14 +45,14 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// For hourly bars: the return of three days.
+    /// For hourly bars: the return of two weeks, the volatility of one.
     fn default() -> Self {
         Self {
-            lookback: 72,
-            volatility: 48,
-            entry: 1.5,
+            lookback: 336,
+            volatility: 168,
+            entry: 1.2,
             exit: 0.0,
-            stop: 8.0,
+            stop: 30.0,
             target: 0.002,
             slippage: Bps::capped(50),
         }

@@ -49,16 +49,17 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// For hourly bars: a week against a day, breakouts of two days.
+    /// For hourly bars: two days against ten, breakouts of ten days, left by those of five. A day's range is about
+    /// five of an hour's, so the stop hangs two and a half days' ranges below: trends must outlast the fees.
     fn default() -> Self {
         Self {
-            fast: 24,
-            slow: 168,
-            entry: 48,
-            exit: 24,
-            atr: 24,
-            stop: 3.0,
-            risk: 0.01,
+            fast: 48,
+            slow: 240,
+            entry: 240,
+            exit: 120,
+            atr: 120,
+            stop: 12.0,
+            risk: 0.02,
             slippage: Bps::capped(50),
         }
     }
