@@ -8,6 +8,7 @@ pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
 mod types;
+mod verify;
 mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};

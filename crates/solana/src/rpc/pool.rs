@@ -24,6 +24,7 @@ use solana_hash::Hash;
 use super::breaker::{BreakerState, RetryBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, Limits, jitter};
 use super::error::{CallKind, ConnectError, EndpointName, Next, RpcError};
+use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
 /// Settings of a [`RpcConnectionPool`].
@@ -521,7 +522,7 @@ impl EndpointHandle {
     }
 }
 
-async fn ask_typed<T: DeserializeOwned>(
+pub(crate) async fn ask_typed<T: DeserializeOwned>(
     endpoint: &Endpoint,
     method: &'static str,
     body: Bytes,
@@ -570,88 +571,4 @@ fn score(endpoint: &Endpoint) -> f64 {
     let vitals = endpoint.vitals();
     let lag = f64::from(u32::try_from(vitals.lag).unwrap_or(u32::MAX));
     vitals.latency.average_us().unwrap_or(0.0) * (1.0 + 10.0 * vitals.errors.get()) + lag * 2_000.0
-}
-
-fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoint>, ConnectError> {
-    let mut names = std::collections::BTreeSet::new();
-    for config in &configs {
-        if !names.insert(config.name().clone()) {
-            return Err(ConnectError::DuplicateName { name: config.name().to_string() });
-        }
-    }
-    let mut roots = rustls::RootCertStore::empty();
-    if configs.iter().any(EndpointConfig::needs_tls) {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    let roots = Arc::new(roots);
-    configs.into_iter().map(|config| Endpoint::new(config, &roots)).collect()
-}
-
-/// What an endpoint says of itself before it is trusted.
-struct Checked {
-    genesis: Hash,
-    slot: u64,
-    height: u64,
-}
-
-async fn check(endpoint: &Endpoint) -> Result<Checked, RpcError> {
-    let genesis: String = ask_plain(endpoint, "getGenesisHash", &[(); 0]).await?;
-    let genesis = genesis.parse().map_err(|_| RpcError::Impossible {
-        endpoint: endpoint.name().clone(),
-        method: "getGenesisHash",
-        what: "not a hash",
-    })?;
-    // In this order: the slot can only have grown since.
-    let height = ask_plain(endpoint, "getBlockHeight", &processed()).await?;
-    let slot = slot_of(endpoint).await?;
-    Ok(Checked { genesis, slot, height })
-}
-
-async fn slot_of(endpoint: &Endpoint) -> Result<u64, RpcError> {
-    ask_plain(endpoint, "getSlot", &processed()).await
-}
-
-fn processed() -> impl Serialize {
-    [std::collections::BTreeMap::from([("commitment", "processed")])]
-}
-
-async fn ask_plain<T: DeserializeOwned>(
-    endpoint: &Endpoint,
-    method: &'static str,
-    params: &impl Serialize,
-) -> Result<T, RpcError> {
-    endpoint.vitals().budget.take_in_debt(Instant::now());
-    ask_typed(endpoint, method, wire::request(method, params)?, Weight::Light, &|_| Ok(())).await
-}
-
-/// A chain this old has skipped slots; heights equal to slots are then made up.
-const OLD_CHAIN_SLOTS: u64 = 10_000_000;
-
-fn admit(endpoint: &Endpoint, checked: &Checked, wanted: Hash) -> Result<(), ConnectError> {
-    if checked.genesis != wanted {
-        let (endpoint, found) = (endpoint.name().clone(), checked.genesis);
-        return Err(ConnectError::WrongGenesis { endpoint, wanted, found });
-    }
-    let slack = if checked.slot > OLD_CHAIN_SLOTS { checked.slot / 1_000 } else { 0 };
-    if checked.height > checked.slot.saturating_sub(slack) {
-        return Err(ConnectError::ImpossibleHeight {
-            endpoint: endpoint.name().clone(),
-            slot: checked.slot,
-            height: checked.height,
-        });
-    }
-    let mut vitals = endpoint.vitals();
-    vitals.verified = true;
-    vitals.slot = checked.slot;
-    Ok(())
-}
-
-/// The way it fails is not the way of a Solana node that has trouble.
-fn is_foreign(error: &RpcError) -> bool {
-    match error {
-        RpcError::Decode { .. } | RpcError::Impossible { .. } => true,
-        RpcError::Status { status, .. } => *status < 500,
-        RpcError::Node { code, .. } => matches!(code, -32601 | -32600 | -32700),
-        _ => false,
-    }
 }

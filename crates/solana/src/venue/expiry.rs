@@ -22,11 +22,22 @@ struct Testimony {
     knows: Option<Vec<bool>>,
 }
 
-/// Which of `flights` are proved dead, in their order.
-pub(crate) async fn proved_dead(
+/// What the endpoints' words come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It can no longer land, and did not.
+    Dead,
+    /// Somebody knows it: it has landed, or may have.
+    Known,
+    /// Too few words.
+    Unproved,
+}
+
+/// What becomes of `flights`, in their order.
+pub(crate) async fn judge(
     pool: &RpcConnectionPool,
     flights: &[(Signature, BlockHeight)],
-) -> Vec<bool> {
+) -> Vec<Verdict> {
     let endpoints = pool.usable();
     let signatures: Vec<Signature> = flights.iter().map(|(signature, _)| *signature).collect();
     let asked = join_all(endpoints.iter().map(|endpoint| testify(endpoint, &signatures))).await;
@@ -40,22 +51,27 @@ pub(crate) async fn proved_dead(
     let judged = flights
         .iter()
         .enumerate()
-        .map(|(place, (_, last_valid))| is_dead(&testimonies, endpoints.len(), place, *last_valid));
+        .map(|(place, (_, last_valid))| verdict(&testimonies, endpoints.len(), place, *last_valid));
     judged.collect()
 }
 
-fn is_dead(testimonies: &[Testimony], asked: usize, place: usize, last_valid: BlockHeight) -> bool {
+fn verdict(
+    testimonies: &[Testimony],
+    asked: usize,
+    place: usize,
+    last_valid: BlockHeight,
+) -> Verdict {
     let says = |testimony: &Testimony| {
         testimony.knows.as_ref().and_then(|knows| knows.get(place)).copied()
     };
     if testimonies.iter().any(|testimony| says(testimony) == Some(true)) {
-        return false;
+        return Verdict::Known;
     }
     let dead = testimonies
         .iter()
         .filter(|testimony| testimony.height > last_valid.get() && says(testimony) == Some(false))
         .count();
-    dead.saturating_mul(2) > asked
+    if dead.saturating_mul(2) > asked { Verdict::Dead } else { Verdict::Unproved }
 }
 
 async fn testify(
@@ -87,7 +103,7 @@ mod tests {
     }
 
     fn dead(testimonies: &[Testimony], asked: usize) -> bool {
-        is_dead(testimonies, asked, 0, BlockHeight::new(100))
+        verdict(testimonies, asked, 0, BlockHeight::new(100)) == Verdict::Dead
     }
 
     #[test]

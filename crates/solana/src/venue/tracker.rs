@@ -9,7 +9,7 @@ use sniper_core::ids::{Address, MintId, OrderId, Signature};
 use sniper_core::units::BlockHeight;
 use tokio::sync::{Notify, mpsc};
 
-use super::expiry::proved_dead;
+use super::expiry::{Verdict, judge};
 use super::prepared::Prepared;
 use crate::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest, SignatureStatus};
 
@@ -44,10 +44,8 @@ struct Flight {
     last_valid: BlockHeight,
     request: SendRequest,
     sent: Option<Instant>,
-    /// Found in a journal: it may have landed long ago, so nodes must search their history.
-    resumed: bool,
-    /// The chain is past its last valid height: sending again is useless.
-    past: bool,
+    /// It may have landed long ago (found in a journal, or in a node's history): nodes must search their history.
+    search: bool,
 }
 
 /// The orders in flight; cheap to clone, all clones share them.
@@ -70,6 +68,8 @@ struct State {
     flights: BTreeMap<OrderId, Flight>,
     mints: BTreeMap<Address, MintId>,
     height_asked: Option<Instant>,
+    /// Confirmed height, as last read.
+    height: Option<BlockHeight>,
 }
 
 impl Tracker {
@@ -113,8 +113,7 @@ impl Tracker {
             request: request.clone(),
             // A resumed one is first asked about; it goes out again when it is not known.
             sent: (!resumed).then(Instant::now),
-            resumed,
-            past: false,
+            search: resumed,
         };
         self.state().flights.insert(prepared.order(), flight);
         if !resumed {
@@ -170,13 +169,13 @@ impl Tracker {
         };
         let mut events = Vec::new();
         let mut unseen = Vec::new();
-        for resumed in [false, true] {
-            let group: Vec<_> = flights.iter().filter(|(_, f)| f.resumed == resumed).collect();
+        for search in [false, true] {
+            let group: Vec<_> = flights.iter().filter(|(_, f)| f.search == search).collect();
             if group.is_empty() {
                 continue;
             }
             let signatures: Vec<Signature> = group.iter().map(|(_, f)| f.signature).collect();
-            let statuses = match self.shared.pool.signature_statuses(&signatures, resumed).await {
+            let statuses = match self.shared.pool.signature_statuses(&signatures, search).await {
                 Ok(statuses) => statuses.value,
                 Err(error) => {
                     // An error is no answer: everything stays in flight.
@@ -191,8 +190,8 @@ impl Tracker {
                 }
             }
         }
-        self.resend(&unseen);
         events.extend(self.expire(&unseen).await);
+        self.resend(&unseen);
         let mut state = self.state();
         for event in &events {
             state.flights.remove(&event.order());
@@ -241,12 +240,16 @@ impl Tracker {
         OrderEvent::Filled { order, slot, deltas, fee }
     }
 
-    /// Sends the same bytes again, where it is time.
+    /// Sends the same bytes again, where it is time and of any use: never to a chain that is past them.
     fn resend(&self, unseen: &[(OrderId, Flight)]) {
         let (now, every) = (Instant::now(), self.shared.settings.resend_every);
+        let height = self.state().height;
         for (order, flight) in unseen {
-            let due = flight.sent.is_none_or(|sent| now.saturating_duration_since(sent) >= every);
-            if flight.past || !due {
+            let due = match flight.sent {
+                Some(sent) => now.saturating_duration_since(sent) >= every,
+                None => height.is_some(),
+            };
+            if !due || height.is_some_and(|height| flight.last_valid < height) {
                 continue;
             }
             if let Some(flight) = self.state().flights.get_mut(order) {
@@ -275,21 +278,25 @@ impl Tracker {
                 return Vec::new();
             }
         };
+        self.state().height = Some(height);
         let past: Vec<_> = unseen.iter().filter(|(_, flight)| flight.last_valid < height).collect();
         if past.is_empty() {
             return Vec::new();
         }
-        {
-            let mut state = self.state();
-            for (order, _) in &past {
-                if let Some(flight) = state.flights.get_mut(order) {
-                    flight.past = true;
+        let asked: Vec<_> = past.iter().map(|(_, f)| (f.signature, f.last_valid)).collect();
+        let verdicts = judge(&self.shared.pool, &asked).await;
+        let mut events = Vec::new();
+        for ((order, _), verdict) in past.iter().zip(verdicts) {
+            match verdict {
+                Verdict::Dead => events.push(OrderEvent::Expired { order: *order }),
+                Verdict::Known => {
+                    if let Some(flight) = self.state().flights.get_mut(order) {
+                        flight.search = true;
+                    }
                 }
+                Verdict::Unproved => {}
             }
         }
-        let asked: Vec<_> = past.iter().map(|(_, f)| (f.signature, f.last_valid)).collect();
-        let dead = proved_dead(&self.shared.pool, &asked).await;
-        let expired = past.iter().zip(dead).filter(|(_, dead)| *dead);
-        expired.map(|((order, _), _)| OrderEvent::Expired { order: *order }).collect()
+        events
     }
 }
