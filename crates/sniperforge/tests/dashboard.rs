@@ -235,6 +235,16 @@ fn a_watcher_that_never_reads_holds_up_nobody() {
 }
 
 #[test]
+fn before_the_engine_speaks_the_page_claims_nothing() {
+    let page = Page::start(View::default());
+    let (_, _, html) = get(&page, "/");
+    assert!(html.contains("STARTING") && html.contains("not heard yet"));
+    assert!(!html.contains("PAPER") && !html.contains("healthy"));
+    let (status, _, body) = get(&page, "/healthz");
+    assert_eq!((status, body.as_str()), (503, "the engine has not published yet\n"));
+}
+
+#[test]
 fn health_is_told_by_status_and_a_silent_engine_is_not_healthy() {
     let page = Page::start(page::view(1));
     assert_eq!((get(&page, "/healthz").0, get(&page, "/healthz").2.as_str()), (200, "ok\n"));

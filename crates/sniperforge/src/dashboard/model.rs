@@ -107,9 +107,11 @@ impl From<&View> for Model {
 fn facts(view: &View) -> Facts {
     let (equity, health, counts) = (&view.equity, &view.health, &view.orders);
     let mode = match view.mode {
-        RunMode::Paper => "paper",
-        RunMode::Live => "live",
-        RunMode::Demo => "demo",
+        // Before the first picture nobody knows, and a wrong PAPER would be worse than none.
+        _ if view.at_ms == 0 => styled("STARTING", "warn"),
+        RunMode::Paper => styled("PAPER", "paper"),
+        RunMode::Live => styled("LIVE", "live"),
+        RunMode::Demo => styled("DEMO", "demo"),
     };
     let risk = match view.risk {
         RiskMode::Run => "ok",
@@ -129,7 +131,7 @@ fn facts(view: &View) -> Facts {
     );
     BTreeMap::from([
         ("version", plain(view.version)),
-        ("mode", styled(view.mode.as_str(), mode)),
+        ("mode", mode.clone()),
         ("risk", styled(view.risk.as_str(), risk)),
         ("health", health_fact(view)),
         ("alert", alert(view)),
@@ -157,12 +159,13 @@ fn facts(view: &View) -> Facts {
         ("dropped", styled(f::count(health.store_dropped), dropped)),
         ("rss", plain(format!("{:.1} MB", view.rss_mb))),
         ("rss_peak", plain(format!("{:.1} MB", view.rss_peak_mb))),
-        ("title", plain(format!("{} {} · SniperForge", view.mode.as_str(), f::usd(equity.now)))),
+        ("title", plain(format!("{} {} · SniperForge", mode.text, f::usd(equity.now)))),
     ])
 }
 
 fn health_fact(view: &View) -> Cell {
     match (view.health.ok, view.health.problems.len()) {
+        _ if view.at_ms == 0 => styled("not heard yet", "warn"),
         (true, 0) => styled("healthy", "ok"),
         (true, n) => styled(format!("{n} warning{}", plural(n)), "warn"),
         (false, 0) => styled("unhealthy", "bad"),

@@ -169,6 +169,9 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn healthz(State(shared): State<Shared>) -> impl IntoResponse {
     let view = shared.view.load();
+    if view.at_ms == 0 {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the engine has not published yet\n".to_owned());
+    }
     let age_ms = now_ms().saturating_sub(view.at_ms);
     if age_ms > VIEW_AGE_MS_MAX {
         let text = format!("the engine last published {} s ago\n", age_ms / 1_000);

@@ -23,7 +23,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::clock::{now_ms, rfc3339_utc};
-use super::redact::{is_secret_field, safe_text};
+use super::redact::{is_loopback_url, is_secret_field, safe_text};
 
 /// Most lines the page's tail keeps.
 pub const LOG_LINES_MAX: usize = 200;
@@ -185,7 +185,7 @@ impl Fields {
         let name = field.name();
         if name == "message" {
             self.message = text_of(&value);
-        } else if !is_secret_field(name) {
+        } else if !is_secret_field(name) || value.as_str().is_some_and(is_loopback_url) {
             self.rest.retain(|(known, _)| *known != name);
             self.rest.push((name, value));
         }
@@ -410,6 +410,18 @@ mod tests {
         assert_eq!(tail[0].text, "line n=5");
         assert_eq!(lines.len(), 3);
         assert_eq!(lost, u64::try_from(LOG_LINES_MAX).unwrap() + 2);
+    }
+
+    #[test]
+    fn where_the_page_is_served_may_be_said() {
+        let (lines, ..) = logged(false, 10, || {
+            tracing::info!(
+                url = "http://127.0.0.1:8080/",
+                rpc_url = "http://127.0.0.1:1/k",
+                "page"
+            );
+        });
+        assert!(lines[0].ends_with("page url=http://127.0.0.1:8080/"), "{}", lines[0]);
     }
 
     #[test]

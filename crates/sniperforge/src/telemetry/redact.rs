@@ -117,6 +117,13 @@ fn ends_address(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '}' | '`' | '|')
 }
 
+/// Whether `text` is an address of this machine and nothing else: it holds no secret, whatever its field is called.
+pub(super) fn is_loopback_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, address)| {
+        scheme.bytes().all(|b| b.is_ascii_alphabetic()) && is_bare_loopback(address)
+    })
+}
+
 /// `127.0.0.1:8080` with nothing behind it but an optional slash.
 fn is_bare_loopback(address: &str) -> bool {
     let address = address.strip_suffix('/').unwrap_or(address);
@@ -187,6 +194,20 @@ mod tests {
             ("http://127.0.0.1.evil.example/", "http://…"),
         ] {
             assert_eq!(safe_text(text, 200), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_bare_address_of_this_machine_passes_under_a_secret_name() {
+        assert!(is_loopback_url("http://127.0.0.1:8080/") && is_loopback_url("ws://[::1]:9"));
+        for text in [
+            "http://127.0.0.1:8080/k",
+            "http://k@localhost",
+            "k http://localhost",
+            "k",
+            "http://rpc.example/",
+        ] {
+            assert!(!is_loopback_url(text), "{text}");
         }
     }
 

@@ -95,7 +95,8 @@
     heardAt = performance.now();
     const changed = JSON.parse(message.data);
     // Another version of the program answers now: its page may look different.
-    if (changed.facts && textOf(changed.facts.version) !== byId("f-version").textContent) {
+    const version = byId("f-version").textContent;
+    if (changed.facts && version && textOf(changed.facts.version) !== version) {
       location.reload();
       return;
     }
