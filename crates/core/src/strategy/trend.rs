@@ -49,12 +49,12 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// For hourly bars: two days against ten, breakouts of ten days, left by those of five. A day's range is about
+    /// For hourly bars: averages of 50 and 200, breakouts of ten days, left by those of five. A day's range is about
     /// five of an hour's, so the stop hangs two and a half days' ranges below: trends must outlast the fees.
     fn default() -> Self {
         Self {
-            fast: 48,
-            slow: 240,
+            fast: 50,
+            slow: 200,
             entry: 240,
             exit: 120,
             atr: 120,
