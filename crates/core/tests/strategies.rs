@@ -199,6 +199,10 @@ fn a_stop_sells_the_whole_position_and_only_rises() {
     desk.closes([160.0, 170.0, 180.0, 190.0, 200.0]);
     // Average true range about 8, stop three of them below 200, channel low far below.
     desk.sell_at(172.0, Reason::Stop);
+    // The next trade hangs a stop of its own.
+    desk.closes(flat(20));
+    desk.buy_at(152.0, Reason::TrendEntry);
+    desk.closes([153.0]);
 }
 
 #[test]
@@ -311,12 +315,17 @@ fn momentum_takes_half_the_size_in_a_market_twice_as_wild() {
 
 #[test]
 fn momentum_never_computes_across_a_gap() {
-    let mut desk = Desk::new(StrategyKind::Momentum(momentum()));
+    let jumps = momentum::Params { entry: 1.0, ..momentum() };
+    let mut desk = Desk::new(StrategyKind::Momentum(jumps.clone()));
     desk.closes(flat(20));
-    assert_eq!(desk.candle([180.0, 180.0, 180.0], true), []);
+    desk.buy_at(155.0, Reason::MomentumEntry);
+    // The same jump across a gap is none.
+    let mut desk = Desk::new(StrategyKind::Momentum(jumps));
+    desk.closes(flat(20));
+    assert_eq!(desk.candle([155.0, 155.0, 155.0], true), []);
     // Nine prices make eight returns.
-    desk.closes((1..8).map(|n| 180.0 + f64::from(n)));
-    desk.buy_at(188.0, Reason::MomentumEntry);
+    desk.closes((1..8).map(|n| 155.0 + f64::from(n)));
+    desk.buy_at(163.0, Reason::MomentumEntry);
 }
 
 fn reversion() -> mean_reversion::Params {
@@ -392,7 +401,10 @@ fn a_dip_that_goes_on_is_stopped_and_must_recover_before_it_counts_again() {
     desk.closes(swing(16, 1.0));
     desk.buy_at(148.0, Reason::ReversionEntry);
     desk.sell_at(145.0, Reason::Stop);
-    desk.closes([144.0, 144.5, 143.0]);
+    // One and a half deviations below a mean it returns to, were it not the same dip still.
+    desk.closes([146.0]);
+    desk.closes(swing(16, 1.0));
+    desk.buy_at(148.0, Reason::ReversionEntry);
 }
 
 #[test]

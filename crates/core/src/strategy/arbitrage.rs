@@ -75,7 +75,7 @@ pub struct Arbitrage {
     memory: Memory,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Memory {
     /// Per pool, the state that the last order was made for, and when.
     tried: Vec<Option<(Slot, Timestamp)>>,
@@ -96,7 +96,9 @@ impl Arbitrage {
     /// With empty memory.
     #[must_use]
     pub fn new(params: Params) -> Self {
-        Self { params, memory: Memory::default() }
+        // Room for a market of usual size; more pools make it grow once.
+        let memory = Memory { tried: Vec::with_capacity(64), waiting: Vec::with_capacity(64) };
+        Self { params, memory }
     }
 
     /// Whether the pool can be quoted and has changed since the last order through it.

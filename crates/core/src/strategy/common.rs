@@ -77,8 +77,8 @@ pub(super) struct Pairs<T> {
 }
 
 impl<T> Pairs<T> {
-    pub(super) const fn new() -> Self {
-        Self { known: Vec::new() }
+    pub(super) fn new() -> Self {
+        Self { known: Vec::with_capacity(16) }
     }
 
     /// The pair's memory; `None` for a pair that is not traded.
