@@ -1,4 +1,57 @@
-//! A real Solana runtime behind JSON-RPC and PubSub.
+//! A real Solana runtime behind JSON-RPC and PubSub, for the demo and the tests.
+//!
+//! # What it is for
+//!
+//! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
+//! Token, Token-2022, associated-token and memo programs, and [`cpmm`], a constant-product exchange
+//! mounted at Raydium CPMM's address with that program's account layouts, instructions, errors and
+//! integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
+//! any other, down to the commitment levels, which read the state as of their own slot.
+//!
+//! Seeded agents with keys of their own trade on six pools over five tokens, around a fair value that
+//! the pools do not set, so that prices move, pools of one pair drift apart, and someone closes the gap
+//! only slowly. A recorded market can take the place of SOL's fair value.
+//!
+//! The same chain is served on any number of ports, each with its own [`Faults`]: delay, lag, errors,
+//! stalls, lost transactions, silent sockets. `localnet_faults` changes them while it runs.
+//!
+//! # What it must never do
+//!
+//! - Answer with something the runtime did not do: no canned balances, no pretended confirmations.
+//! - Listen anywhere but on loopback: its faucet gives money to whoever asks.
+//! - Share code with the engine's own quotes. Its arithmetic is a second implementation on purpose, so
+//!   that one can catch the other's mistakes.
+//! - Grow without bound: blocks, history, the waiting room and subscriptions all have limits.
+//!
+//! # Methods beyond a node's
+//!
+//! | method | does |
+//! |---|---|
+//! | `localnet_info` `[]` | genesis hash, timing, mints, pools, ports with their faults |
+//! | `localnet_mint` `[{"owner","mint","amount"}]` | creates the holding and delivers tokens; the signature |
+//! | `localnet_faults` `[{"port"?,"faults":{..}}]` | replaces the faults of a port, or of the one asked |
+//! | `localnet_disconnect` `[{"port"?}]` | ends every open socket of a port |
+//!
+//! `GET /price/v3?ids=` tells the agents' fair values in the shape of Jupiter's price API.
+//!
+//! # What it does not have
+//!
+//! Votes, forks, leaders, stake, durable nonces (such a transaction is refused as `BlockhashNotFound`),
+//! and the block methods (`getBlock`, `blockSubscribe`), as on a node started without them. Fees are
+//! burnt.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use sniper_localnet::{LocalnetConfig, run_blocking};
+//!
+//! // Runs for as long as the future given as the second argument.
+//! run_blocking(LocalnetConfig::default(), std::future::pending(), |ready| {
+//!     println!("JSON-RPC at {}", ready.rpc_urls[0]);
+//! })?;
+//! # Ok::<(), sniper_localnet::LocalnetError>(())
+//! ```
 
 mod chain;
 mod config;

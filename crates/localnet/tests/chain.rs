@@ -1,4 +1,4 @@
-//! Laws of the chain: time, commitment, fees, expiry, and swaps through the real runtime.
+//! Laws of the chain: time, commitment, fees, expiry, order and lookup tables.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::indexing_slicing, reason = "a test may panic")]
 
@@ -6,23 +6,21 @@ mod common;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use common::{Net, quiet, runtime, sign};
 use serde_json::{Value, json};
-use sniper_localnet::cpmm::instruction::{SwapAccounts, SwapArgs, swap};
-use sniper_localnet::cpmm::math::{Direction, Quote, TransferFee};
-use sniper_localnet::cpmm::state::{AmmConfig, PoolState};
-use sniper_localnet::cpmm::token::TokenAccount;
-use sniper_localnet::{PoolInfo, cpmm};
+use sniper_localnet::{LocalnetConfig, LocalnetError, PortConfig};
 use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
+use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
+use solana_message::{AddressLookupTableAccount, VersionedMessage, v0};
 use solana_signer::Signer;
 use solana_system_interface::instruction::transfer;
-use spl_associated_token_account_interface::address::get_associated_token_address_with_program_id;
+use solana_transaction::versioned::VersionedTransaction;
 
-const USDC: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const SOL: &str = "So11111111111111111111111111111111111111112";
-const PYUSD: &str = "2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo";
 
 #[test]
 fn a_transfer_moves_lamports_and_charges_base_and_priority_fee_rounded_up() {
@@ -55,14 +53,9 @@ fn a_transfer_moves_lamports_and_charges_base_and_priority_fee_rounded_up() {
         assert_eq!(found["meta"]["preBalances"][0], 10_000_000_000u64);
         assert_eq!(found["meta"]["postBalances"][0], left);
         assert_eq!(found["version"], 0);
-        let (_, fee_said) = {
-            use base64::Engine;
-            let message = base64::prelude::BASE64_STANDARD.encode(tx.message.serialize());
-            let answer =
-                client.ok("getFeeForMessage", json!([message, {"commitment": "processed"}])).await;
-            (0, answer["value"].clone())
-        };
-        assert_eq!(fee_said, fee);
+        let message = BASE64_STANDARD.encode(tx.message.serialize());
+        let params = json!([message, {"commitment": "processed"}]);
+        assert_eq!(client.ok("getFeeForMessage", params).await["value"], fee);
     });
 }
 
@@ -221,191 +214,105 @@ fn the_best_paid_transaction_comes_first_in_its_block() {
     });
 }
 
-struct Trade {
-    pool: PoolInfo,
-    payer: Keypair,
-    pay_zero: bool,
-    programs: [Address; 2],
-}
-
-impl Trade {
-    fn accounts(&self) -> SwapAccounts {
-        let key = |text: &str| -> Address { text.parse().unwrap() };
-        let [mint_0, mint_1] = [key(&self.pool.mint0), key(&self.pool.mint1)];
-        let [vault_0, vault_1] = [key(&self.pool.vault0), key(&self.pool.vault1)];
-        let pick = |zero, one| if self.pay_zero { (zero, one) } else { (one, zero) };
-        let (input_mint, output_mint) = pick(mint_0, mint_1);
-        let (input_vault, output_vault) = pick(vault_0, vault_1);
-        let (input_program, output_program) = pick(self.programs[0], self.programs[1]);
-        let payer = self.payer.pubkey();
-        let holding = |mint: &Address, program: &Address| {
-            get_associated_token_address_with_program_id(&payer, mint, program)
-        };
-        SwapAccounts {
-            payer,
-            authority: cpmm::authority().0,
-            amm_config: key(&self.pool.config),
-            pool: key(&self.pool.address),
-            user_input: holding(&input_mint, &input_program),
-            user_output: holding(&output_mint, &output_program),
-            input_vault,
-            output_vault,
-            input_token_program: input_program,
-            output_token_program: output_program,
-            input_mint,
-            output_mint,
-            observation: key(&self.pool.observation),
-        }
-    }
-}
-
-async fn amount(client: &common::Client, address: &Address) -> u64 {
-    let data = client.account_bytes(&address.to_string(), "processed").await;
-    TokenAccount::decode(&data).unwrap().amount
-}
-
-/// Swaps both ways and both kinds on one pool; balances, reserves and counters must equal the maths.
-async fn swaps_equal_the_maths(client: &common::Client, pool: &PoolInfo, programs: [Address; 2]) {
-    for (pay_zero, exact_input) in [(true, true), (false, true), (true, false), (false, false)] {
-        let payer = client.funded(5).await;
-        for mint in [&pool.mint0, &pool.mint1] {
-            client.mint(&payer.pubkey(), mint, 3_000_000_000).await;
-        }
-        let trade = Trade { pool: pool.clone(), payer, pay_zero, programs };
-        let accounts = trade.accounts();
-        let state = client.account_bytes(&pool.address, "processed").await;
-        let state = PoolState::decode(&state).unwrap();
-        let config = client.account_bytes(&pool.config, "processed").await;
-        let config = AmmConfig::decode(&config).unwrap();
-        let vaults = [amount(client, &state.vault_0).await, amount(client, &state.vault_1).await];
-        let quote = Quote {
-            pool: &state,
-            config: &config,
-            vault_0: vaults[0],
-            vault_1: vaults[1],
-            direction: if pay_zero { Direction::ZeroForOne } else { Direction::OneForZero },
-            fee_in: TransferFee::default(),
-            fee_out: TransferFee::default(),
-            now: u64::MAX,
-        };
-        let (want, args) = if exact_input {
-            let want = quote.base_input(1_234_567).unwrap();
-            let minimum_amount_out = want.user_receives;
-            (want, SwapArgs::BaseInput { amount_in: 1_234_567, minimum_amount_out })
-        } else {
-            let want = quote.base_output(54_321).unwrap();
-            let max_amount_in = want.user_pays;
-            (want, SwapArgs::BaseOutput { max_amount_in, amount_out: 54_321 })
-        };
-        let before = [
-            amount(client, &accounts.user_input).await,
-            amount(client, &accounts.user_output).await,
-        ];
-        let (hash, _) = client.blockhash("processed").await;
-        let tx = sign(&[swap(&accounts, args)], hash, &[&trade.payer]);
-        let signature = client.send(&tx).await.unwrap();
-        let status = client.wait_for(&signature, "processed").await;
-        assert_eq!(status["err"], Value::Null);
-        assert_eq!(amount(client, &accounts.user_input).await, before[0] - want.user_pays);
-        assert_eq!(amount(client, &accounts.user_output).await, before[1] + want.user_receives);
-        let (zero, one) = if pay_zero {
-            (vaults[0] + want.user_pays, vaults[1] - want.pool_pays)
-        } else {
-            (vaults[0] - want.pool_pays, vaults[1] + want.user_pays)
-        };
-        assert_eq!(amount(client, &state.vault_0).await, zero);
-        assert_eq!(amount(client, &state.vault_1).await, one);
-        let after = client.account_bytes(&pool.address, "processed").await;
-        let after = PoolState::decode(&after).unwrap();
-        let mut expected = state.clone();
-        let (protocol, fund) = if pay_zero {
-            (&mut expected.protocol_fees_0, &mut expected.fund_fees_0)
-        } else {
-            (&mut expected.protocol_fees_1, &mut expected.fund_fees_1)
-        };
-        *protocol += want.protocol_fee;
-        *fund += want.fund_fee;
-        expected.recent_epoch = after.recent_epoch;
-        assert_eq!(after, expected);
-    }
+/// `CreateLookupTable` and `ExtendLookupTable`, spelled out.
+fn lookup_table(owner: &Address, slot: u64, keys: &[Address]) -> (Address, Vec<Instruction>) {
+    let program = solana_sdk_ids::address_lookup_table::ID;
+    let seeds: &[&[u8]] = &[owner.as_ref(), &slot.to_le_bytes()];
+    let (table, bump) = Address::find_program_address(seeds, &program);
+    let accounts = vec![
+        AccountMeta::new(table, false),
+        AccountMeta::new_readonly(*owner, true),
+        AccountMeta::new(*owner, true),
+        AccountMeta::new_readonly(solana_sdk_ids::system_program::ID, false),
+    ];
+    let mut create = 0u32.to_le_bytes().to_vec();
+    create.extend(slot.to_le_bytes());
+    create.push(bump);
+    let mut extend = 2u32.to_le_bytes().to_vec();
+    extend.extend(u64::try_from(keys.len()).unwrap().to_le_bytes());
+    extend.extend(keys.iter().flat_map(|key| key.to_bytes()));
+    let instruction = |data| Instruction { program_id: program, accounts: accounts.clone(), data };
+    (table, vec![instruction(create), instruction(extend)])
 }
 
 #[test]
-fn a_swap_through_the_runtime_moves_exactly_what_the_maths_says() {
-    let net = Net::start(quiet(10));
+fn keys_of_a_lookup_table_work_from_the_next_slot_on() {
+    let net = Net::start(quiet(30));
     runtime().block_on(async {
         let client = net.client();
-        let spl = spl_token_interface::ID;
-        let newer = spl_token_2022_interface::ID;
-        let of = |a: &str, b: &str| {
-            net.ready
-                .pools
-                .iter()
-                .find(|p| [&p.mint0, &p.mint1].into_iter().all(|mint| mint == a || mint == b))
-                .unwrap()
-                .clone()
-        };
-        swaps_equal_the_maths(&client, &of(SOL, USDC), [spl, spl]).await;
-        let pool = of(PYUSD, USDC);
-        let program = |mint: &str| if mint == PYUSD { newer } else { spl };
-        let programs = [program(&pool.mint0), program(&pool.mint1)];
-        swaps_equal_the_maths(&client, &pool, programs).await;
+        let payer = client.funded(5).await;
+        let to = Keypair::new().pubkey();
+        let recent = client.slot("confirmed").await;
+        let (table, instructions) = lookup_table(&payer.pubkey(), recent, &[to]);
+        let (hash, _) = client.blockhash("processed").await;
+        let made = client.send(&sign(&instructions, hash, &[&payer])).await.unwrap();
+        assert_eq!(client.wait_for(&made, "confirmed").await["err"], Value::Null);
+        let (hash, _) = client.blockhash("processed").await;
+        let known = AddressLookupTableAccount { key: table, addresses: vec![to] };
+        let pay = transfer(&payer.pubkey(), &to, 4_000_000);
+        let message = v0::Message::try_compile(&payer.pubkey(), &[pay], &[known], hash).unwrap();
+        assert!(!message.account_keys.contains(&to), "the message names only the table");
+        let tx = VersionedTransaction::try_new(VersionedMessage::V0(message), &[&payer]).unwrap();
+        let signature = client.send(&tx).await.unwrap();
+        assert_eq!(client.wait_for(&signature, "confirmed").await["err"], Value::Null);
+        assert_eq!(client.balance(&to, "confirmed").await, 4_000_000);
+        let config = json!({"commitment": "confirmed", "maxSupportedTransactionVersion": 0});
+        let found = client.ok("getTransaction", json!([signature, config])).await;
+        let loaded = json!({"writable": [to.to_string()], "readonly": []});
+        assert_eq!(found["meta"]["loadedAddresses"], loaded);
+        assert_eq!(found["meta"]["postBalances"][2], 4_000_000);
     });
 }
 
 #[test]
-fn a_swap_is_refused_for_slippage_and_for_every_account_that_is_not_the_pools() {
-    let net = Net::start(quiet(10));
+fn a_taken_port_and_an_impossible_setting_are_told_plainly() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let run = |config| sniper_localnet::run_blocking(config, async {}, |_| {});
+    let taken = vec![PortConfig { port, ..PortConfig::default() }];
+    let error = run(LocalnetConfig { ports: taken, ..quiet(40) }).unwrap_err();
+    assert!(matches!(error, LocalnetError::Port { port: named, .. } if named == port), "{error}");
+    assert!(error.to_string().contains("choose another port"), "{error}");
+    let none = run(LocalnetConfig { ports: Vec::new(), ..quiet(40) }).unwrap_err();
+    assert!(matches!(none, LocalnetError::NoPorts));
+    let zero = run(LocalnetConfig { slot_time: Duration::ZERO, ..quiet(40) }).unwrap_err();
+    assert!(matches!(zero, LocalnetError::Setting { name: "slot_time", .. }), "{zero}");
+    let tape = Some("no/such/tape.csv".into());
+    let absent = run(LocalnetConfig { tape, ..quiet(40) }).unwrap_err();
+    assert!(absent.to_string().contains("no/such/tape.csv"), "{absent}");
+}
+
+#[test]
+fn a_real_tape_plays() {
+    let tape = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst"
+    );
+    if !std::path::Path::new(tape).exists() {
+        println!("skipped: ../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst absent");
+        return;
+    }
+    let config = LocalnetConfig {
+        tape: Some(tape.into()),
+        tape_bars_per_second: 20.0,
+        agents: true,
+        ..quiet(20)
+    };
+    let net = Net::start(config);
     runtime().block_on(async {
         let client = net.client();
-        let payer = client.funded(5).await;
-        for mint in [SOL, USDC] {
-            client.mint(&payer.pubkey(), mint, 3_000_000_000).await;
+        let price = async || {
+            let (_, body) = client.get(&format!("/price/v3?ids={SOL}")).await;
+            let prices: Value = serde_json::from_str(&body).unwrap();
+            prices[SOL]["usdPrice"].as_f64().unwrap()
+        };
+        let mut seen = vec![price().await];
+        assert!((1.0..10.0).contains(&seen[0]), "the tape begins in August 2020: {seen:?}");
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            seen.push(price().await);
         }
-        let spl = spl_token_interface::ID;
-        let pools = &net.ready.pools;
-        let trade = Trade { pool: pools[0].clone(), payer, pay_zero: true, programs: [spl, spl] };
-        let good = trade.accounts();
-        let other = Trade {
-            pool: pools[1].clone(),
-            payer: trade.payer.insecure_clone(),
-            pay_zero: true,
-            programs: [spl, spl],
-        }
-        .accounts();
-        let fair = SwapArgs::BaseInput { amount_in: 1_000_000, minimum_amount_out: 1 };
-        let greedy = SwapArgs::BaseInput { amount_in: 1_000_000, minimum_amount_out: u64::MAX };
-        let thief = Keypair::new().pubkey();
-        let cases = [
-            (good, greedy, 6005, "slippage"),
-            (SwapAccounts { authority: thief, ..good }, fair, 2006, "authority"),
-            (SwapAccounts { amm_config: other.amm_config, ..good }, fair, 2012, "fee schedule"),
-            (SwapAccounts { input_vault: other.input_vault, ..good }, fair, 2003, "input vault"),
-            (SwapAccounts { output_vault: good.user_output, ..good }, fair, 2003, "own vault"),
-            (
-                SwapAccounts {
-                    output_vault: good.input_vault,
-                    output_mint: good.input_mint,
-                    ..good
-                },
-                fair,
-                6008,
-                "twice the same vault",
-            ),
-            (SwapAccounts { output_mint: good.input_mint, ..good }, fair, 2012, "mint"),
-            (SwapAccounts { observation: other.observation, ..good }, fair, 3002, "observation"),
-            (SwapAccounts { pool: good.amm_config, ..good }, fair, 3002, "not a pool"),
-            (SwapAccounts { pool: good.user_input, ..good }, fair, 3007, "foreign owner"),
-            (SwapAccounts { user_output: thief, ..good }, fair, 3012, "no token account"),
-            (SwapAccounts { input_token_program: thief, ..good }, fair, 3008, "token program"),
-        ];
-        for (accounts, args, number, what) in cases {
-            let (hash, _) = client.blockhash("processed").await;
-            let tx = sign(&[swap(&accounts, args)], hash, &[&trade.payer]);
-            let error = client.send(&tx).await.unwrap_err();
-            assert_eq!(error["code"], -32002, "{what}: {error}");
-            let want = json!({"InstructionError": [0, {"Custom": number}]});
-            assert_eq!(error["data"]["err"], want, "{what}: {error}");
-        }
+        seen.dedup();
+        assert!(seen.len() > 20, "{seen:?}");
     });
 }

@@ -8,6 +8,8 @@ pub(crate) mod ledger;
 pub(crate) mod mempool;
 pub(crate) mod producer;
 pub(crate) mod simulate;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};

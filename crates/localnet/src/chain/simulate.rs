@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use litesvm::LiteSVM;
-use solana_account::{Account, AccountSharedData, ReadableAccount};
+use solana_account::{Account, AccountSharedData};
 use solana_address::Address;
-use solana_clock::Clock;
 use solana_message::VersionedMessage;
+use solana_sdk_ids::sysvar;
 use solana_transaction::versioned::VersionedTransaction;
 use solana_transaction_error::TransactionError;
 
@@ -54,14 +54,15 @@ impl Simulator {
     pub(crate) fn run(
         &mut self,
         ledger: &Ledger,
-        (slot, time): (u64, i64),
+        slot: u64,
         transaction: VersionedTransaction,
     ) -> Simulated {
-        let mut clock: Clock = self.svm.get_sysvar();
-        clock.slot = slot;
-        clock.unix_timestamp = time;
-        clock.epoch = super::epoch(slot);
-        self.svm.set_sysvar(&clock);
+        for sysvar in [&sysvar::clock::ID, &sysvar::slot_hashes::ID] {
+            let Some(account) = ledger.account(sysvar, slot) else { continue };
+            if let Err(error) = self.svm.set_account(*sysvar, account.clone().into()) {
+                tracing::error!(%error, %sysvar, "the simulator refused a sysvar of the chain");
+            }
+        }
         let mut lent = Vec::new();
         let outcome = self.lend_and_run(ledger, slot, transaction, &mut lent);
         for address in lent {
@@ -105,14 +106,7 @@ impl Simulator {
                 continue;
             }
             let Some(account) = ledger.account(key, slot) else { continue };
-            let account = Account {
-                lamports: account.lamports(),
-                data: account.data().to_vec(),
-                owner: *account.owner(),
-                executable: account.executable(),
-                rent_epoch: account.rent_epoch(),
-            };
-            if self.svm.set_account(*key, account).is_ok() {
+            if self.svm.set_account(*key, account.clone().into()).is_ok() {
                 lent.push(*key);
             }
         }

@@ -10,6 +10,9 @@ mod tokens;
 mod transactions;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

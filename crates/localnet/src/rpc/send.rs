@@ -63,7 +63,7 @@ fn preflight(
     check_min_slot(bank, config)?;
     let simulated = match unusable(&ledger, &bank, transaction) {
         Some(error) => without_run(error),
-        None => node.chain.simulator().run(&ledger, (bank.slot, bank.time), transaction.clone()),
+        None => node.chain.simulator().run(&ledger, bank.slot, transaction.clone()),
     };
     let Some(error) = &simulated.error else { return Ok(()) };
     Err(RpcError::with_data(
@@ -134,7 +134,7 @@ pub(super) fn simulate_transaction(node: &Node, params: &Params<'_>) -> Answer {
     }
     let simulated = match unusable(&ledger, &bank, &transaction) {
         Some(error) => without_run(error),
-        None => node.chain.simulator().run(&ledger, (bank.slot, bank.time), transaction),
+        None => node.chain.simulator().run(&ledger, bank.slot, transaction),
     };
     let accounts = match &shown {
         None => Value::Null,

@@ -13,14 +13,13 @@ pub(crate) struct Bank {
     pub(crate) slot: u64,
     pub(crate) height: u64,
     pub(crate) hash: Hash,
-    pub(crate) time: i64,
 }
 
 impl Node {
     /// The bank of a commitment level, as this port sees it.
     pub(crate) fn bank(&self, ledger: &Ledger, commitment: Commitment) -> Bank {
         let block = ledger.block_behind(self.port.lag() + self.chain.depths.of(commitment));
-        Bank { slot: block.slot, height: block.height, hash: block.hash, time: block.time }
+        Bank { slot: block.slot, height: block.height, hash: block.hash }
     }
 
     /// The bank a call asks for; refused if it is older than the call allows.
