@@ -118,18 +118,25 @@ proptest! {
         }
     }
 
-    /// The quote has a short way through most pools.
+    /// The quote has a short way through most pools; it must refuse what the long way refuses, at the very edge.
     #[test]
     fn a_quote_is_the_swap_in_short(
         pool in pool(), config in config(), vaults: [u64; 2], shift in 0_u32..40, amount: u64,
         fees in prop_oneof![Just([TransferFee::NONE; 2]), prop::array::uniform2(fee())],
-        forward: bool, wild: bool,
+        forward: bool, wild in 0_u8..4, edge: bool,
     ) {
-        let config = if wild { Config { protocol_fee_rate: u64::MAX, ..config } } else { config };
+        let wild = wild == 0;
+        let config = if wild {
+            Config { protocol_fee_rate: u64::MAX, fund_fee_rate: 0, ..config }
+        } else {
+            config
+        };
         let Ok(curve) = Curve::new(vaults.map(Atoms::new), &pool, &config, fees) else {
             return Ok(());
         };
-        let amount = Atoms::new(amount >> shift);
+        let room = u64::MAX - vaults[usize::from(!forward)];
+        let amount = if edge { room.saturating_add(amount % 3).saturating_sub(1) } else { amount >> shift };
+        let amount = Atoms::new(amount);
         let swap = curve.swap_exact_in(forward, amount, NOW).map(|swap| swap.quote());
         let quote = curve.quote_exact_in(forward, amount, NOW);
         // Which of two reasons to refuse is named first may differ.
