@@ -1,5 +1,6 @@
 //! One served port: how far behind it is and how it misbehaves.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,6 +23,29 @@ pub(crate) enum Fate {
     Unavailable,
     /// A JSON-RPC error of an unhealthy node.
     Unhealthy,
+}
+
+/// Where ports are found.
+pub(crate) struct Urls {
+    pub(crate) rpc: Vec<String>,
+    pub(crate) ws: Vec<String>,
+    pub(crate) price: String,
+}
+
+impl Urls {
+    pub(crate) fn of(numbers: &[u16]) -> Self {
+        let at = |scheme: &str, number: &u16| {
+            format!("{scheme}://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, *number)))
+        };
+        Self {
+            rpc: numbers.iter().map(|number| at("http", number)).collect(),
+            ws: numbers.iter().map(|number| at("ws", number)).collect(),
+            price: numbers
+                .first()
+                .map(|number| at("http", number) + "/price/v3")
+                .unwrap_or_default(),
+        }
+    }
 }
 
 /// State of one port.

@@ -1,7 +1,7 @@
 //! HTTP and WebSocket in front of the chain.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::chain::genesis::{MintInfo, PoolInfo, TOKENS};
 use crate::chain::producer::Producer;
 use crate::config::LocalnetConfig;
 use crate::error::LocalnetError;
-use crate::port::{Fate, Port};
+use crate::port::{Fate, Port, Urls};
 use crate::pubsub;
 use crate::rpc::{self, Node, RpcError};
 
@@ -158,14 +158,12 @@ async fn bind(wanted: u16) -> Result<(u16, [TcpListener; 2]), LocalnetError> {
 }
 
 fn ready(bound: &[Bound], chain: &crate::chain::Chain) -> Ready {
-    let at = |scheme: &str, number: u16| {
-        format!("{scheme}://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, number)))
-    };
     let numbers: Vec<u16> = bound.iter().map(|one| one.port.number).collect();
+    let urls = Urls::of(&numbers);
     Ready {
-        rpc_urls: numbers.iter().map(|number| at("http", *number)).collect(),
-        ws_urls: numbers.iter().map(|number| at("ws", *number)).collect(),
-        price_url: numbers.first().map(|n| at("http", *n) + "/price/v3").unwrap_or_default(),
+        rpc_urls: urls.rpc,
+        ws_urls: urls.ws,
+        price_url: urls.price,
         genesis_hash: chain.genesis_hash.to_string(),
         slot_millis: chain.slot_millis,
         mints: chain.mints.clone(),

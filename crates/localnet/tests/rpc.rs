@@ -144,6 +144,14 @@ fn tokens_are_minted_wrapped_and_counted() {
         client.mint(&owner, USDC, 1_500_000).await;
         client.mint(&owner, SOL, 2_000_000_000).await;
         assert_eq!(supply(USDC).await, before + 1_500_000);
+        let info = client.ok("localnet_info", json!([])).await;
+        assert_eq!(info["rpcUrls"], json!(net.ready.rpc_urls));
+        assert_eq!(info["wsUrls"], json!(net.ready.ws_urls));
+        assert_eq!(info["genesisHash"], json!(net.ready.genesis_hash));
+        let in_order = json!([Address::new_unique().to_string(), USDC, "7"]);
+        client.ok("localnet_mint", in_order).await;
+        let to_none = json!([{"owner": owner.to_string(), "mint": USDC, "amount": 0}]);
+        assert_eq!(client.error("localnet_mint", to_none).await["code"], -32602);
         for mint in &net.ready.mints {
             client.mint(&owner, &mint.address, 10).await;
         }

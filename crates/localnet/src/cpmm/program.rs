@@ -164,117 +164,134 @@ struct Accounts {
     output: Side,
 }
 
-impl Accounts {
-    fn load(context: &InvokeContext<'_, '_>, epoch: u64) -> Result<Self, InstructionError> {
-        let instruction = context.transaction_context.get_current_instruction_context()?;
+/// Reads the instruction's accounts, each with a check of who owns it.
+struct Given<'a, 'b, 'c>(&'a InvokeContext<'b, 'c>);
+
+impl Given<'_, '_, '_> {
+    fn key(&self, index: u16) -> Result<Address, InstructionError> {
+        let instruction = self.0.transaction_context.get_current_instruction_context()?;
+        instruction.get_key_of_instruction_account(index).copied()
+    }
+
+    fn owned<T>(
+        &self,
+        index: u16,
+        owner: fn(&Address) -> bool,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, InstructionError> {
+        let instruction = self.0.transaction_context.get_current_instruction_context()?;
+        let account = instruction.try_borrow_instruction_account(index)?;
+        if account.get_lamports() == 0 {
+            return Err(custom(NOT_INITIALIZED));
+        }
+        if !owner(account.get_owner()) {
+            return Err(custom(OWNED_BY_WRONG_PROGRAM));
+        }
+        Ok(read(account.get_data()))
+    }
+
+    fn token_account(&self, index: u16) -> Result<TokenAccount, InstructionError> {
+        self.owned(index, is_token_program, TokenAccount::decode)?.ok_or(custom(NOT_INITIALIZED))
+    }
+
+    fn side(
+        &self,
+        [user, vault, mint, program]: [u16; 4],
+        epoch: u64,
+    ) -> Result<Side, InstructionError> {
+        self.token_account(user)?;
+        let held = self.token_account(vault)?;
+        let program = self.key(program)?;
+        if !is_token_program(&program) {
+            return Err(custom(INVALID_PROGRAM_ID));
+        }
+        let (decimals, fee) = self.owned(mint, is_token_program, |data| {
+            (mint_decimals(data), transfer_fee(data, epoch))
+        })?;
+        let mint = self.key(mint)?;
+        if mint != held.mint {
+            return Err(custom(CONSTRAINT_ADDRESS));
+        }
+        Ok(Side {
+            user: self.key(user)?,
+            vault: self.key(vault)?,
+            vault_amount: held.amount,
+            mint,
+            program,
+            decimals: decimals.ok_or(custom(NOT_INITIALIZED))?,
+            fee,
+        })
+    }
+
+    /// Whether the list is long enough, signed and writable where the venue wants it so.
+    fn check_flags(&self) -> Result<(), InstructionError> {
+        let instruction = self.0.transaction_context.get_current_instruction_context()?;
         if instruction.get_number_of_instruction_accounts() < ACCOUNTS {
             return Err(custom(NOT_ENOUGH_KEYS));
         }
-        let key = |index| instruction.get_key_of_instruction_account(index).copied();
-        let owned = |index, owner: &dyn Fn(&Address) -> bool, read: &mut dyn FnMut(&[u8])| {
-            let account = instruction.try_borrow_instruction_account(index)?;
-            if account.get_lamports() == 0 {
-                return Err(custom(NOT_INITIALIZED));
-            }
-            if !owner(account.get_owner()) {
-                return Err(custom(OWNED_BY_WRONG_PROGRAM));
-            }
-            read(account.get_data());
-            Ok(())
-        };
-        let ours = |owner: &Address| *owner == PROGRAM_ID;
         if !instruction.is_instruction_account_signer(PAYER)? {
             return Err(custom(NOT_SIGNER));
-        }
-        let mut config = None;
-        owned(CONFIG, &ours, &mut |data| config = AmmConfig::decode(data))?;
-        let mut pool = None;
-        owned(POOL, &ours, &mut |data| pool = PoolState::decode(data))?;
-        let config = config.ok_or(custom(DISCRIMINATOR_MISMATCH))?;
-        let pool = pool.ok_or(custom(DISCRIMINATOR_MISMATCH))?;
-
-        let side = |user_at, vault_at, mint_at, program_at| {
-            let mut user = None;
-            owned(user_at, &is_token_program, &mut |data| user = TokenAccount::decode(data))?;
-            user.ok_or(custom(NOT_INITIALIZED))?;
-            let mut vault = None;
-            owned(vault_at, &is_token_program, &mut |data| vault = TokenAccount::decode(data))?;
-            let vault = vault.ok_or(custom(NOT_INITIALIZED))?;
-            let program = key(program_at)?;
-            if !is_token_program(&program) {
-                return Err(custom(INVALID_PROGRAM_ID));
-            }
-            let (mut decimals, mut fee) = (None, super::math::TransferFee::default());
-            owned(mint_at, &is_token_program, &mut |data| {
-                decimals = mint_decimals(data);
-                fee = transfer_fee(data, epoch);
-            })?;
-            let mint = key(mint_at)?;
-            if mint != vault.mint {
-                return Err(custom(CONSTRAINT_ADDRESS));
-            }
-            Ok(Side {
-                user: key(user_at)?,
-                vault: key(vault_at)?,
-                vault_amount: vault.amount,
-                mint,
-                program,
-                decimals: decimals.ok_or(custom(NOT_INITIALIZED))?,
-                fee,
-            })
-        };
-        let input = side(USER_INPUT, INPUT_VAULT, INPUT_MINT, INPUT_PROGRAM)?;
-        let output = side(USER_OUTPUT, OUTPUT_VAULT, OUTPUT_MINT, OUTPUT_PROGRAM)?;
-
-        let pool_address = key(POOL)?;
-        let mut observed = false;
-        owned(OBSERVATION, &ours, &mut |data| {
-            observed = observation::belongs_to(data, &pool_address);
-        })?;
-        if !observed {
-            return Err(custom(DISCRIMINATOR_MISMATCH));
-        }
-        let authority =
-            Address::create_program_address(&[AUTHORITY_SEED, &[pool.auth_bump]], &PROGRAM_ID)
-                .map_err(|_| custom(CONSTRAINT_SEEDS))?;
-        if key(AUTHORITY)? != authority {
-            return Err(custom(CONSTRAINT_SEEDS));
-        }
-        if key(CONFIG)? != pool.amm_config || key(OBSERVATION)? != pool.observation {
-            return Err(custom(CONSTRAINT_ADDRESS));
         }
         for index in [POOL, USER_INPUT, USER_OUTPUT, INPUT_VAULT, OUTPUT_VAULT, OBSERVATION] {
             if !instruction.is_instruction_account_writable(index)? {
                 return Err(custom(CONSTRAINT_MUT));
             }
         }
-        let known = |vault: &Address| *vault == pool.vault_0 || *vault == pool.vault_1;
-        if !known(&input.vault) || !known(&output.vault) {
-            return Err(custom(CONSTRAINT_RAW));
+        Ok(())
+    }
+}
+
+impl Accounts {
+    fn load(context: &InvokeContext<'_, '_>, epoch: u64) -> Result<Self, InstructionError> {
+        let ours = |owner: &Address| *owner == PROGRAM_ID;
+        let given = Given(context);
+        given.check_flags()?;
+        let mismatch = || custom(DISCRIMINATOR_MISMATCH);
+        let config = given.owned(CONFIG, ours, AmmConfig::decode)?.ok_or_else(mismatch)?;
+        let pool = given.owned(POOL, ours, PoolState::decode)?.ok_or_else(mismatch)?;
+        let input = given.side([USER_INPUT, INPUT_VAULT, INPUT_MINT, INPUT_PROGRAM], epoch)?;
+        let output = given.side([USER_OUTPUT, OUTPUT_VAULT, OUTPUT_MINT, OUTPUT_PROGRAM], epoch)?;
+        let pool_address = given.key(POOL)?;
+        let observed =
+            given.owned(OBSERVATION, ours, |data| observation::belongs_to(data, &pool_address))?;
+        if !observed {
+            return Err(mismatch());
         }
-        let direction = if input.vault == pool.vault_0 && output.vault == pool.vault_1 {
-            Direction::ZeroForOne
-        } else if input.vault == pool.vault_1 && output.vault == pool.vault_0 {
-            Direction::OneForZero
-        } else {
-            return Err(custom(INVALID_VAULT));
-        };
-        Ok(Self {
-            payer: key(PAYER)?,
-            authority,
-            pool_address,
-            pool,
-            config,
-            direction,
-            input,
-            output,
-        })
+        let authority =
+            Address::create_program_address(&[AUTHORITY_SEED, &[pool.auth_bump]], &PROGRAM_ID)
+                .map_err(|_| custom(CONSTRAINT_SEEDS))?;
+        if given.key(AUTHORITY)? != authority {
+            return Err(custom(CONSTRAINT_SEEDS));
+        }
+        if given.key(CONFIG)? != pool.amm_config || given.key(OBSERVATION)? != pool.observation {
+            return Err(custom(CONSTRAINT_ADDRESS));
+        }
+        let direction = direction(&pool, &input.vault, &output.vault)?;
+        let payer = given.key(PAYER)?;
+        Ok(Self { payer, authority, pool_address, pool, config, direction, input, output })
     }
 
     fn vault_amount(&self, zero: bool) -> u64 {
         let input_is_zero = self.direction == Direction::ZeroForOne;
         if zero == input_is_zero { self.input.vault_amount } else { self.output.vault_amount }
     }
+}
+
+/// Which way the vaults say the swap goes.
+fn direction(
+    pool: &PoolState,
+    input: &Address,
+    output: &Address,
+) -> Result<Direction, InstructionError> {
+    let known = |vault: &Address| *vault == pool.vault_0 || *vault == pool.vault_1;
+    if !known(input) || !known(output) {
+        return Err(custom(CONSTRAINT_RAW));
+    }
+    if input == output {
+        return Err(custom(INVALID_VAULT));
+    }
+    let zero_for_one = *input == pool.vault_0;
+    Ok(if zero_for_one { Direction::ZeroForOne } else { Direction::OneForZero })
 }
 
 fn custom(number: u32) -> InstructionError {

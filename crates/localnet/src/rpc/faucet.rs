@@ -16,6 +16,7 @@ use super::{Answer, Node, RpcError};
 use crate::chain::genesis::{self, SOL, Token};
 use crate::chain::ledger::Commitment;
 use crate::config::Faults;
+use crate::port::Urls;
 
 /// Most lamports in one airdrop: a million SOL.
 const AIRDROP_MAX: u64 = 1_000_000_000_000_000;
@@ -33,16 +34,20 @@ pub(super) fn request_airdrop(node: &Node, params: &Params<'_>) -> Answer {
     submit(node, &node.chain.faucet, &[transfer(&from, &to, lamports)])
 }
 
+/// `[{"owner", "mint", "amount"}]`, or the three of them in this order.
 pub(super) fn mint(node: &Node, params: &Params<'_>) -> Answer {
-    let config = params.config(0)?;
-    let field = |name: &str| {
-        config
-            .text(name)?
-            .ok_or_else(|| RpcError::invalid_params(format!("Invalid params: missing `{name}`.")))
+    let (owner, mint, amount) = if let Some(Value::String(_)) = params.get(0) {
+        (params.text(0)?, params.text(1)?, params.get(2))
+    } else {
+        let config = params.config(0)?;
+        let field = |name: &str| {
+            let missing = || format!("Invalid params: missing `{name}`.");
+            config.text(name)?.ok_or_else(|| RpcError::invalid_params(missing()))
+        };
+        (field("owner")?, field("mint")?, config.get("amount"))
     };
-    let owner = params::address(field("owner")?)?;
-    let mint = params::address(field("mint")?)?;
-    let amount = match config.get("amount") {
+    let (owner, mint) = (params::address(owner)?, params::address(mint)?);
+    let amount = match amount {
         Some(Value::String(text)) => text.parse().ok(),
         Some(value) => value.as_u64(),
         None => None,
@@ -121,7 +126,12 @@ pub(super) fn info(node: &Node) -> Value {
             json!({"port": port.number, "faults": port.faults(), "requests": port.requests()})
         })
         .collect();
+    let numbers: Vec<u16> = node.ports.iter().map(|port| port.number).collect();
+    let urls = Urls::of(&numbers);
     json!({
+        "rpcUrls": urls.rpc,
+        "wsUrls": urls.ws,
+        "priceUrl": urls.price,
         "genesisHash": node.chain.genesis_hash.to_string(),
         "slotMillis": node.chain.slot_millis,
         "seed": node.chain.seed,
