@@ -156,10 +156,10 @@ fn our_own_fill_moves_the_pool_until_the_chain_speaks_again() {
     venue.observe(&vault(0, 12, false, 77));
     assert_eq!(venue.vaults(PoolId(0)).unwrap()[0], base, "half a state is no state");
     venue.observe(&vault(0, 12, true, 78));
-    venue.observe(&MarketEvent::Slot { slot: Slot::new(13), height: BlockHeight::new(12) });
+    venue.observe(&MarketEvent::Slot { slot: Slot::new(14), height: BlockHeight::new(13) });
     assert_eq!(venue.vaults(PoolId(0)).unwrap(), [Atoms::new(77), Atoms::new(78)]);
     venue.observe(&vault(0, 11, true, 1));
-    venue.observe(&MarketEvent::Slot { slot: Slot::new(14), height: BlockHeight::new(13) });
+    venue.observe(&MarketEvent::Slot { slot: Slot::new(15), height: BlockHeight::new(14) });
     assert_eq!(venue.vaults(PoolId(0)).unwrap()[1], Atoms::new(78), "an older notice is dropped");
 }
 

@@ -183,9 +183,10 @@ impl SimPool {
         }
     }
 
-    /// The chain has reached `slot`: accounts that still disagree really were changed apart.
+    /// The chain has reached `slot`; the rule is that of [`crate::amm::Live::settle_before`].
     pub(super) fn settle_before(&mut self, slot: Slot) {
-        if !self.settled && self.slots.iter().all(|s| *s < slot) {
+        let newest = self.slots.iter().copied().max().unwrap_or_default();
+        if !self.settled && newest.saturating_add(Slot::new(2)) <= slot {
             self.settled = true;
             self.now = self.seen;
         }

@@ -109,7 +109,10 @@ fn study<'a>(
         let name = strategies::name_of(kind);
         progress.next(name);
         let enrolled = strategies::enrol(std::slice::from_ref(kind), plan.world.cash);
-        let run = tape::run(bars, &plan.world, enrolled, &mut progress)?;
+        let mut run = tape::run(bars, &plan.world, enrolled, &mut progress)?;
+        if matches!(kind, StrategyKind::Arbitrage(_)) {
+            run.notes.push("a recording has one price, so there is nothing to arbitrage".to_owned());
+        }
         runs.push((name, run));
     }
     progress.next(PORTFOLIO);

@@ -328,13 +328,14 @@ impl<W: Watch> Tape<'_, W> {
         let [base, quote] = self.world.vaults(self.world.depth, candle.close)?;
         self.slot += 1;
         let slot = Slot::new(self.slot);
-        for (second, amount) in [(false, base), (true, quote)] {
-            let update = AccountUpdate::Vault { second, amount };
+        // All accounts that a swap writes, of one slot: the pool is never seen between two states.
+        for update in [
+            AccountUpdate::Vault { second: false, amount: base },
+            AccountUpdate::Vault { second: true, amount: quote },
+            AccountUpdate::CpmmPool(cpmm::PoolState::default()),
+        ] {
             self.feed(close, Event::Market(MarketEvent::Account { pool: POOL, slot, update }));
         }
-        // The state account is not written anew for every bar, so the pool settles with the next slot.
-        self.slot += 1;
-        self.market(close, self.slot_event());
         self.point = None;
         self.feed(close, Event::Market(MarketEvent::Candle(*candle)));
         self.mark(close);
@@ -345,16 +346,14 @@ impl<W: Watch> Tape<'_, W> {
         Ok(())
     }
 
-    const fn slot_event(&self) -> MarketEvent {
-        MarketEvent::Slot { slot: Slot::new(self.slot), height: BlockHeight::new(self.slot) }
-    }
-
     /// Fills what is due within the bar, against its open.
     fn land(&mut self, candle: &Candle, close: Timestamp) -> Result<(), BacktestError> {
         if self.venue.next_due().is_none_or(|due| due >= close) {
             return Ok(());
         }
         self.venue.recentre(POOL, self.world.vaults(self.world.depth, candle.open)?);
+        let (slot, height) = (Slot::new(self.slot), BlockHeight::new(self.slot));
+        self.venue.observe(&MarketEvent::Slot { slot, height });
         while let Some(due) = self.venue.next_due().filter(|due| *due < close) {
             self.poll(due);
         }
