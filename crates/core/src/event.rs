@@ -215,6 +215,8 @@ pub enum RejectReason {
     NotDurable,
     /// It came too late: its time had run out before it was signed.
     TooLate,
+    /// Its transaction would be the very bytes of another order's: one landing cannot fill two.
+    SameBytes,
 }
 
 /// What a person, or the shell at start, can ask for.

@@ -421,15 +421,15 @@ fn a_cycle_is_approved_only_when_its_minimum_covers_all_costs_and_the_margin() {
     let mut intent = bench.intent(&cycle, 40_000_000);
     intent.min_out = Atoms::new(40_000_001);
     assert_eq!(bench.ask(intent.clone()), Err(Refusal::NoProfit));
-    // Fee cap: 5000 + 240000 * 10000 / 10^6 = 7400 lamports, at 150 dollars 0.00111; margin 0.01.
-    intent.min_out = Atoms::new(40_011_109);
+    // Fee cap: 5000 + (240000 + 4096) * 10000 / 10^6 = 7441 lamports, at 150 dollars 0.00111615; margin 0.01.
+    intent.min_out = Atoms::new(40_011_116);
     assert_eq!(bench.ask(intent.clone()), Err(Refusal::NoProfit));
-    intent.min_out = Atoms::new(40_011_110);
+    intent.min_out = Atoms::new(40_011_117);
     let order = bench.ask(intent).unwrap();
     let [first, second] = order.legs() else { panic!("two legs") };
     let LegAmount::ExactOut { amount_out, max_in } = first.amount else { panic!("{first:?}") };
     let LegAmount::ExactIn { amount_in, min_out } = second.amount else { panic!("{second:?}") };
-    assert_eq!((max_in, min_out), (Atoms::new(40_000_000), Atoms::new(40_011_110)));
+    assert_eq!((max_in, min_out), (Atoms::new(40_000_000), Atoms::new(40_011_117)));
     assert_eq!(amount_in, amount_out, "no dust stays between the legs");
     assert!(order.expected_out() >= order.min_out());
 }
@@ -485,6 +485,33 @@ fn a_ledger_that_differs_from_the_chain_halts_and_names_the_mint() {
             Effect::Mode { mode: Mode::Halt, cause: ModeCause::LedgerMismatch },
         ]
     );
+}
+
+#[test]
+fn two_orders_alike_differ_in_their_bytes_so_that_each_is_a_transaction_of_its_own() {
+    let (one, two) = (Scripted::default(), Scripted::default());
+    let strategies: Vec<Box<dyn Strategy>> = vec![Box::new(one.clone()), Box::new(two.clone())];
+    let engine = MultiStrategyEngine::with_strategies(config(2), strategies).unwrap();
+    let mut bench = Bench { run: Run::new(engine), wish: one, slot: 2 };
+    let wish = bench.buy(20);
+    two.0.lock().unwrap().push(Intent { strategy: StrategyId(1), ..wish.clone() });
+    bench.wish.0.lock().unwrap().push(wish);
+    let effects = bench.run.step(Event::Timer);
+    let orders: Vec<&Order> = effects
+        .iter()
+        .filter_map(|e| if let Effect::Submit(order) = e { Some(&**order) } else { None })
+        .collect();
+    let [first, second] = orders[..] else { panic!("{effects:?}") };
+    assert_eq!(
+        (first.legs(), first.compute_unit_price()),
+        (second.legs(), second.compute_unit_price())
+    );
+    assert_ne!(first.compute_unit_limit(), second.compute_unit_limit());
+    for order in [first, second] {
+        let units = u128::from(order.compute_unit_limit()) * u128::from(order.compute_unit_price());
+        let fee = 5_000 + u64::try_from(units.div_ceil(1_000_000)).unwrap();
+        assert!(fee <= order.fee_cap().get(), "what is reserved covers it");
+    }
 }
 
 #[test]

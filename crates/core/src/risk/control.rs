@@ -51,6 +51,8 @@ struct Recent {
 pub struct Control {
     mode: Mode,
     recent: VecDeque<Recent>,
+    /// Orders approved so far.
+    approvals: u32,
     rate_max: usize,
     losses_in_row: u16,
     cool_until: Timestamp,
@@ -70,6 +72,7 @@ impl Control {
         Self {
             mode: Mode::Run,
             recent: VecDeque::with_capacity(rate_max.saturating_add(1)),
+            approvals: 0,
             rate_max,
             losses_in_row: 0,
             cool_until: Timestamp::new(i64::MIN),
@@ -115,8 +118,16 @@ impl Control {
         })
     }
 
+    /// A number that no two orders share which could be on their way at once: see
+    /// [`Limits::SERIALS`](super::Limits::SERIALS).
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.approvals.checked_rem(Limits::SERIALS).unwrap_or(0)
+    }
+
     /// Remembers an approval.
     pub(crate) fn approved(&mut self, intent: &Intent, now: Timestamp) {
+        self.approvals = self.approvals.wrapping_add(1);
         let since = now.saturating_sub(MINUTE);
         while self.recent.front().is_some_and(|r| r.at <= since) {
             self.recent.pop_front();

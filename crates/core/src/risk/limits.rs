@@ -89,6 +89,13 @@ impl Limits {
     /// Base fee of a transaction with one signature.
     pub const SIGNATURE_FEE: Lamports = Lamports::new(5_000);
 
+    /// How many orders in a row get compute unit limits of their own.
+    ///
+    /// Two orders alike, of two strategies say, on one blockhash would be the same bytes with the same signature:
+    /// one transaction that both would take for theirs. A limit that differs by a unit tells them apart. A
+    /// blockhash lives for about a minute, in which far fewer orders are approved.
+    pub const SERIALS: u32 = 4_096;
+
     /// Whether the numbers make sense together.
     ///
     /// # Errors
@@ -136,10 +143,16 @@ impl Limits {
                 return Err(LimitsError { field, problem: "must lie between 1 and 9999" });
             }
         }
-        if !(1_000..=466_666).contains(&self.compute_units_per_leg) {
+        if !(1_000..=465_300).contains(&self.compute_units_per_leg) {
             return Err(LimitsError {
                 field: "compute_units_per_leg",
-                problem: "must lie between 1000 and 466666, so that three swaps fit one transaction",
+                problem: "must lie between 1000 and 465300, so that three swaps fit one transaction",
+            });
+        }
+        if u32::from(self.orders_per_minute_max) > Self::SERIALS / 4 {
+            return Err(LimitsError {
+                field: "orders_per_minute_max",
+                problem: "must be at most 1024",
             });
         }
         if self.orders_per_minute_max == 0 || self.open_orders_max == 0 {
@@ -154,14 +167,16 @@ impl Limits {
         Ok(())
     }
 
-    /// The most the chain may take for a transaction of that many swaps: signature and priority fee, rounded up.
+    /// The most the chain may take for a transaction of that many swaps, and the compute units of its swaps:
+    /// signature and priority fee, rounded up, for the largest limit that tells orders apart.
     ///
     /// `None` when the settings leave the range of lamports.
     #[must_use]
     pub fn fee_cap(&self, legs: usize) -> Option<(Lamports, u32)> {
         let legs = u32::try_from(legs).ok()?;
         let units = self.compute_units_per_leg.checked_mul(legs)?;
-        let micro = u128::from(units).checked_mul(u128::from(self.compute_unit_price))?;
+        let most = units.checked_add(Self::SERIALS)?;
+        let micro = u128::from(most).checked_mul(u128::from(self.compute_unit_price))?;
         let priority = u64::try_from(micro.div_ceil(1_000_000)).ok()?;
         Some((Self::SIGNATURE_FEE.checked_add(Lamports::new(priority))?, units))
     }

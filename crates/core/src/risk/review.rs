@@ -87,7 +87,7 @@ pub fn review(
         min_out: intent.min_out,
         expected_out: plan.expected_out,
         fee_cap,
-        compute_unit_limit: units,
+        compute_unit_limit: units.saturating_add(desk.control.serial()),
         compute_unit_price: limits.compute_unit_price,
         value: plan.value,
         expires: intent.expires,

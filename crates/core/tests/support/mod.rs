@@ -1,5 +1,5 @@
 //! A small market and a strategy without sense, for the laws.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sniper_core::event::{Command, Event, MarketEvent, OrderEvent, RejectReason};
+use sniper_core::execution::State;
 use sniper_core::ids::{OrderId, PoolId};
 use sniper_core::order::Order;
 use sniper_core::risk::Mode;
@@ -305,6 +306,10 @@ impl Session {
             Ok(prepared) => prepared,
             Err(reason) => return self.reject(order.id(), reason),
         };
+        if self.is_signed_already(&prepared) {
+            tracing::error!(order = %order.id(), "order not sent: another order has the same bytes");
+            return self.reject(order.id(), RejectReason::SameBytes);
+        }
         self.desk.timers.record(Stage::Build, prepared.build_took);
         self.desk.timers.record(Stage::Sign, prepared.sign_took);
         let durable = self
@@ -318,6 +323,14 @@ impl Session {
             return Ok(());
         }
         self.send(&prepared)
+    }
+
+    fn is_signed_already(&self, prepared: &Prepared) -> bool {
+        let signature = prepared.signature();
+        self.desk.engine().orders().all().iter().any(|open| match open.state {
+            State::Submitted => false,
+            State::Signed { signature: known, .. } => known == signature,
+        })
     }
 
     fn send(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
@@ -337,11 +350,7 @@ impl Session {
             venue.resume(prepared);
         }
         let known = self.desk.engine().orders().get(prepared.order()).map(|open| open.state);
-        if known == Some(sniper_core::execution::State::Submitted) {
-            self.signed(prepared)
-        } else {
-            Ok(())
-        }
+        if known == Some(State::Submitted) { self.signed(prepared) } else { Ok(()) }
     }
 
     fn signed(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
