@@ -263,18 +263,15 @@ async fn meet_fate(node: &Node) -> Option<Response> {
 }
 
 async fn post(State(shared): State<Shared>, body: Bytes) -> Response {
-    let request: Value = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(_) => return axum::Json(failure(&Value::Null, -32700, "Parse error")).into_response(),
+    let request = match serde_json::from_slice::<Value>(&body) {
+        Ok(request @ (Value::Object(_) | Value::Array(_))) => request,
+        _ => return axum::Json(failure(&Value::Null, -32700, "Parse error")).into_response(),
     };
     let steers = request.get("method").and_then(Value::as_str).is_some_and(rpc::is_control);
     if !steers && let Some(refusal) = meet_fate(&shared.node).await {
         return refusal;
     }
     let reply = match &request {
-        Value::Array(requests) if requests.is_empty() => {
-            Some(failure(&Value::Null, -32600, "Invalid request"))
-        }
         Value::Array(requests) => {
             let replies: Vec<_> =
                 requests.iter().filter_map(|request| answer(&shared.node, request)).collect();

@@ -29,8 +29,8 @@ fn requests_that_are_no_requests_get_the_codes_of_json_rpc() {
             answer["error"]["code"].clone()
         };
         assert_eq!(code("{not json").await, -32700);
-        assert_eq!(code("[]").await, -32600);
-        assert_eq!(code("7").await, -32600);
+        assert_eq!(code("7").await, -32700);
+        assert_eq!(client.raw("[]").await, (200, json!("")), "no request, no answer");
         assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"getSlot"}"#).await, -32600);
         assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"getNothing"}"#).await, -32601);
         assert_eq!(
@@ -247,6 +247,18 @@ fn a_simulation_says_what_would_happen_and_changes_nothing() {
         assert_eq!(done["fee"], 5_000);
         assert!(done["replacementBlockhash"]["blockhash"].is_string());
         assert_eq!(client.balance(&to, "processed").await, 0);
+        let (hash, _) = client.blockhash("processed").await;
+        let landed = sign(&[transfer(&payer.pubkey(), &to, 2_000_000)], hash, &[&payer]);
+        let signature = client.send(&landed).await.unwrap();
+        client.wait_for(&signature, "processed").await;
+        let again = async |replace: bool| {
+            let config = json!({"encoding": "base64", "commitment": "processed",
+                "replaceRecentBlockhash": replace});
+            let answer = client.ok("simulateTransaction", json!([wire(&landed), config])).await;
+            answer["value"]["err"].clone()
+        };
+        assert_eq!(again(false).await, "AlreadyProcessed");
+        assert_eq!(again(true).await, Value::Null, "under another blockhash it is another one");
         let both = json!({"encoding": "base64", "sigVerify": true, "replaceRecentBlockhash": true});
         assert_eq!(simulate(both).await.unwrap_err()["code"], -32602);
         let old = json!({"encoding": "base64", "commitment": "finalized",

@@ -5,7 +5,7 @@ use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;
-use solana_message::{VersionedMessage, v0};
+use solana_message::{Message, VersionedMessage};
 use solana_signer::Signer;
 use solana_system_interface::instruction::transfer;
 use solana_transaction::versioned::VersionedTransaction;
@@ -108,11 +108,9 @@ fn submit(node: &Node, payer: &Keypair, instructions: &[Instruction]) -> Answer 
     let units = UNITS + node.chain.faucet_use();
     let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
     all.extend_from_slice(instructions);
-    let failed = |what: String| RpcError::new(-32603, format!("Internal error: {what}"));
-    let message = v0::Message::try_compile(&payer.pubkey(), &all, &[], blockhash)
-        .map_err(|error| failed(error.to_string()))?;
-    let transaction = VersionedTransaction::try_new(VersionedMessage::V0(message), &[payer])
-        .map_err(|error| failed(error.to_string()))?;
+    let message = Message::new_with_blockhash(&all, Some(&payer.pubkey()), &blockhash);
+    let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), &[payer])
+        .map_err(|error| RpcError::new(-32603, format!("Internal error: {error}")))?;
     let signature = transaction.signatures.first().map(ToString::to_string);
     node.chain.submit(transaction);
     Ok(json!(signature))

@@ -62,7 +62,7 @@ fn preflight(
     let bank = node.bank(&ledger, commitment);
     check_min_slot(bank, config)?;
     let simulated = match unusable(&ledger, &bank, transaction) {
-        Some(error) => without_run(error),
+        Some(error) => Simulated::failed(error),
         None => node.chain.simulator().run(&ledger, bank.slot, transaction.clone()),
     };
     let Some(error) = &simulated.error else { return Ok(()) };
@@ -105,19 +105,15 @@ fn already_processed(
     (record.slot <= bank.slot).then_some(TransactionError::AlreadyProcessed)
 }
 
-fn without_run(error: TransactionError) -> Simulated {
-    Simulated::failed(error)
-}
-
 pub(super) fn simulate_transaction(node: &Node, params: &Params<'_>) -> Answer {
     let config = params.config(1)?;
     let (verify, replace) = (config.flag("sigVerify")?, config.flag("replaceRecentBlockhash")?);
+    let mut transaction = decode(params.text(0)?, config)?;
     if verify && replace {
         return Err(RpcError::invalid_params(
             "sigVerify may not be used with replaceRecentBlockhash",
         ));
     }
-    let mut transaction = decode(params.text(0)?, config)?;
     let shown = shown_accounts(config)?;
     let ledger = node.chain.read();
     let bank = node.bank_for(&ledger, config)?;
@@ -132,8 +128,10 @@ pub(super) fn simulate_transaction(node: &Node, params: &Params<'_>) -> Answer {
     if verify && !transaction.verify_with_results().iter().all(|valid| *valid) {
         return Err(RpcError::new(-32003, "Transaction signature verification failure"));
     }
-    let simulated = match unusable(&ledger, &bank, &transaction) {
-        Some(error) => without_run(error),
+    // With another blockhash it is another transaction, which nobody has processed.
+    let refused = if replace { None } else { unusable(&ledger, &bank, &transaction) };
+    let simulated = match refused {
+        Some(error) => Simulated::failed(error),
         None => node.chain.simulator().run(&ledger, bank.slot, transaction),
     };
     let accounts = match &shown {
@@ -204,8 +202,11 @@ pub(super) fn fee_for_message(node: &Node, params: &Params<'_>) -> Answer {
     let bytes = BASE64_STANDARD
         .decode(params.text(0)?)
         .map_err(|error| RpcError::invalid_params(format!("invalid base64 encoding: {error:?}")))?;
-    let message: VersionedMessage = wincode::deserialize(&bytes)
-        .map_err(|error| RpcError::invalid_params(format!("failed to deserialize: {error}")))?;
+    let message: VersionedMessage = wincode::deserialize(&bytes).map_err(|error| {
+        RpcError::invalid_params(format!(
+            "failed to deserialize solana_message::versions::VersionedMessage: {error}"
+        ))
+    })?;
     let ledger = node.chain.read();
     let bank = node.bank_for(&ledger, params.config(1)?)?;
     let known = ledger

@@ -25,8 +25,11 @@ pub(super) fn latest_blockhash(node: &Node, params: &Params<'_>) -> Answer {
 }
 
 pub(super) fn is_blockhash_valid(node: &Node, params: &Params<'_>) -> Answer {
-    let hash =
-        params.text(0)?.parse().map_err(|_| RpcError::invalid_params("Invalid param: Invalid"))?;
+    let text = params.text(0)?;
+    let hash = text.parse().map_err(|_| {
+        let decodes = bs58::decode(text).into_vec().is_ok();
+        RpcError::invalid_params(if decodes { "WrongSize" } else { "Invalid" })
+    })?;
     let ledger = node.chain.read();
     let bank = node.bank_for(&ledger, params.config(1)?)?;
     let valid = ledger.last_valid_height(&hash, bank.slot).is_some_and(|last| bank.height <= last);

@@ -113,6 +113,7 @@ pub(super) fn signatures_for_address(node: &Node, params: &Params<'_>) -> Answer
                 "memo": null,
                 "blockTime": record.time,
                 "confirmationStatus": levels.name(record.slot),
+                "transactionIndex": record.index,
             }));
         }
         started |= Some(record.signature) == before;
@@ -158,12 +159,20 @@ pub(super) fn transaction(node: &Node, params: &Params<'_>) -> Answer {
             ),
         ));
     }
-    let encoded = encode(record, encoding.unwrap_or("json"))?;
+    let encoding = encoding.unwrap_or("json");
+    let encoded = encode(record, encoding)?;
+    let mut meta = meta(record);
+    if encoding == "jsonParsed"
+        && let Some(fields) = meta.as_object_mut()
+    {
+        // The parsed message names the loaded keys itself.
+        fields.remove("loadedAddresses");
+    }
     let mut result = json!({
         "slot": record.slot,
         "blockTime": record.time,
         "transaction": encoded,
-        "meta": meta(record),
+        "meta": meta,
         "transactionIndex": record.index,
     });
     if config.get("maxSupportedTransactionVersion").is_some()
