@@ -139,7 +139,14 @@ impl Filter {
         if let Some(value) = filter.get("dataSize") {
             return size(value).map(Self::DataSize).ok_or_else(bad);
         }
-        let memcmp = filter.get("memcmp").ok_or_else(bad)?;
+        let memcmp = filter.get("memcmp").ok_or_else(|| {
+            let named = filter.as_object().and_then(|fields| fields.keys().next());
+            let named = named.map_or("", String::as_str);
+            RpcError::invalid_params(format!(
+                "Invalid params: unknown variant `{named}`, expected one of `dataSize`, `memcmp`, \
+                 `tokenAccountState`."
+            ))
+        })?;
         let offset = memcmp.get("offset").and_then(size).ok_or_else(bad)?;
         let bytes = match (memcmp.get("bytes").ok_or_else(bad)?, memcmp.get("encoding")) {
             (Value::String(text), Some(Value::String(name))) if name == "base64" => {

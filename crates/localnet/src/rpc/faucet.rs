@@ -106,8 +106,8 @@ fn submit(node: &Node, payer: &Keypair, instructions: &[Instruction]) -> Answer 
     let blockhash =
         node.chain.read().block_behind(node.chain.depths.of(Commitment::Confirmed)).hash;
     let units = UNITS + node.chain.faucet_use();
-    let mut all = vec![ComputeBudgetInstruction::set_compute_unit_limit(units)];
-    all.extend_from_slice(instructions);
+    let mut all = instructions.to_vec();
+    all.push(ComputeBudgetInstruction::set_compute_unit_limit(units));
     let message = Message::new_with_blockhash(&all, Some(&payer.pubkey()), &blockhash);
     let transaction = VersionedTransaction::try_new(VersionedMessage::Legacy(message), &[payer])
         .map_err(|error| RpcError::new(-32603, format!("Internal error: {error}")))?;

@@ -110,6 +110,16 @@ impl Client {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// Whether something answers there and calls itself healthy.
+    pub async fn is_healthy(&self) -> bool {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "getHealth"}).to_string();
+        let sent = self.http.post(&self.url).header("content-type", "application/json");
+        match sent.body(request).send().await {
+            Ok(response) => response.text().await.is_ok_and(|text| text.contains("\"ok\"")),
+            Err(_) => false,
+        }
+    }
+
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
         let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
         let (status, mut answer) = self.raw(request.to_string()).await;
