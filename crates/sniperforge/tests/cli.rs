@@ -100,7 +100,9 @@ fn a_new_configuration_is_written_once_and_holds_the_defaults() {
         (shown["values"].take(), shown["sources"].take())
     };
     let (defaults, _) = values(&["show-config", "--json"]);
-    let (read, sources) = values(&["show-config", "--json", "-c", "sniperforge.toml"]);
+    let (mut read, sources) = values(&["show-config", "--json", "-c", "sniperforge.toml"]);
+    assert_eq!(read["prices"]["url"], "https://<redacted>", "what a person wrote may hold a key");
+    read["prices"]["url"] = defaults["prices"]["url"].clone();
     assert_eq!(read, defaults);
     assert!(
         sources["risk.open_orders"].as_str().unwrap().starts_with("sniperforge.toml:"),
@@ -231,4 +233,55 @@ fn where_nobody_listens_there_is_no_instance() {
     let free =
         std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     refused(&run(folder.path(), &["status", "--at", &free], &[]), 3, &[&free, "no instance"]);
+}
+
+/// Kills the process when the test ends, however it ends.
+#[cfg(feature = "localnet")]
+struct Running(std::process::Child);
+
+#[cfg(feature = "localnet")]
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).ok();
+    }
+}
+
+#[cfg(feature = "localnet")]
+#[test]
+fn a_local_chain_says_where_it_is_is_ready_for_the_doctor_and_ends_with_its_parent() {
+    use std::io::{BufRead, BufReader};
+    let folder = TempDir::new().unwrap();
+    let mut chain = Running(
+        Command::new(env!("CARGO_BIN_EXE_sniperforge"))
+            .args(["localnet", "--port", "0", "--until-stdin-closes", "--json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut line = String::new();
+    BufReader::new(chain.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let (url, pool) =
+        (ready["rpcUrls"][0].as_str().unwrap(), ready["pools"][0]["address"].as_str().unwrap());
+    let genesis = ready["genesisHash"].as_str().unwrap();
+
+    let configured = |genesis: &str| {
+        let text = format!(
+            "[node]\ngenesis_hash = '{genesis}'\nendpoints = [{{ name = 'local', http = '{url}' }}]\n[trading]\npools = ['{pool}']\n"
+        );
+        std::fs::write(folder.path().join("a.toml"), text).unwrap();
+        run(folder.path(), &["doctor", "-c", "a.toml"], &[])
+    };
+    let good = configured(genesis);
+    assert_eq!(code(&good), 0, "{}{}", stdout(&good), stderr(&good));
+    let other = configured("5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d");
+    assert_eq!(code(&other), 6);
+    assert!(stdout(&other).contains("wrong chain"), "{}", stdout(&other));
+
+    let port = url.rsplit(':').next().unwrap();
+    refused(&run(folder.path(), &["localnet", "--port", port], &[]), 1, &[port, "another port"]);
+
+    drop(chain.0.stdin.take());
+    assert!(chain.0.wait().unwrap().success(), "it ends by itself when its input closes");
 }

@@ -8,7 +8,7 @@ use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
 use super::Global;
 use super::exit::Exit;
 use super::output::report;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, Wallet};
 
 /// One thing looked at.
 #[derive(Debug, Serialize)]
@@ -30,7 +30,7 @@ pub(super) fn doctor(global: &Global) -> anyhow::Result<Exit> {
     let mut checks =
         vec![finding("configuration", Ok::<_, String>("every value is in its range".to_owned()))];
     checks.push(finding("data folder", writable(&config.data_dir)));
-    checks.push(finding("key file", key_file(&config.wallet.keystore)));
+    checks.push(finding("key file", key_file(&config.wallet)));
     checks.push(finding(
         "market",
         config.require_market().map(|()| {
@@ -102,14 +102,16 @@ fn writable(folder: &Path) -> Result<String, String> {
     })
 }
 
-/// That the key file is there; opening it takes the passphrase, which `wallet show` asks for.
-fn key_file(path: &Path) -> Result<String, String> {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => Ok(format!("{} is there", path.display())),
-        Ok(_) => Err(format!("{} is not a file; set wallet.keystore", path.display())),
-        Err(error) => {
-            Err(format!("{}: {error}; make one with `sniperforge wallet new`", path.display()))
+/// That the key file is there, where one is named as armed; opening it takes the passphrase, which `wallet show` asks for.
+fn key_file(wallet: &Wallet) -> Result<String, String> {
+    let path = wallet.keystore.display();
+    match std::fs::metadata(&wallet.keystore) {
+        Ok(found) if found.is_file() => Ok(format!("{path} is there")),
+        Ok(_) => Err(format!("{path} is not a file; set wallet.keystore")),
+        Err(_) if wallet.public_key.is_none() => {
+            Ok(format!("{path} is absent; only live trading needs it"))
         }
+        Err(error) => Err(format!("{path}: {error}; make one with `sniperforge wallet new`")),
     }
 }
 
