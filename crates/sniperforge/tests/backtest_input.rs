@@ -95,10 +95,22 @@ fn every_bad_line_is_named_with_its_column_and_what_to_do() {
         (format!("{third},100,99.5,99,100,1"), "high: the high is below the open or the close"),
         (format!("{third},100,101,100.5,100.7,1"), "low: the low is above the open or the close"),
         (format!("{third},100,98,99,100,1"), "high: the high is below"),
-        (format!("{},100,101,99,100,1", FIRST + 3_600_000), "ts_ms: 1672534800000 is the time of the line before: remove one"),
-        (format!("{FIRST},100,101,99,100,1"), "ts_ms: 1672531200000 is before 1672534800000 of the line above: sort"),
-        (format!("{},100,101,99,100,1", third + 1), "ts_ms: 1672538400001 is not a multiple of 3600000 ms"),
-        ("1672538400,100,101,99,100,1".to_owned(), "ts_ms: \"1672538400\" is not a time in epoch milliseconds"),
+        (
+            format!("{},100,101,99,100,1", FIRST + 3_600_000),
+            "ts_ms: 1672534800000 is the time of the line before: remove one",
+        ),
+        (
+            format!("{FIRST},100,101,99,100,1"),
+            "ts_ms: 1672531200000 is before 1672534800000 of the line above: sort",
+        ),
+        (
+            format!("{},100,101,99,100,1", third + 1),
+            "ts_ms: 1672538400001 is not a multiple of 3600000 ms",
+        ),
+        (
+            "1672538400,100,101,99,100,1".to_owned(),
+            "ts_ms: \"1672538400\" is not a time in epoch milliseconds",
+        ),
         ("soon,100,101,99,100,1".to_owned(), "ts_ms: \"soon\" is not a time in epoch milliseconds"),
         (format!("{third},100,101,99,100"), "all: 5 fields where the header has 6"),
         (format!("{third},100,101,99,100,1,2"), "all: 7 fields where the header has 6"),
@@ -107,7 +119,8 @@ fn every_bad_line_is_named_with_its_column_and_what_to_do() {
         let error = read(&format!("{good}{line}\n")).unwrap_err().to_string();
         assert!(error.starts_with(&format!("tape.csv:4: column {wanted}")), "{line}: {error}");
     }
-    let hostile = read(&format!("{good}{third},\u{1b}[31m{},1,1,1,1\n", "9".repeat(500))).unwrap_err();
+    let hostile =
+        read(&format!("{good}{third},\u{1b}[31m{},1,1,1,1\n", "9".repeat(500))).unwrap_err();
     let hostile = hostile.to_string();
     assert!(!hostile.contains('\u{1b}') && hostile.len() < 200, "{hostile}");
 }
@@ -141,7 +154,11 @@ fn missing_truncated_and_mislabelled_files_are_told_apart() {
 
     let cut = file(dir, "cut_SOLUSDT_1h.csv.zst", &packed[..packed.len() / 2]);
     let cut = complaint(dir, &["--file", cut.to_str().unwrap(), "--symbol", "SOLUSDT"]);
-    assert!(cut.0.starts_with("DIR/cut_SOLUSDT_1h.csv.zst: ends in the middle of a compressed frame"), "{}", cut.0);
+    assert!(
+        cut.0.starts_with("DIR/cut_SOLUSDT_1h.csv.zst: ends in the middle of a compressed frame"),
+        "{}",
+        cut.0
+    );
     assert!(cut.0.contains("fetch it again") && !cut.1);
 
     let fake = file(dir, "ETHUSDT_1h.csv.zst", b"not compressed at all, whatever it says");
@@ -151,13 +168,22 @@ fn missing_truncated_and_mislabelled_files_are_told_apart() {
     let gone = complaint(dir, &["--file", dir.join("none_1h.csv").to_str().unwrap()]);
     assert!(gone.0.starts_with("DIR/none_1h.csv: cannot be read"), "{}", gone.0);
 
-    let none = complaint(dir, &["--data", dir.to_str().unwrap(), "--symbol", "SOLUSDT", "--interval", "1d"]);
+    let none = complaint(
+        dir,
+        &["--data", dir.to_str().unwrap(), "--symbol", "SOLUSDT", "--interval", "1d"],
+    );
     assert_eq!(none.0, "DIR: no SOLUSDT_1d.csv or .csv.zst below it; there is SOLUSDT_1h.csv.zst");
     let nowhere = complaint(dir, &["--data", dir.join("nowhere").to_str().unwrap()]);
     assert!(nowhere.0.starts_with("DIR/nowhere: cannot be read"), "{}", nowhere.0);
 
     let late = complaint(dir, &["--file", whole.to_str().unwrap(), "--from", "2040-01-01"]);
-    assert!(late.0.contains("none of its 20000 bars lies in the range asked for: it spans 2023-01-01T00:00Z to"), "{}", late.0);
+    assert!(
+        late.0.contains(
+            "none of its 20000 bars lies in the range asked for: it spans 2023-01-01T00:00Z to"
+        ),
+        "{}",
+        late.0
+    );
 }
 
 #[test]
@@ -180,12 +206,18 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
     let path = path.to_str().unwrap();
     for (args, wanted) in [
         (vec![], "give --data DIR with --symbol, or --file PATH"),
-        (vec!["--file", path, "--strategy", "grid"], "no strategy \"grid\": choose one of trend, momentum, mean_reversion, arbitrage, or all"),
+        (
+            vec!["--file", path, "--strategy", "grid"],
+            "no strategy \"grid\": choose one of trend, momentum, mean_reversion, arbitrage, or all",
+        ),
         (vec!["--file", path, "--interval", "1x"], "interval \"1x\" is not a length of a bar"),
         (vec!["--file", path, "--interval", "0h"], "interval \"0h\" is not a length of a bar"),
         (vec!["--file", path, "--symbol", "../x"], "--symbol ../x: must be letters and digits"),
         (vec!["--file", path, "--from", "2023-02-30"], "--from \"2023-02-30\" is not a moment"),
-        (vec!["--file", path, "--from", "2023-03-01", "--to", "2023-02-01"], "--from 2023-03-01T00:00Z is not before --to"),
+        (
+            vec!["--file", path, "--from", "2023-03-01", "--to", "2023-02-01"],
+            "--from 2023-03-01T00:00Z is not before --to",
+        ),
         (vec!["--file", path, "--cash-usd", "0"], "--cash-usd 0: must be above zero"),
         (vec!["--file", path, "--landing-bps", "0"], "--landing-bps 0: must lie between"),
         (vec!["--file", path, "--pool-fee-bps", "0"], "--pool-fee-bps 0: must lie between"),
@@ -205,9 +237,14 @@ fn a_report_that_cannot_be_written_is_refused_first_and_leaves_the_old_one() {
     let dir = temp.path();
     let path = file(dir, "SOLUSDT_1h.csv", tape(&[0, 1, 2]).as_bytes());
     let missing = dir.join("no/such/folder/report.html");
-    let (text, usage) = complaint(dir, &["--file", path.to_str().unwrap(), "--report", missing.to_str().unwrap()]);
-    assert!(text.starts_with("DIR/no/such/folder/report.html: the report cannot be written") && !usage, "{text}");
-    let (text, _) = complaint(dir, &["--file", path.to_str().unwrap(), "--report", dir.to_str().unwrap()]);
+    let (text, usage) =
+        complaint(dir, &["--file", path.to_str().unwrap(), "--report", missing.to_str().unwrap()]);
+    assert!(
+        text.starts_with("DIR/no/such/folder/report.html: the report cannot be written") && !usage,
+        "{text}"
+    );
+    let (text, _) =
+        complaint(dir, &["--file", path.to_str().unwrap(), "--report", dir.to_str().unwrap()]);
     assert!(text.starts_with("DIR: the report cannot be written"), "{text}");
 
     // A run that fails after the check leaves the report of the run before as it was, and no draft beside it.
@@ -215,9 +252,9 @@ fn a_report_that_cannot_be_written_is_refused_first_and_leaves_the_old_one() {
     let bad = file(dir, "ETHUSDT_1h.csv", b"ts_ms\n");
     complaint(dir, &["--file", bad.to_str().unwrap(), "--report", old.to_str().unwrap()]);
     assert_eq!(std::fs::read(&old).unwrap(), b"old");
-    let drafts = std::fs::read_dir(dir).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".tmp")
-    });
+    let drafts = std::fs::read_dir(dir)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".tmp"));
     assert_eq!(drafts.count(), 0);
 }
 

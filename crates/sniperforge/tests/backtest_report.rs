@@ -36,8 +36,15 @@ fn report(dir: &Path, file: &str) -> (BacktestReport, String, PathBuf) {
     std::fs::write(&data, tape()).unwrap();
     let out = dir.join("report.html");
     let cli = Cli::parse_from([
-        "backtest", "--file", data.to_str().unwrap(), "--symbol", "SOLUSDT", "--interval", "1h",
-        "--report", out.to_str().unwrap(),
+        "backtest",
+        "--file",
+        data.to_str().unwrap(),
+        "--symbol",
+        "SOLUSDT",
+        "--interval",
+        "1h",
+        "--report",
+        out.to_str().unwrap(),
     ]);
     let summary = backtest::run(&cli.args).unwrap();
     let html = std::fs::read_to_string(&out).unwrap();
@@ -68,10 +75,28 @@ fn the_json_of_a_report_keeps_its_contract() {
     let (summary, ..) = report(temp.path(), "tape.csv");
     let json = serde_json::to_value(&summary).unwrap();
     let fields = [
-        "strategy", "symbol", "interval", "from", "to", "events", "events_per_second", "trades",
-        "win_rate", "total_return", "cagr", "volatility", "sharpe", "sortino", "calmar",
-        "max_drawdown", "profit_factor", "expectancy", "fees_usd", "exposure",
-        "buy_and_hold_return", "effects_hash",
+        "strategy",
+        "symbol",
+        "interval",
+        "from",
+        "to",
+        "events",
+        "events_per_second",
+        "trades",
+        "win_rate",
+        "total_return",
+        "cagr",
+        "volatility",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "max_drawdown",
+        "profit_factor",
+        "expectancy",
+        "fees_usd",
+        "exposure",
+        "buy_and_hold_return",
+        "effects_hash",
     ];
     let runs = json["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 4);
@@ -108,9 +133,19 @@ fn browse(page: &Path, size: &str) -> Option<String> {
     let url = format!("file://{}", page.display());
     let output = Command::new("chromium")
         .args([
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--virtual-time-budget=20000", "--dump-dom", &user_data, &window, &url,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            &user_data,
+            &window,
+            &url,
         ])
         .stderr(Stdio::null())
         .output()
@@ -139,7 +174,8 @@ fn a_browser_without_network_draws_every_chart_and_nothing_overflows() {
             println!("skipped: chromium absent");
             return;
         };
-        let measured = dom.split("measured:").nth(1).unwrap_or_else(|| panic!("not drawn: {dom:.2000}"));
+        let measured =
+            dom.split("measured:").nth(1).unwrap_or_else(|| panic!("not drawn: {dom:.2000}"));
         let numbers: Vec<u32> =
             measured.split('<').next().unwrap().split(',').map(|n| n.parse().unwrap()).collect();
         let [scroll, inner, svgs, traces] = numbers[..] else { panic!("{measured}") };

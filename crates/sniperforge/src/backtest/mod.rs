@@ -103,7 +103,8 @@ fn study<'a>(
     bars: &'a Bars,
     kinds: &[StrategyKind],
 ) -> Result<Study<'a>, BacktestError> {
-    let mut progress = Progress::new(bars.candles.len() * (kinds.len() + 1));
+    let passes = if kinds.len() == 1 { 1 } else { kinds.len() + 1 };
+    let mut progress = Progress::new(bars.candles.len() * passes);
     let mut runs = Vec::with_capacity(kinds.len());
     for kind in kinds {
         let name = strategies::name_of(kind);
@@ -111,13 +112,20 @@ fn study<'a>(
         let enrolled = strategies::enrol(std::slice::from_ref(kind), plan.world.cash);
         let mut run = tape::run(bars, &plan.world, enrolled, &mut progress)?;
         if matches!(kind, StrategyKind::Arbitrage(_)) {
-            run.notes.push("a recording has one price, so there is nothing to arbitrage".to_owned());
+            run.notes
+                .push("a recording has one price, so there is nothing to arbitrage".to_owned());
         }
         runs.push((name, run));
     }
-    progress.next(PORTFOLIO);
-    let enrolled = strategies::enrol(kinds, plan.world.cash);
-    let portfolio = tape::run(bars, &plan.world, enrolled, &mut progress)?;
+    let portfolio = match runs.as_slice() {
+        // One strategy with all the cash is its own portfolio.
+        [(_, only)] => only.clone(),
+        _ => {
+            progress.next(PORTFOLIO);
+            let enrolled = strategies::enrol(kinds, plan.world.cash);
+            tape::run(bars, &plan.world, enrolled, &mut progress)?
+        }
+    };
     progress.finish();
     Ok(Study { world: &plan.world, interval: &plan.interval_text, bars, runs, portfolio })
 }
