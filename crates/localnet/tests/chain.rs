@@ -316,3 +316,46 @@ fn a_real_tape_plays() {
         assert!(seen.len() > 20, "{seen:?}");
     });
 }
+
+#[test]
+fn the_fee_told_beforehand_is_the_fee_charged() {
+    let net = Net::start(quiet(10));
+    runtime().block_on(async {
+        let client = net.client();
+        let payer = client.funded(5).await;
+        let other = client.funded(1).await;
+        let memo = Instruction {
+            program_id: "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr".parse().unwrap(),
+            accounts: Vec::new(),
+            data: b"hello".to_vec(),
+        };
+        let pay = transfer(&payer.pubkey(), &payer.pubkey(), 1);
+        let both = transfer(&other.pubkey(), &payer.pubkey(), 1);
+        let price = ComputeBudgetInstruction::set_compute_unit_price;
+        let limit = ComputeBudgetInstruction::set_compute_unit_limit;
+        let alone: &[&Keypair] = &[&payer];
+        let cases: [(Vec<Instruction>, &[&Keypair], u64); 5] = [
+            (vec![pay.clone()], alone, 5_000),
+            (vec![pay.clone(), both], &[&payer, &other], 10_000),
+            (vec![price(1_000_001), pay.clone()], alone, 5_000 + 6_001),
+            (vec![price(7), memo.clone()], alone, 5_000 + 2),
+            (vec![price(1_000), limit(2_000_000), memo], alone, 5_000 + 1_400),
+        ];
+        for (instructions, signers, want) in cases {
+            let (hash, _) = client.blockhash("processed").await;
+            let tx = sign(&instructions, hash, signers);
+            let message = BASE64_STANDARD.encode(tx.message.serialize());
+            let told = json!([message, {"commitment": "processed"}]);
+            assert_eq!(client.ok("getFeeForMessage", told).await["value"], want);
+            let before = client.balance(&payer.pubkey(), "processed").await;
+            let signature = client.send(&tx).await.unwrap();
+            client.wait_for(&signature, "confirmed").await;
+            let config = json!({"commitment": "confirmed", "maxSupportedTransactionVersion": 0});
+            let found = client.ok("getTransaction", json!([signature, config])).await;
+            assert_eq!(found["meta"]["fee"], want);
+            let received = u64::from(signers.len() > 1);
+            let after = client.balance(&payer.pubkey(), "processed").await;
+            assert_eq!(after, before - want + received);
+        }
+    });
+}

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use solana_compute_budget_interface as budget;
+use solana_address::Address;
 use solana_message::VersionedMessage;
+use solana_sdk_ids as sdk_ids;
 use solana_signature::Signature;
 use solana_transaction::versioned::VersionedTransaction;
 
@@ -74,17 +75,33 @@ impl Mempool {
     }
 }
 
+/// Programs of the runtime itself, whose instructions are allowed little when no limit is set.
+const BUILT_IN: [Address; 9] = [
+    sdk_ids::system_program::ID,
+    sdk_ids::compute_budget::ID,
+    sdk_ids::vote::ID,
+    sdk_ids::bpf_loader_upgradeable::ID,
+    sdk_ids::bpf_loader_deprecated::ID,
+    sdk_ids::bpf_loader::ID,
+    sdk_ids::loader_v4::ID,
+    sdk_ids::secp256k1_program::ID,
+    sdk_ids::ed25519_program::ID,
+];
+
 /// Price and limit of compute units that a message asks for.
 pub(crate) fn compute_budget(message: &VersionedMessage) -> (u64, u64) {
     const LIMIT: u8 = 2;
     const PRICE: u8 = 3;
-    const DEFAULT_LIMIT: u64 = 200_000;
+    const BUILT_IN_UNITS: u64 = 3_000;
+    const OTHER_UNITS: u64 = 200_000;
     const MAX_LIMIT: u64 = 1_400_000;
     let keys = message.static_account_keys();
-    let (mut price, mut limit, mut others) = (0, None, 0u64);
+    let (mut price, mut limit, mut default) = (0, None, 0u64);
     for instruction in message.instructions() {
-        if keys.get(usize::from(instruction.program_id_index)) != Some(&budget::ID) {
-            others += 1;
+        let program = keys.get(usize::from(instruction.program_id_index));
+        let built_in = program.is_some_and(|program| BUILT_IN.contains(program));
+        default = default.saturating_add(if built_in { BUILT_IN_UNITS } else { OTHER_UNITS });
+        if program != Some(&sdk_ids::compute_budget::ID) {
             continue;
         }
         match instruction.data.split_first() {
@@ -97,6 +114,5 @@ pub(crate) fn compute_budget(message: &VersionedMessage) -> (u64, u64) {
             _ => {}
         }
     }
-    let limit = limit.unwrap_or(DEFAULT_LIMIT.saturating_mul(others));
-    (price, limit.min(MAX_LIMIT))
+    (price, limit.unwrap_or(default).min(MAX_LIMIT))
 }
