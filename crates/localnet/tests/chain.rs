@@ -176,7 +176,7 @@ fn each_commitment_level_reads_the_state_it_promises() {
 
 #[test]
 fn the_best_paid_transaction_comes_first_in_its_block() {
-    let net = Net::start(quiet(400));
+    let net = Net::start(quiet(800));
     runtime().block_on(async {
         let client = net.client();
         let payer = client.funded(10).await;

@@ -19,7 +19,7 @@ const SYSTEM: &str = "11111111111111111111111111111111";
 
 #[test]
 fn an_account_is_told_once_per_slot_with_its_last_state() {
-    let net = Net::start(quiet(150));
+    let net = Net::start(quiet(400));
     runtime().block_on(async {
         let client = net.client();
         let payer = client.funded(10).await;
@@ -46,13 +46,13 @@ fn an_account_is_told_once_per_slot_with_its_last_state() {
             slots.push(client.status(signature).await["slot"].clone());
         }
         assert!(slots.iter().all(|slot| *slot == result["context"]["slot"]), "{slots:?}");
-        assert!(!socket.hears(heard, Duration::from_millis(400)).await, "and only once");
+        assert!(!socket.hears(heard, Duration::from_millis(900)).await, "and only once");
     });
 }
 
 #[test]
 fn finality_comes_later_than_confirmation_and_is_the_default() {
-    let net = Net::start(quiet(40));
+    let net = Net::start(quiet(150));
     runtime().block_on(async {
         let client = net.client();
         let payer = client.funded(10).await;

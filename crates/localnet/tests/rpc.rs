@@ -221,7 +221,7 @@ fn a_transaction_that_cannot_be_one_is_refused_where_it_arrives() {
 
 #[test]
 fn a_simulation_says_what_would_happen_and_changes_nothing() {
-    let net = Net::start(quiet(20));
+    let net = Net::start(quiet(150));
     runtime().block_on(async {
         let client = net.client();
         let payer = client.funded(1).await;
@@ -270,7 +270,7 @@ fn a_simulation_says_what_would_happen_and_changes_nothing() {
 
 #[test]
 fn a_v0_transaction_needs_a_client_that_says_it_can_read_it() {
-    let net = Net::start(quiet(20));
+    let net = Net::start(quiet(150));
     runtime().block_on(async {
         let client = net.client();
         let payer = client.funded(1).await;
