@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sniper_localnet::cpmm::instruction::SwapArgs;
-use sniper_localnet::cpmm::math::{Direction, Quote, TransferFee};
+use sniper_localnet::cpmm::math::{Direction, Quote, Refusal, TransferFee, code};
 use sniper_localnet::cpmm::state::{
     AmmConfig, CONFIG_LEN, OBSERVATION_LEN, POOL_LEN, PoolState, observation,
 };
@@ -41,7 +41,7 @@ proptest! {
         vault_0 in 1_000u64..1 << 50,
         vault_1 in 1_000u64..1 << 50,
         amount in 1u64..1 << 45,
-        rate in 1u64..50_000,
+        rate in 0u64..50_000,
         creator in 0u64..20_000,
         side in 0u8..3,
         enabled: bool,
@@ -65,7 +65,10 @@ proptest! {
             .base_input(amount)
         };
         let before = u128::from(vault_0) * u128::from(vault_1);
-        if let Ok(there) = quote(&state, (vault_0, vault_1), Direction::ZeroForOne, amount) {
+        let there = quote(&state, (vault_0, vault_1), Direction::ZeroForOne, amount);
+        // The venue's own guard never has to step in: the arithmetic keeps the product up.
+        prop_assert_ne!(there, Err(Refusal::Custom(code::REQUIRE_GTE)));
+        if let Ok(there) = there {
             let after_0 = vault_0 + there.user_pays - there.input_transfer_fee;
             let after_1 = vault_1 - there.pool_pays;
             state.protocol_fees_0 += there.protocol_fee;
