@@ -138,6 +138,19 @@ fn the_page_fits_every_screen_and_can_be_read_by_day_and_by_night() {
 }
 
 #[test]
+fn on_an_ordinary_day_no_table_has_to_be_scrolled_sideways() {
+    let Some(mut browser) = browser() else { return };
+    let page = Page::start(page::view(240));
+    for width in [390, 768, 1280, 1920] {
+        browser.screen(width, 900, false);
+        browser.open(&page.running.url());
+        let cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth) \
+                   .map(s => s.querySelector('tbody').id + ' ' + s.scrollWidth + ' > ' + s.clientWidth)";
+        assert_eq!(browser.eval(cut), serde_json::json!([]), "at {width} pixels");
+    }
+}
+
+#[test]
 fn the_page_has_landmarks_headings_and_a_keyboard_path() {
     let Some(mut browser) = browser() else { return };
     let page = Page::start(page::view(60));

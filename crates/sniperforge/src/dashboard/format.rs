@@ -121,6 +121,23 @@ pub(super) fn bytes(value: u64) -> String {
     }
 }
 
+/// A decimal amount of tokens in groups of three, cut to about seven digits that matter. The exact amount is in JSON;
+/// what is no plain number is left as it is.
+pub(super) fn amount(text: &str) -> String {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let Some(value) = whole.parse::<u64>().ok().filter(|_| digits(whole) && digits(part)) else {
+        return text.to_owned();
+    };
+    let kept = if value > 0 {
+        7_usize.saturating_sub(whole.len()).max(2)
+    } else {
+        part.len() - part.trim_start_matches('0').len() + 6
+    };
+    let part = part.get(..kept).unwrap_or(part).trim_end_matches('0');
+    if part.is_empty() { count(value) } else { format!("{}.{part}", count(value)) }
+}
+
 /// Both ends of a long name such as a signature or an address.
 pub(super) fn short(name: &str) -> String {
     let length = name.chars().count();
@@ -163,6 +180,27 @@ mod tests {
         assert_eq!(duration(90_000), "1 d 01 h");
         assert_eq!((bytes(999).as_str(), bytes(1_400_001).as_str()), ("999 B", "1.5 MB"));
         assert_eq!((count(0).as_str(), count(1_234_567).as_str()), ("0", "1,234,567"));
+    }
+
+    #[test]
+    fn an_amount_is_cut_where_it_stops_to_matter_and_never_rounded_up() {
+        for (exact, shown) in [
+            ("662165.66634", "662,165.66"),
+            ("9.991201986", "9.991201"),
+            ("0.592722946", "0.592722"),
+            ("0.000018723", "0.000018723"),
+            ("0.000000999999999", "0.000000999999"),
+            ("12.5", "12.5"),
+            ("0", "0"),
+            ("1.0000000001", "1"),
+            ("18446744073709551615", "18,446,744,073,709,551,615"),
+            ("1,200.5", "1,200.5"),
+            ("+1", "+1"),
+            ("", ""),
+            ("1.2é", "1.2é"),
+        ] {
+            assert_eq!(amount(exact), shown, "{exact}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn positions(view: &View) -> Rows {
         vec![
             foreign(&p.symbol),
             foreign(&p.strategy),
-            foreign(&p.amount),
+            foreign(&f::amount(&p.amount)),
             plain(f::usd(p.cost)),
             plain(f::usd(p.value)),
             change(f::usd_change(p.pnl), p.pnl),
@@ -235,8 +235,8 @@ fn cash(view: &View) -> Rows {
         let reserved = if c.reserved == "0" { "dim" } else { "" };
         vec![
             foreign(&c.symbol),
-            foreign(&c.amount),
-            styled(foreign(&c.reserved).text, reserved),
+            foreign(&f::amount(&c.amount)),
+            styled(foreign(&f::amount(&c.reserved)).text, reserved),
             plain(f::usd(c.value)),
         ]
     };

@@ -141,9 +141,9 @@ fn cash() -> Vec<CashView> {
         value: micro(value),
     };
     vec![
-        row("USDC", "8,412.204113", "50", 8_412.2),
-        row("SOL", "9.4218", "0.000015", 1_450.9),
-        row("BONK", "120,400.55", "0", 2.41),
+        row("USDC", "8412.204113", "62.5", 8_412.2),
+        row("SOL", "9.421801986", "0.000018723", 1_450.9),
+        row("BONK", "662165.66634", "662165.66634", 2.41),
         row("JUP", "0.000004", "0", 0.0),
     ]
 }
@@ -164,7 +164,7 @@ fn positions(at_ms: i64, n: f64) -> Vec<PositionView> {
     vec![
         row("trend", "SOL", "0.324118402", 49.96, 0.004 + wobble(n / 7.0) * 0.01, 48),
         row("momentum", "SOL", "0.310022178", 47.80, -0.0013, 21),
-        row("mean_reversion", "BONK", "2,211,408.11", 44.21, 0.0008, 7),
+        row("mean_reversion", "BONK", "2211408.11", 44.21, 0.0008, 7),
     ]
 }
 
@@ -216,7 +216,7 @@ fn trades(at_ms: i64) -> Vec<TradeView> {
                 ("arbitrage", _) => ("USDC > SOL > USDC", "arbitrage", Some(0.0612)),
                 (_, 0) => ("BUY 0.324118402 SOL", "trend_entry", None),
                 (_, 1) => ("SELL 0.310022178 SOL", "momentum_exit", Some(-0.2281)),
-                _ => ("SELL 2,211,408.11 BONK", "reversion_exit", Some(0.0931)),
+                _ => ("SELL 2211408.11 BONK", "reversion_exit", Some(0.0931)),
             };
             TradeView {
                 at_ms: at_ms - i * 4_300,
