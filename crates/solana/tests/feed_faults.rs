@@ -5,7 +5,7 @@ mod scripted;
 
 use std::time::Duration;
 
-use scripted::{Node, pool, until};
+use scripted::{Fault, Node, pool, until};
 use sniper_core::ids::Address;
 use sniper_core::units::{Lamports, Slot};
 use sniper_solana::feed::{
@@ -169,6 +169,29 @@ async fn rubbish_ends_a_connection_but_not_the_feed() {
     assert_eq!(feed.down().await, DownCause::Garbage);
     feed.restored().await;
     assert!(feed.manager.counters().unreadable >= 10);
+}
+
+#[tokio::test]
+async fn a_feed_of_another_chain_is_not_listened_to() {
+    let node = Node::start("a").await;
+    let _clock = clock(&node);
+    let mut feed = Feed::start(&[&node], 1, settings()).await;
+    feed.restored().await;
+    let slot = node.chain().slot;
+    node.tell_foreign_slot(slot + 1_000_000);
+    assert_eq!(feed.down().await, DownCause::OtherChain);
+    feed.restored().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_never_verified_is_not_followed() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    b.fail("*", Fault::Status(503));
+    let _clocks = [clock(&a), clock(&b)];
+    let mut feed = Feed::start(&[&a, &b], 1, settings()).await;
+    feed.restored().await;
+    assert_eq!(feed.manager.report().len(), 1);
+    assert_eq!(b.connections(), 0);
 }
 
 #[tokio::test]

@@ -297,7 +297,7 @@ async fn an_order_is_filled_at_its_quote_and_everything_agrees_with_the_chain() 
     two_legs_in_one_transaction(&mut world, sol).await;
     an_order_whose_time_is_over(&mut world, pool, sol).await;
     a_torn_feed_converges(&mut world, pool, sol).await;
-    an_order_too_late_is_not_signed(&mut world, pool, sol);
+    what_must_not_be_signed_is_not(&mut world, pool, sol);
 }
 
 impl World {
@@ -447,13 +447,21 @@ async fn a_torn_feed_converges(world: &mut World, pool: usize, sol: MintId) {
     assert!(matches!(end, OrderEvent::Filled { .. }), "{end:?}");
 }
 
-fn an_order_too_late_is_not_signed(world: &mut World, pool: usize, sol: MintId) {
+fn what_must_not_be_signed_is_not(world: &mut World, pool: usize, sol: MintId) {
     let order = world.order(&[(pool, sol, Atoms::new(1_000), Atoms::new(1))]);
     let late = world.venue.prepare(&order, Timestamp::MAX);
     assert_eq!(late.unwrap_err(), RejectReason::TooLate);
     let free = world.order(&[(pool, sol, Atoms::new(1_000), Atoms::ZERO)]);
     let refused = world.venue.prepare(&free, Timestamp::ZERO);
     assert_eq!(refused.unwrap_err(), RejectReason::Unbuildable, "never without a least output");
+    world.venue.prepare(&order, Timestamp::ZERO).unwrap();
+    let twin = world.order(&[(pool, sol, Atoms::new(1_000), Atoms::new(1))]);
+    let refused = world.venue.prepare(&twin, Timestamp::ZERO);
+    assert_eq!(
+        refused.unwrap_err(),
+        RejectReason::Unbuildable,
+        "two orders never share a signature"
+    );
     let (mut build, mut signing): (Vec<_>, Vec<_>) = (0..200)
         .map(|_| world.venue.prepare(&order, Timestamp::ZERO).unwrap())
         .map(|prepared| (prepared.build_took, prepared.sign_took))

@@ -224,6 +224,22 @@ async fn a_resumed_order_is_asked_about_before_anything_is_sent() {
     assert!(node.calls("sendTransaction").iter().all(|params| params[0] != dead.base64()));
 }
 
+#[tokio::test]
+async fn an_order_under_way_is_never_sent_with_a_second_signature() {
+    let node = Node::start("a").await;
+    let mut world = World::new(&[&node]).await;
+    let (first, _) = order(1, ALIVE);
+    world.venue.send(&first);
+    let bytes = [&[1][..], &[7; 64], &[0; 50]].concat();
+    let second = Prepared::from_journal(first.order(), Signature([7; 64]), ALIVE, bytes).unwrap();
+    world.venue.send(&second);
+    world.venue.resume(&second);
+    world.no_end(Duration::from_millis(300)).await;
+    let sends = node.calls("sendTransaction");
+    assert!(!sends.is_empty() && sends.iter().all(|params| params[0] == first.base64()));
+    assert_eq!(world.venue.tracker().in_flight(), 1);
+}
+
 #[test]
 fn bytes_that_do_not_carry_the_journaled_signature_are_not_resumed() {
     let id = OrderId { cause: Seq::new(1), nth: 0 };

@@ -29,6 +29,9 @@ const GARBAGE_MAX: u32 = 10;
 /// Largest frame read: an account of 10 MiB in base64 would not fit, and none we follow is near that.
 const FRAME_MAX: usize = 8 << 20;
 
+/// Slots a connection may be away from what requests told: more than an hour.
+const SLOTS_APART_MAX: u64 = 10_000;
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) struct Connection {
@@ -229,10 +232,7 @@ impl<'a> Session<'a> {
                 }
                 None
             }
-            Ok(Incoming::Slot { slot, .. }) => {
-                self.slot(Slot::new(slot), received);
-                None
-            }
+            Ok(Incoming::Slot { slot, .. }) => self.slot(Slot::new(slot), received),
             Ok(Incoming::Accepted { id, subscription }) => {
                 self.accepted(id, subscription);
                 None
@@ -247,13 +247,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn slot(&mut self, slot: Slot, received: Instant) {
+    fn slot(&mut self, slot: Slot, received: Instant) -> Option<DownCause> {
+        // Only requests can be checked against the genesis hash; the slot tells whether this is the same chain.
+        if self.owner.hub.pool.highest_slot().get().abs_diff(slot.get()) > SLOTS_APART_MAX {
+            return Some(DownCause::OtherChain);
+        }
         self.last_slot = received;
         self.owner.hub.slot(self.owner.index, slot, received);
         if self.live && std::mem::take(&mut self.wants_snapshot) {
             // All subscriptions were in force before this slot: a state as of it, and the notices, miss nothing.
             self.owner.hub.want_snapshot(self.owner.shard, slot);
         }
+        None
     }
 
     fn accepted(&mut self, id: u64, subscription: u64) {

@@ -122,6 +122,9 @@ pub enum DownCause {
     /// What came was not JSON-RPC, again and again.
     #[error("unreadable frames")]
     Garbage,
+    /// Its slots are nowhere near those of the verified chain: another chain, or one long dead.
+    #[error("its slots are not those of this chain; check the ws address of the endpoint")]
+    OtherChain,
     /// Given up for a faster endpoint.
     #[error("moved to a faster endpoint")]
     Moved,

@@ -8,7 +8,6 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use serde::de::DeserializeOwned;
 use sniper_core::ids::Signature;
 use sniper_core::units::Slot;
 use solana_hash::Hash;
+use tokio::sync::watch;
 
 use super::breaker::{BreakerState, RetryBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, Limits, jitter};
@@ -87,7 +87,7 @@ struct Inner {
     genesis: Hash,
     retries: Mutex<RetryBudget>,
     /// Highest slot anybody told us.
-    slot: AtomicU64,
+    slot: watch::Sender<u64>,
 }
 
 /// What became of a send.
@@ -146,7 +146,7 @@ impl RpcConnectionPool {
                 settings,
                 genesis,
                 retries: Mutex::new(RetryBudget::default()),
-                slot: AtomicU64::new(slot),
+                slot: watch::Sender::new(slot),
             }),
         })
     }
@@ -159,13 +159,22 @@ impl RpcConnectionPool {
 
     /// Tells the pool of a slot seen elsewhere, such as by a feed: lag is measured against the highest.
     pub fn observe_slot(&self, slot: Slot) {
-        self.inner.slot.fetch_max(slot.get(), Ordering::Relaxed);
+        self.inner.slot.send_if_modified(|known| {
+            let higher = slot.get() > *known;
+            *known = slot.get().max(*known);
+            higher
+        });
+    }
+
+    /// Tells whenever the highest slot has risen.
+    pub(crate) fn slots(&self) -> watch::Receiver<u64> {
+        self.inner.slot.subscribe()
     }
 
     /// Highest slot anybody told.
     #[must_use]
     pub fn highest_slot(&self) -> Slot {
-        Slot::new(self.inner.slot.load(Ordering::Relaxed))
+        Slot::new(*self.inner.slot.borrow())
     }
 
     /// One row per endpoint.
@@ -267,7 +276,11 @@ impl RpcConnectionPool {
             .inner
             .endpoints
             .iter()
-            .filter(|endpoint| !endpoint.vitals().banned)
+            .filter(|endpoint| {
+                // One that was never verified may serve another chain.
+                let vitals = endpoint.vitals();
+                vitals.verified && !vitals.banned
+            })
             .map(|endpoint| (!usable(endpoint), score(endpoint), endpoint.config.clone()))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));

@@ -164,6 +164,10 @@ impl<S: Signer> SolanaVenue<S> {
             RejectReason::SignerRefused
         })?;
         let signed_at = Instant::now();
+        if !self.tracker.claim(signed.signature, order.id()) {
+            tracing::error!(order = %order.id(), "order not sent: another order has the very same bytes");
+            return Err(RejectReason::Unbuildable);
+        }
         let mut prepared =
             Prepared::new(order.id(), signed.signature, latest.last_valid, signed.bytes);
         prepared.build_took = built.saturating_duration_since(begun);

@@ -1,6 +1,6 @@
 //! Follows every signed order until the chain has said how it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest, SignatureSt
 /// When the tracker does what.
 #[derive(Clone, Copy, Debug)]
 pub struct TrackerSettings {
-    /// Pause between two looks at all orders in flight.
+    /// Longest pause between two looks at all orders in flight; a new slot is a reason to look earlier.
     pub poll_every: Duration,
     /// Pause before the same bytes go out again.
     pub resend_every: Duration,
@@ -63,8 +63,14 @@ struct Shared {
     wake: Notify,
 }
 
+/// Shortest pause between two looks, however fast slots come.
+const POLL_MIN: Duration = Duration::from_millis(50);
+/// Signatures remembered so that no two orders share one.
+const NAMES_MAX: usize = 512;
+
 #[derive(Debug, Default)]
 struct State {
+    names: VecDeque<(Signature, OrderId)>,
     flights: BTreeMap<OrderId, Flight>,
     mints: BTreeMap<Address, MintId>,
     height_asked: Option<Instant>,
@@ -98,6 +104,24 @@ impl Tracker {
         self.shared.wake.notify_one();
     }
 
+    /// Reserves a signature for an order. False if another order has it: their bytes are the same, so only one of
+    /// them could ever land, and both would be told that it was theirs. False as well if the order is under way with
+    /// another signature: both could land.
+    pub(crate) fn claim(&self, signature: Signature, order: OrderId) -> bool {
+        let mut state = self.state();
+        if state.flights.get(&order).is_some_and(|flight| flight.signature != signature) {
+            return false;
+        }
+        if let Some((_, holder)) = state.names.iter().find(|(name, _)| *name == signature) {
+            return *holder == order;
+        }
+        if state.names.len() >= NAMES_MAX {
+            state.names.pop_front();
+        }
+        state.names.push_back((signature, order));
+        true
+    }
+
     /// Follows a signed order and sends its bytes for the first time.
     pub(crate) fn launch(&self, prepared: &Prepared, resumed: bool) {
         let request = match prepared.request(self.shared.settings.preflight) {
@@ -115,6 +139,10 @@ impl Tracker {
             sent: (!resumed).then(Instant::now),
             search: resumed,
         };
+        if !self.claim(flight.signature, prepared.order()) {
+            tracing::error!(order = %prepared.order(), "order not sent: one under way is in its way");
+            return;
+        }
         self.state().flights.insert(prepared.order(), flight);
         if !resumed {
             self.send(prepared.order(), request);
@@ -142,6 +170,7 @@ impl Tracker {
     /// Follows all orders for ever and tells how each ended. Run it as a task of its own; it returns when the
     /// receiver is gone.
     pub async fn run(self, events: mpsc::Sender<OrderEvent>) {
+        let mut slots = self.shared.pool.slots();
         loop {
             if self.in_flight() == 0 {
                 tokio::select! {
@@ -154,9 +183,16 @@ impl Tracker {
                     return;
                 }
             }
+            slots.mark_unchanged();
+            let new_slot = async {
+                tokio::time::sleep(POLL_MIN).await;
+                slots.changed().await
+            };
             tokio::select! {
                 () = tokio::time::sleep(self.shared.settings.poll_every) => {}
                 () = self.shared.wake.notified(), if self.in_flight() > 0 => {}
+                // The pool lives as long as we do, so its slots do not end.
+                Ok(()) = new_slot => {}
             }
         }
     }

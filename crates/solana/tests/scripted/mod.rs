@@ -158,9 +158,8 @@ impl Node {
         chain.lamports.insert(address.to_owned(), lamports);
     }
 
-    pub(crate) fn tell_slot(&self, slot: u64) {
-        let mut chain = self.chain();
-        chain.slot = chain.slot.max(slot);
+    /// Tells a slot that this chain is not at.
+    pub(crate) fn tell_foreign_slot(&self, slot: u64) {
         drop(self.shared.socket.send(Told::Slot(slot)));
     }
 
