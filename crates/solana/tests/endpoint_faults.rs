@@ -311,3 +311,22 @@ async fn an_endpoint_that_comes_later_is_verified_before_it_is_used() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(b.calls("sendTransaction").is_empty());
 }
+
+#[tokio::test]
+async fn an_endpoint_that_says_it_is_behind_is_left_out_until_it_has_caught_up() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    b.fail("getHealth", Fault::Node(-32005));
+    let alone = refused(&[&b]).await;
+    assert!(matches!(alone, ConnectError::Unreachable { .. }), "{alone:?}");
+    let pool = pool(&[&a, &b]).await;
+    assert!(!pool.report()[1].healthy);
+    b.heal();
+    b.fail("getHealth", Fault::Node(-32601)); // a provider may switch the method off
+    let back = async {
+        while !pool.report()[1].healthy {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            pool.look().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), back).await.unwrap();
+}

@@ -44,6 +44,12 @@ pub(crate) async fn check(endpoint: &Endpoint) -> Result<Checked, RpcError> {
     // In this order: the slot can only have grown since.
     let height = ask_plain(endpoint, "getBlockHeight", &processed()).await?;
     let slot = slot_of(endpoint).await?;
+    let health: Result<String, RpcError> = ask_plain(endpoint, "getHealth", &[(); 0]).await;
+    match health {
+        // By its own word it is behind. Any other failure means only that the method is switched off.
+        Err(error) if error.node_code() == Some(-32005) => Err(error),
+        _ => Ok(()),
+    }?;
     Ok(Checked { genesis, slot, height })
 }
 
