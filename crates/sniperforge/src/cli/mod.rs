@@ -8,6 +8,7 @@ mod args;
 mod config;
 mod doctor;
 mod exit;
+mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
 mod output;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub use args::{DemoArgs, ReplayArgs, TradeArgs, TradeFlags, parse_duration};
 pub use exit::{CheckFailed, Exit, NoInstance, TimedOut, exit_of};
+pub(crate) use kill::LATCH;
 
 use crate::backtest::BacktestArgs;
 
@@ -74,6 +76,10 @@ pub enum Command {
     Localnet(localnet::LocalnetArgs),
     /// Show what a running instance does.
     Status(status::StatusArgs),
+    /// Stop all signing at once, here and in every instance on this data folder.
+    Kill(kill::KillArgs),
+    /// Allow signing again, in two steps.
+    ClearKill(kill::ClearKillArgs),
     /// Make, show or import the encrypted key.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),

@@ -5,7 +5,7 @@ use sniper_wallet::PassphraseSource;
 
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
-use super::{Cli, Command, Global, config, doctor, output, status, wallet};
+use super::{Cli, Command, Global, config, doctor, kill, output, status, wallet};
 use crate::config::{Config, Sources};
 use crate::telemetry::{Logging, init_logging};
 
@@ -49,6 +49,8 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Status(args) => status::status(&args, &load(&global)?, &global),
+        Command::Kill(args) => kill::kill(&args, &load(&global)?, &global),
+        Command::ClearKill(args) => kill::clear_kill(&args, &load(&global)?, &global),
         Command::Wallet(command) => wallet::wallet(&command, &global).map(|()| Exit::Done),
         Command::NewConfig(args) => config::new_config(&args, &global).map(|()| Exit::Done),
         Command::ShowConfig => config::show_config(&global).map(|()| Exit::Done),

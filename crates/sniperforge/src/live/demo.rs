@@ -147,6 +147,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,
         prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
+        latch: folder.join(crate::cli::LATCH),
         folder,
         page: (!args.headless).then(|| on_loopback(args.port)),
         run_for: args.run_for,

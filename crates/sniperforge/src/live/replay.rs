@@ -84,7 +84,7 @@ pub(super) fn replay_records(
     let mut wires = Vec::new();
     let mut effects: Vec<Effect> = Vec::new();
     let (mut events, mut checkpoints, mut first_difference) = (0, 0, None);
-    while let Some(entry) = reader.next() {
+    for entry in reader.by_ref() {
         match entry?.record {
             Record::Header { version, config, started } => {
                 if version != HEADER_VERSION {

@@ -15,7 +15,7 @@ use sniper_core::sim::{SimVenue, Venue as _};
 use sniper_core::units::{BlockHeight, Slot};
 use sniper_solana::feed::{FeedEvent, Role, Watch, WebSocketManager};
 use sniper_solana::rpc::RpcConnectionPool;
-use sniper_solana::tx::BlockhashCache;
+use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_solana::venue::{Prepared, SolanaVenue};
 use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
 use tokio::sync::mpsc;
@@ -28,8 +28,8 @@ pub(super) type LiveSigner = PolicySigner<LocalSigner>;
 
 /// Where orders go.
 pub(super) enum Orders {
-    /// To simulated pools that follow the live ones.
-    Paper(Box<SimVenue>),
+    /// To simulated pools that follow the live ones. Every transaction is built all the same, and none signed.
+    Paper(Box<SimVenue>, TransactionBuilder),
     /// To the chain.
     Chain(Box<SolanaVenue<LiveSigner>>),
 }
@@ -58,8 +58,10 @@ pub(super) struct Session {
     pub(super) manager: WebSocketManager,
     pub(super) watches: Vec<Watch>,
     pub(super) blockhash: BlockhashCache,
-    pub(super) latch: Option<KillLatch>,
+    pub(super) latch: KillLatch,
     pub(super) stale_after: Duration,
+    /// Somebody may look: pictures are made.
+    is_shown: bool,
     in_flight: Vec<InFlight>,
     gaps: Vec<usize>,
     heard: Instant,
@@ -87,8 +89,9 @@ impl Session {
         manager: WebSocketManager,
         watches: Vec<Watch>,
         blockhash: BlockhashCache,
-        latch: Option<KillLatch>,
+        latch: KillLatch,
         stale_after: Duration,
+        is_shown: bool,
     ) -> Self {
         Self {
             desk,
@@ -99,6 +102,7 @@ impl Session {
             blockhash,
             latch,
             stale_after,
+            is_shown,
             in_flight: Vec::with_capacity(64),
             gaps: Vec::new(),
             heard: Instant::now(),
@@ -124,12 +128,14 @@ impl Session {
             let command = Command::SetMode { mode: Mode::Halt, clear_kill: false };
             self.step(Event::Command(command), Instant::now())?;
         }
-        let waiting = self.desk.engine().orders().all().len();
-        if waiting > 0 {
-            tracing::info!(
-                orders = waiting,
-                "stopping: following the orders in flight to their end"
-            );
+        self.drain(sources).await
+    }
+
+    /// Follows the orders in flight to their end.
+    pub(super) async fn drain(&mut self, sources: &mut Sources) -> anyhow::Result<()> {
+        let orders = self.desk.engine().orders().all().len();
+        if orders > 0 {
+            tracing::info!(orders, "following the orders in flight to their end");
         }
         self.turn(sources, None::<&mut std::future::Pending<()>>).await
     }
@@ -238,7 +244,7 @@ impl Session {
     }
 
     fn step_market(&mut self, event: MarketEvent, received: Instant) -> anyhow::Result<()> {
-        if let Orders::Paper(sim) = &mut self.orders {
+        if let Orders::Paper(sim, _) = &mut self.orders {
             sim.observe(&event);
         }
         self.step(Event::Market(event), received)
@@ -265,8 +271,7 @@ impl Session {
     }
 
     fn pass_time(&mut self) -> anyhow::Result<()> {
-        let killed = self.latch.as_ref().is_some_and(KillLatch::is_engaged);
-        if killed && self.desk.engine().mode() != Mode::Kill {
+        if self.latch.is_engaged() && self.desk.engine().mode() != Mode::Kill {
             let command = Command::SetMode { mode: Mode::Kill, clear_kill: false };
             self.step(Event::Command(command), Instant::now())?;
         }
@@ -278,7 +283,7 @@ impl Session {
 
     fn poll_paper(&mut self) -> anyhow::Result<()> {
         let mut events = Vec::new();
-        if let Orders::Paper(sim) = &mut self.orders
+        if let Orders::Paper(sim, _) = &mut self.orders
             && sim.next_due().is_some_and(|due| due <= now())
         {
             sim.poll(now(), &mut events);
@@ -292,11 +297,28 @@ impl Session {
         while let Some(order) = self.desk.take_order() {
             self.in_flight.push(InFlight { order: order.id(), caused: received, sent: None });
             match &mut self.orders {
-                Orders::Paper(sim) => sim.submit(&order, now()),
+                Orders::Paper(..) => self.submit_on_paper(&order)?,
                 Orders::Chain(_) => self.submit(&order)?,
             }
         }
         self.poll_paper()
+    }
+
+    /// Builds what live trading would sign, so that an order which cannot be built fails here too.
+    fn submit_on_paper(&mut self, order: &Order) -> anyhow::Result<()> {
+        let Orders::Paper(sim, builder) = &mut self.orders else { return Ok(()) };
+        let started = Instant::now();
+        let built = match self.blockhash.get() {
+            Ok(latest) => builder.swap(order, &latest.hash).map(drop).map_err(anyhow::Error::new),
+            Err(error) => Err(anyhow::Error::new(error)),
+        };
+        self.desk.timers.record(Stage::Build, started.elapsed());
+        if let Err(error) = built {
+            tracing::error!(order = %order.id(), error = format!("{error:#}"), "order not built");
+            return self.reject(order.id(), RejectReason::Unbuildable);
+        }
+        sim.submit(order, now());
+        Ok(())
     }
 
     /// Builds, signs, writes down, and only then sends.
@@ -379,6 +401,9 @@ impl Session {
     }
 
     pub(super) fn publish(&mut self) {
+        if !self.is_shown {
+            return;
+        }
         let health = self.health();
         let endpoints = self.rpc.report().into_iter().map(|e| EndpointView {
             name: e.name.to_string(),

@@ -11,7 +11,7 @@ use sniper_core::event::{Command, Event, MarketEvent, RejectReason};
 use sniper_core::execution::State;
 use sniper_core::ids::{MintId, OrderId};
 use sniper_core::risk::Mode;
-use sniper_core::units::{Atoms, Lamports, Slot};
+use sniper_core::units::{Atoms, Lamports, Slot, Usd};
 use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
@@ -81,13 +81,15 @@ fn is_funded(desk: &Desk) -> bool {
 }
 
 /// Books the opening cash of paper trading, once.
-pub(super) fn fund_paper(desk: &mut Desk, lamports: Lamports, cash: Atoms) -> anyhow::Result<()> {
+pub(super) fn fund_paper(desk: &mut Desk, lamports: Lamports, cash: Usd) -> anyhow::Result<()> {
     if is_funded(desk) {
         return Ok(());
     }
     let mints = desk.engine().market().mints();
     let usd = mints.iter().position(|m| m.spec.is_usd).and_then(|i| u16::try_from(i).ok());
     let usd = usd.map(MintId).context("find a dollar mint to hold the opening cash")?;
+    let cash =
+        desk.engine().market().atoms(usd, cash).context("count the opening cash in atoms")?;
     for (mint, amount) in [(MintId::SOL, Atoms::new(lamports.get())), (usd, cash)] {
         desk.step(Event::Command(Command::Deposit { mint, amount }))?;
     }
@@ -219,13 +221,13 @@ pub(super) async fn resolve(
     let open: Vec<(OrderId, State)> =
         session.desk.engine().orders().all().iter().map(|o| (o.order.id(), o.state)).collect();
     let halt = Command::SetMode { mode: Mode::Halt, clear_kill: false };
-    if session.desk.engine().mode() < Mode::Halt {
+    if !open.is_empty() && session.desk.engine().mode() < Mode::Halt {
         session.step(Event::Command(halt), std::time::Instant::now())?;
     }
     for (order, state) in open {
         let wire = wires.iter().find(|w| w.order == order);
         match (&session.orders, wire, state) {
-            (Orders::Paper(_), ..) => end_on_paper(session, order, state)?,
+            (Orders::Paper(..), ..) => end_on_paper(session, order, state)?,
             (Orders::Chain(_), Some(wire), _) => {
                 let Wire { signature, last_valid, bytes, .. } = wire.clone();
                 let prepared = Prepared::from_journal(order, signature, last_valid, bytes)?;
@@ -241,7 +243,7 @@ pub(super) async fn resolve(
             ),
         }
     }
-    session.wind_down(sources).await?;
+    session.drain(sources).await?;
     if let Orders::Chain(venue) = &session.orders {
         let found = balances(venue, session.landed()).await?;
         universe::reconcile(&mut session.desk, &found)?;

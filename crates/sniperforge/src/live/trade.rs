@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sniper_core::engine::{EngineConfig, Enrolled};
+use sniper_core::engine::EngineConfig;
+use sniper_core::event::MarketEvent;
 use sniper_core::ids::{Address, MintId};
-use sniper_core::portfolio::Allowance;
 use sniper_core::sim::{SimSettings, SimVenue};
-use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, trend};
-use sniper_core::units::{Atoms, Lamports, Timestamp};
+use sniper_core::units::{Lamports, Timestamp, Usd};
 use sniper_solana::feed::{FeedSettings, ReconnectionHandler, Watch, WebSocketManager};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
-use sniper_solana::tx::BlockhashCache;
+use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -29,7 +28,7 @@ use super::start::{self, Opened};
 use super::summary::RunSummary;
 use super::tables::Tables;
 use super::universe::{self, Universe};
-use crate::cli::TradeArgs;
+use crate::cli::{LATCH, TradeArgs};
 use crate::config::{Config, Prices};
 use crate::dashboard;
 use crate::telemetry::{LogRing, RunMode};
@@ -44,6 +43,7 @@ pub(super) struct Plan {
     pub(super) universe: Universe,
     pub(super) prices: Prices,
     pub(super) folder: PathBuf,
+    pub(super) latch: PathBuf,
     pub(super) page: Option<dashboard::Options>,
     pub(super) run_for: Option<Duration>,
     pub(super) log: Option<LogRing>,
@@ -52,7 +52,7 @@ pub(super) struct Plan {
 /// Whose money.
 pub(super) enum Money {
     /// Nobody's: opening lamports and dollars, and how the simulated venue behaves.
-    Paper { lamports: Lamports, cash: Atoms, sim: SimSettings },
+    Paper { lamports: Lamports, cash: Usd, sim: SimSettings, owner: Address },
     /// That of a key.
     Chain(LocalSigner),
 }
@@ -86,7 +86,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
     let plan = Plan {
         mode,
         run_mode,
-        engine: engine_config(config, armed.as_ref()),
+        engine: config.engine(armed.as_ref()),
         endpoints: config.node.endpoints.clone(),
         pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
         universe: Universe {
@@ -96,6 +96,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         },
         prices: config.prices.clone(),
         folder: config.data_dir.join(mode),
+        latch: config.data_dir.join(LATCH),
         page: listen.map(|address| dashboard::Options {
             address,
             allow_remote: config.dashboard.allow_remote,
@@ -120,9 +121,10 @@ fn paper(config: &Config) -> Money {
     let millis = i64::try_from(sim.latency.as_millis()).unwrap_or(i64::MAX);
     let latency = Timestamp::from_millis(millis);
     Money::Paper {
+        // Without a key of the operator's, transactions are built for nobody's.
+        owner: config.wallet.public_key.unwrap_or_default(),
         lamports: sim.lamports,
-        // Dollars of six decimals; `fund` scales to the mint that is found.
-        cash: Atoms::new(u64::try_from(sim.cash.get()).unwrap_or_default()),
+        cash: sim.cash,
         sim: SimSettings {
             seed: sim.seed,
             latency,
@@ -148,36 +150,16 @@ fn challenge(key: &Address) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn engine_config(config: &Config, armed: Option<&crate::config::Arming>) -> EngineConfig {
-    let strategies = config.strategies.iter().filter(|s| s.enabled).filter_map(|s| {
-        let kind = match s.name {
-            "trend" => StrategyKind::Trend(trend::Params::default()),
-            "momentum" => StrategyKind::Momentum(momentum::Params::default()),
-            "mean_reversion" => StrategyKind::MeanReversion(mean_reversion::Params::default()),
-            "arbitrage" => StrategyKind::Arbitrage(arbitrage::Params::default()),
-            _ => return None,
-        };
-        let allowance = Allowance { budget: s.budget, loss_limit: s.loss_limit };
-        Some(Enrolled { kind, allowance })
-    });
-    EngineConfig {
-        limits: config.limits(armed),
-        strategies: strategies.collect(),
-        candle_width: config.trading.candle,
-        equity_every: config.trading.candle,
-    }
-}
-
 /// One run, from the first connection to the proven end.
 pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> {
     std::fs::create_dir_all(&plan.folder).with_context(|| {
         format!("make the data folder {}: check that its parent is writable", plan.folder.display())
     })?;
     let journal = plan.folder.join("journal.bin");
-    let latch = KillLatch::open(plan.folder.join("KILL"));
+    let latch = KillLatch::open(&plan.latch);
     ensure!(
         !latch.is_engaged(),
-        "killed: nothing is signed until a person clears the kill latch {} in two steps",
+        "killed: nothing is signed until a person clears the kill latch {} in two steps, with clear-kill",
         latch.path().display()
     );
     let stop = stop_signals()?;
@@ -255,14 +237,18 @@ async fn assemble(
 
     let (ends_in, ends) = mpsc::channel(256);
     let orders = match money {
-        Money::Paper { lamports, cash, sim } => {
+        Money::Paper { lamports, cash, sim, owner } => {
             start::fund_paper(&mut desk, lamports, cash)?;
             let mut venue = SimVenue::new(sim)?;
-            for pool in desk.engine().market().pools() {
-                let spec = Box::new(pool.spec.clone());
-                venue.observe(&sniper_core::event::MarketEvent::Pool(spec));
+            let mut builder = TransactionBuilder::new(owner);
+            for mint in desk.engine().market().mints().iter().skip(1) {
+                builder.add_mint(&mint.spec);
             }
-            Orders::Paper(Box::new(venue))
+            for pool in desk.engine().market().pools() {
+                builder.add_pool(&pool.spec)?;
+                venue.observe(&MarketEvent::Pool(Box::new(pool.spec.clone())));
+            }
+            Orders::Paper(Box::new(venue), builder)
         }
         Money::Chain(signer) => {
             let signer = PolicySigner::new(signer, KillLatch::open(latch.path()));
@@ -300,7 +286,17 @@ async fn assemble(
 
     let stale = plan.engine.limits.market_age_max.millis();
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
-    let session = Session::new(desk, orders, rpc, manager, watches, blockhash, Some(latch), stale);
+    let session = Session::new(
+        desk,
+        orders,
+        rpc,
+        manager,
+        watches,
+        blockhash,
+        latch,
+        stale,
+        plan.page.is_some(),
+    );
     Ok((session, Sources { feed, ends, prices }, wires))
 }
 
