@@ -20,7 +20,7 @@ fn ours(index: u8) -> Address {
 }
 
 fn settings() -> FeedSettings {
-    FeedSettings { stall_after: Duration::from_millis(600), ..FeedSettings::default() }
+    FeedSettings { stall_after: Duration::from_millis(1_500), ..FeedSettings::default() }
 }
 
 struct Feed {

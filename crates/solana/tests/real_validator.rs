@@ -100,7 +100,7 @@ async fn until<T>(
             }
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(20), search).await;
+    let found = tokio::time::timeout(LONG, search).await;
     found.unwrap_or_else(|_| panic!("the feed did not tell in time: {what}"))
 }
 
