@@ -231,6 +231,12 @@ impl Ledger {
         sums && reserved
     }
 
+    /// Whether nothing was ever booked, or all of it has left again.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.mints.iter().flatten().all(|balance| *balance == 0)
+    }
+
     /// Number of mints with accounts.
     #[must_use]
     pub fn mints(&self) -> usize {

@@ -390,6 +390,36 @@ fn a_fall_from_the_peak_halts_and_a_deposit_is_no_peak() {
 }
 
 #[test]
+fn a_deposit_is_no_profit_even_of_what_has_no_price_yet() {
+    let wish = Scripted::default();
+    let engine = MultiStrategyEngine::with_strategies(config(1), vec![Box::new(wish)]).unwrap();
+    let mut run = Run::empty(engine);
+    let mut events = support::opening();
+    // Money first, then the mints' prices, as at a first start.
+    events.sort_by_key(|event| match event {
+        Event::Command(_) => 1,
+        Event::Market(sniper_core::event::MarketEvent::Mint(_)) => 0,
+        _ => 2,
+    });
+    for event in events {
+        run.step(event);
+        run.wait(1_000);
+    }
+    run.wait(2_000_000);
+    run.step(Event::Timer);
+    let report = run.engine.risk_report();
+    // 0.15 has no end in binary, and values round down.
+    assert_eq!(report.equity, Some(Usd::new(10_149_999_999)));
+    assert_eq!(report.day_profit, Usd::ZERO);
+    assert_eq!(run.engine.peak_equity(), Usd::new(10_149_999_999));
+    // And later, to within the rounding of two values.
+    run.step(support::deposit(WSOL, 1_000_000_000));
+    run.wait(2_000_000);
+    run.step(Event::Timer);
+    assert!(run.engine.risk_report().day_profit.abs() <= Usd::new(2));
+}
+
+#[test]
 fn reduce_only_lets_out_but_not_in_and_kill_is_a_latch() {
     let mut bench = bench(|c| c.limits.duplicate_window = Timestamp::ZERO);
     let order = bench.ask(bench.buy(10)).unwrap();

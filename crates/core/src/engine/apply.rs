@@ -119,12 +119,11 @@ impl MultiStrategyEngine {
             }
             Command::Deposit { mint, amount } => {
                 self.ledger.transfer(mint, Account::External, Account::Cash, amount);
-                self.control.funded(self.market.value(mint, amount).unwrap_or(Usd::ZERO));
+                self.control.funded(self.market.value(mint, amount));
             }
             Command::Withdraw { mint, amount } => {
                 self.ledger.transfer(mint, Account::Cash, Account::External, amount);
-                let value = self.market.value(mint, amount).unwrap_or(Usd::ZERO);
-                self.control.funded(value.negated());
+                self.control.funded(self.market.value(mint, amount).map(Usd::negated));
             }
             Command::Rent { lamports } => {
                 let amount = Atoms::new(lamports.get());

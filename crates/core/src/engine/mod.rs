@@ -204,7 +204,8 @@ impl MultiStrategyEngine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> RiskReport {
-        let equity = self.equity();
+        // Before the first deposit there is nothing to lose, and no base to judge a loss by.
+        let equity = if self.ledger.is_empty() { None } else { self.equity() };
         if let Some(equity) = equity {
             self.revalue = false;
             self.control.valued(equity, now);

@@ -59,7 +59,10 @@ pub struct Control {
     day: Timestamp,
     day_start: Usd,
     peak: Usd,
-    valued: bool,
+    /// What all was worth at the last valuation, once there was one.
+    last: Option<Usd>,
+    /// Money moved that had no price: the next valuation jumps by it, and that is no profit.
+    unpriced: bool,
 }
 
 const MINUTE: Timestamp = Timestamp::from_millis(60_000);
@@ -79,7 +82,8 @@ impl Control {
             day: Timestamp::ZERO,
             day_start: Usd::ZERO,
             peak: Usd::ZERO,
-            valued: false,
+            last: None,
+            unpriced: false,
         }
     }
 
@@ -153,36 +157,49 @@ impl Control {
         }
     }
 
-    /// Money came in (or went, if negative): neither profit nor loss.
-    pub(crate) fn funded(&mut self, value: Usd) {
+    /// Money came in (or went, if negative), of that value where it has a price: neither profit nor loss.
+    pub(crate) fn funded(&mut self, value: Option<Usd>) {
+        match value {
+            Some(value) => self.rebase(value),
+            None => self.unpriced = true,
+        }
+    }
+
+    fn rebase(&mut self, value: Usd) {
         self.day_start = self.day_start.saturating_add(value);
         self.peak = self.peak.saturating_add(value);
+        self.last = self.last.map(|last| last.saturating_add(value));
     }
 
     /// Takes a new valuation: rolls the day, raises the peak.
     pub(crate) fn valued(&mut self, equity: Usd, now: Timestamp) {
+        if std::mem::take(&mut self.unpriced)
+            && let Some(last) = self.last
+        {
+            self.rebase(equity.saturating_sub(last));
+        }
         let day = now.floor(Timestamp::DAY);
-        if !self.valued || day > self.day {
+        if self.last.is_none() || day > self.day {
             self.day = day;
             self.day_start = equity;
         }
-        if !self.valued || equity > self.peak {
+        if self.last.is_none() || equity > self.peak {
             self.peak = equity;
         }
-        self.valued = true;
+        self.last = Some(equity);
     }
 
     /// Profit since midnight UTC, given what all is worth now.
     #[must_use]
     pub fn day_profit(&self, equity: Usd) -> Usd {
-        if self.valued { equity.saturating_sub(self.day_start) } else { Usd::ZERO }
+        if self.last.is_some() { equity.saturating_sub(self.day_start) } else { Usd::ZERO }
     }
 
     /// Fall from the peak, as a share of it, rounded up.
     #[must_use]
     pub fn drawdown(&self, equity: Usd) -> Bps {
         let fall = self.peak.saturating_sub(equity).get();
-        if !self.valued || fall <= 0 || self.peak <= Usd::ZERO {
+        if self.last.is_none() || fall <= 0 || self.peak <= Usd::ZERO {
             return Bps::ZERO;
         }
         let scaled = i128::from(fall).saturating_mul(i128::from(Bps::WHOLE));

@@ -198,10 +198,15 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(engine: MultiStrategyEngine) -> Self {
+    /// Nothing has happened.
+    pub fn empty(engine: MultiStrategyEngine) -> Self {
         let now = 1_700_000_000_000_000;
-        let mut run =
-            Self { engine, journal: vec![], effects: vec![], digest: Digest::default(), now };
+        Self { engine, journal: vec![], effects: vec![], digest: Digest::default(), now }
+    }
+
+    /// After the opening.
+    pub fn new(engine: MultiStrategyEngine) -> Self {
+        let mut run = Self::empty(engine);
         for event in opening() {
             run.step(event);
         }

@@ -74,6 +74,8 @@ pub(super) struct Session {
 const TICK: Duration = Duration::from_millis(100);
 /// How often the page gets a new picture.
 const PUBLISH: Duration = Duration::from_millis(500);
+/// How often delivery is measured, and a connection that is too slow moved.
+const MEASURE: Duration = Duration::from_secs(30);
 /// How often a checkpoint is written for replays to compare with.
 const CHECKPOINT: Duration = Duration::from_secs(10);
 
@@ -148,7 +150,8 @@ impl Session {
     ) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut published, mut checked) = (Instant::now(), Instant::now());
+        let (mut published, mut checked, mut measured) =
+            (Instant::now(), Instant::now(), Instant::now());
         let winding_down = until.is_none();
         loop {
             if winding_down && self.desk.engine().orders().all().is_empty() {
@@ -176,6 +179,11 @@ impl Session {
                     if checked.elapsed() >= CHECKPOINT {
                         checked = Instant::now();
                         self.desk.checkpoint()?;
+                    }
+                    if measured.elapsed() >= MEASURE {
+                        measured = Instant::now();
+                        // Moves what is too slow, and logs that it did.
+                        self.manager.ensure_sub_100ms_delivery();
                     }
                     if published.elapsed() >= PUBLISH {
                         published = Instant::now();
