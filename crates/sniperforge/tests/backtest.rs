@@ -168,9 +168,10 @@ fn one_trade_agrees_with_a_calculation_by_hand_to_the_atom() {
     assert_eq!((buy.quote, buy.base), (Atoms::new(1_000_000_000), Atoms::new(9_955_139_496)));
     assert_eq!((sell.base, sell.quote), (Atoms::new(9_955_139_496), Atoms::new(1_238_207_527)));
 
-    // The chain takes 5 000 lamports and 120 000 units at 10 000 millionths each: 6 200 lamports. SOL stands at
-    // the last close: at 101 dollars that is 626.2 millionths of a dollar, at 126 dollars 781.2; both round up.
-    assert_eq!([buy.fee, sell.fee], [Lamports::new(6_200); 2]);
+    // The chain takes 5 000 lamports and 120 000 units at 10 000 millionths each: 6 200 lamports. The second order
+    // asks for one unit more, so that no two orders are the same bytes: 6 200.01, rounded up. SOL stands at the
+    // last close: 6 200 at 101 dollars are 626.2 millionths of a dollar, 6 201 at 126 dollars 781.3; both round up.
+    assert_eq!([buy.fee, sell.fee], [Lamports::new(6_200), Lamports::new(6_201)]);
     assert_eq!(run.network_fees, Usd::new(627 + 782));
     // The pool kept 2 500 000 millionths, and 24 887 849 lamports at 126 dollars: 3 135 868.97, rounded up.
     assert_eq!(run.pool_fees, Usd::new(2_500_000 + 3_135_869));
