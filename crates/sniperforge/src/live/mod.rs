@@ -10,6 +10,8 @@ mod child;
 #[cfg(feature = "localnet")]
 mod demo;
 mod desk;
+#[doc(hidden)]
+pub mod harness;
 mod prices;
 mod publish;
 mod replay;

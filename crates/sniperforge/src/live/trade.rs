@@ -207,10 +207,10 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
 
 /// Tasks that end with the run.
 #[derive(Default)]
-struct Background(Vec<tokio::task::JoinHandle<()>>);
+pub(super) struct Background(Vec<tokio::task::JoinHandle<()>>);
 
 impl Background {
-    fn spawn(&mut self, task: impl Future<Output = ()> + 'static + Send) {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + 'static + Send) {
         self.0.push(tokio::spawn(task));
     }
 }
@@ -221,7 +221,7 @@ impl Drop for Background {
     }
 }
 
-async fn assemble(
+pub(super) async fn assemble(
     plan: &Plan,
     money: Money,
     rpc: RpcConnectionPool,

@@ -1,0 +1,322 @@
+//! A node as small as the documented protocol allows: JSON-RPC over HTTP, PubSub over WebSocket, and the prices of an
+//! independent service. It takes the times itself: when a notice is handed to its socket, and when the last byte of a
+//! `sendTransaction` request has come.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use sniper_core::amm::cpmm::PROGRAM_ID;
+use sniper_core::ids::Address;
+use sniper_core::market::WRAPPED_SOL;
+use sniper_localnet::cpmm::state::{AmmConfig, POOL_LEN, PoolState};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+
+const TOKEN: Address = Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
+pub(crate) const POOL: Address = Address::new_from_array([11; 32]);
+pub(crate) const DOLLARS: Address = Address::new_from_array([12; 32]);
+const CONFIG: Address = Address::new_from_array([13; 32]);
+const VAULTS: [Address; 2] = [Address::new_from_array([14; 32]), Address::new_from_array([15; 32])];
+const GENESIS: Address = Address::new_from_array([16; 32]);
+/// Ten thousand SOL against a million and a half dollars.
+const RESERVES: [u64; 2] = [10_000_000_000_000, 1_500_000_000_000];
+
+/// What the node knows, and what it saw.
+pub(crate) struct Chain {
+    owner: Address,
+    pub(crate) slot: u64,
+    accounts: BTreeMap<String, (Address, Vec<u8>)>,
+    /// Subscription ids by account, once all are asked for.
+    pub(crate) subscriptions: BTreeMap<String, u64>,
+    /// Signatures of transactions that came.
+    came: Vec<String>,
+    /// When the last notice was handed to the socket.
+    pub(crate) told: Instant,
+    pub(crate) request_bytes: usize,
+}
+
+pub(crate) type Shared = Arc<Mutex<Chain>>;
+
+/// What the node tells whoever measures.
+pub(crate) enum Seen {
+    /// All of a `sendTransaction` request has come.
+    Arrived(Instant),
+    /// The engine was told how its transaction ended.
+    Ended,
+}
+
+impl Chain {
+    pub(crate) fn new(owner: Address) -> Self {
+        let config = AmmConfig {
+            bump: 255,
+            disable_create_pool: false,
+            index: 0,
+            trade_fee_rate: 2_500,
+            protocol_fee_rate: 120_000,
+            fund_fee_rate: 40_000,
+            create_pool_fee: 0,
+            protocol_owner: CONFIG,
+            fund_owner: CONFIG,
+            creator_fee_rate: 0,
+            creator_fee_share_rate: 0,
+        };
+        let accounts = BTreeMap::from([(CONFIG.to_string(), (PROGRAM_ID, config.encode()))]);
+        let mut chain = Self {
+            owner,
+            slot: 1_000,
+            accounts,
+            subscriptions: BTreeMap::new(),
+            came: Vec::new(),
+            told: Instant::now(),
+            request_bytes: 0,
+        };
+        chain.swap();
+        chain
+    }
+
+    /// A slot later every account of the pool holds something else. The addresses, in the order to tell them.
+    pub(crate) fn swap(&mut self) -> [String; 3] {
+        self.slot += 1;
+        let moved = self.slot % 1_000;
+        for ((vault, mint), amount) in VAULTS.iter().zip([WRAPPED_SOL, DOLLARS]).zip(RESERVES) {
+            let data = token_account(&mint, &PROGRAM_ID, amount + moved);
+            self.accounts.insert(vault.to_string(), (TOKEN, data));
+        }
+        let state = PoolState {
+            amm_config: CONFIG,
+            creator: CONFIG,
+            vault_0: VAULTS[0],
+            vault_1: VAULTS[1],
+            lp_mint: CONFIG,
+            mint_0: WRAPPED_SOL,
+            mint_1: DOLLARS,
+            program_0: TOKEN,
+            program_1: TOKEN,
+            observation: CONFIG,
+            auth_bump: 255,
+            status: 0,
+            lp_decimals: 9,
+            decimals_0: 9,
+            decimals_1: 6,
+            lp_supply: 1_000_000_000_000,
+            protocol_fees_0: moved,
+            protocol_fees_1: 0,
+            fund_fees_0: 0,
+            fund_fees_1: 0,
+            open_time: 0,
+            recent_epoch: 0,
+            creator_fee_on: 0,
+            enable_creator_fee: false,
+            creator_fees_0: 0,
+            creator_fees_1: 0,
+        };
+        let mut data = vec![0; POOL_LEN];
+        state.write(&mut data).unwrap();
+        self.accounts.insert(POOL.to_string(), (PROGRAM_ID, data));
+        [VAULTS[0].to_string(), VAULTS[1].to_string(), POOL.to_string()]
+    }
+
+    pub(crate) fn notice(&self, address: &str) -> String {
+        let subscription = self.subscriptions[address];
+        json!({"jsonrpc": "2.0", "method": "accountNotification", "params": {
+            "result": {"context": {"slot": self.slot}, "value": self.account(address)},
+            "subscription": subscription}})
+        .to_string()
+    }
+
+    pub(crate) fn slot_notice(&self) -> String {
+        json!({"jsonrpc": "2.0", "method": "slotNotification", "params": {
+            "result": {"slot": self.slot, "parent": self.slot - 1, "root": self.slot - 32},
+            "subscription": 1}})
+        .to_string()
+    }
+
+    fn account(&self, address: &str) -> Value {
+        let (owner, data, lamports) = match self.accounts.get(address) {
+            Some((owner, data)) => (*owner, data.clone(), 2_039_280),
+            None if *address == self.owner.to_string() => {
+                (Address::default(), Vec::new(), 100_000_000_000_u64)
+            }
+            // Whatever else is asked for are the token accounts of the wallet.
+            None => (TOKEN, token_account(&DOLLARS, &self.owner, 10_000_000_000), 2_039_280),
+        };
+        json!({"lamports": lamports, "owner": owner.to_string(), "executable": false,
+            "data": [STANDARD.encode(&data), "base64"], "rentEpoch": u64::MAX, "space": data.len()})
+    }
+
+    fn answer(
+        &mut self,
+        method: &str,
+        params: &Value,
+        seen: &mpsc::UnboundedSender<Seen>,
+    ) -> Value {
+        let wrap = |value: Value| json!({"context": {"slot": self.slot}, "value": value});
+        let height = self.slot - 100;
+        match method {
+            "getGenesisHash" => json!(GENESIS.to_string()),
+            "getSlot" => json!(self.slot),
+            "getBlockHeight" => json!(height),
+            "getHealth" => json!("ok"),
+            "getLatestBlockhash" => {
+                let mut hash = [17; 32];
+                hash[..8].copy_from_slice(&self.slot.to_le_bytes());
+                let hash = Address::new_from_array(hash).to_string();
+                wrap(json!({"blockhash": hash, "lastValidBlockHeight": height + 150}))
+            }
+            "getMultipleAccounts" => {
+                let keys = params[0].as_array().unwrap();
+                wrap(keys.iter().map(|key| self.account(key.as_str().unwrap())).collect())
+            }
+            "getSignatureStatuses" => {
+                let status = |name: &Value| {
+                    let known = self.came.iter().any(|came| came == name.as_str().unwrap());
+                    let failed = failure();
+                    if known {
+                        json!({"slot": self.slot, "confirmations": null, "err": failed,
+                            "status": {"Err": failed}, "confirmationStatus": "finalized"})
+                    } else {
+                        Value::Null
+                    }
+                };
+                wrap(params[0].as_array().unwrap().iter().map(status).collect())
+            }
+            "getTransaction" => {
+                seen.send(Seen::Ended).ok();
+                let before = 100_000_000_000_u64;
+                json!({"slot": self.slot, "blockTime": null, "version": 0,
+                    "transaction": {"signatures": [params[0]],
+                        "message": {"accountKeys": [self.owner.to_string()]}},
+                    "meta": {"err": failure(), "fee": 5_000, "preBalances": [before],
+                        "postBalances": [before - 5_000], "preTokenBalances": [],
+                        "postTokenBalances": []}})
+            }
+            "sendTransaction" => {
+                let bytes = STANDARD.decode(params[0].as_str().unwrap()).unwrap();
+                let name = bs58::encode(&bytes[1..65]).into_string();
+                self.came.push(name.clone());
+                json!(name)
+            }
+            other => panic!("not expected of an engine: {other}"),
+        }
+    }
+}
+
+/// How every transaction ends here: it costs its fee and moves nothing, so that the next order is like the last.
+fn failure() -> Value {
+    json!({"InstructionError": [2, {"Custom": 6_005}]})
+}
+
+fn token_account(mint: &Address, owner: &Address, amount: u64) -> Vec<u8> {
+    let mut data = vec![0; 165];
+    data[..32].copy_from_slice(mint.as_array());
+    data[32..64].copy_from_slice(owner.as_array());
+    data[64..72].copy_from_slice(&amount.to_le_bytes());
+    data[108] = 1;
+    data
+}
+
+/// Answers HTTP until the process ends.
+pub(crate) async fn serve_http(
+    listener: TcpListener,
+    shared: Shared,
+    seen: mpsc::UnboundedSender<Seen>,
+) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        tokio::spawn(connection(stream, Arc::clone(&shared), seen.clone()));
+    }
+}
+
+async fn connection(mut stream: TcpStream, shared: Shared, seen: mpsc::UnboundedSender<Seen>) {
+    let mut read = Vec::with_capacity(16 << 10);
+    loop {
+        let (head, length) = loop {
+            if let Some(head) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+                let length = content_length(&read[..head]);
+                if read.len() >= head + 4 + length {
+                    break (head, length);
+                }
+            }
+            match stream.read_buf(&mut read).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        };
+        let came = Instant::now();
+        let rest = read.split_off(head + 4 + length);
+        let request = std::mem::replace(&mut read, rest);
+        let reply = if request.starts_with(b"GET") {
+            json!({WRAPPED_SOL.to_string(): {"usdPrice": 150.0},
+                DOLLARS.to_string(): {"usdPrice": 1.0}})
+        } else {
+            let call: Value = serde_json::from_slice(&request[head + 4..]).unwrap();
+            let method = call["method"].as_str().unwrap();
+            let mut chain = shared.lock().unwrap();
+            if method == "sendTransaction" {
+                chain.request_bytes = request.len();
+                seen.send(Seen::Arrived(came)).ok();
+            }
+            let result = chain.answer(method, &call["params"], &seen);
+            json!({"jsonrpc": "2.0", "result": result, "id": call["id"]})
+        };
+        let body = reply.to_string();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let head = std::str::from_utf8(head).unwrap().to_ascii_lowercase();
+    let line = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    line.map_or(0, |text| text.trim().parse().unwrap())
+}
+
+/// Serves the engine's subscriptions; every text of `notices` is sent on, and the moment kept.
+pub(crate) async fn serve_feed(
+    listener: TcpListener,
+    shared: Shared,
+    mut notices: mpsc::UnboundedReceiver<String>,
+) {
+    let (stream, _) = listener.accept().await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    loop {
+        tokio::select! {
+            frame = socket.next() => match frame {
+                Some(Ok(Message::Text(text))) => {
+                    let call: Value = serde_json::from_str(&text).unwrap();
+                    let id = call["id"].as_u64().unwrap();
+                    if call["method"] == "accountSubscribe" {
+                        let address = call["params"][0].as_str().unwrap().to_owned();
+                        shared.lock().unwrap().subscriptions.insert(address, id + 100);
+                    }
+                    let accepted = json!({"jsonrpc": "2.0", "result": id + 100, "id": id});
+                    socket.send(Message::text(accepted.to_string())).await.unwrap();
+                }
+                Some(Ok(_)) => {}
+                _ => return,
+            },
+            notice = notices.recv() => {
+                let Some(notice) = notice else { return };
+                let told = Instant::now();
+                if socket.send(Message::text(notice)).await.is_err() {
+                    return;
+                }
+                shared.lock().unwrap().told = told;
+            }
+        }
+    }
+}
