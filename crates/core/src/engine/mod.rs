@@ -223,7 +223,7 @@ impl MultiStrategyEngine {
                 effects.push(Effect::Equity(EquityPoint { at: now, equity, exposure }));
             }
         }
-        self.risk_report()
+        self.report_of(equity)
     }
 
     /// Lets every strategy look at the event and at each candle it closed, and reviews what they want.

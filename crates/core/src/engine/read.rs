@@ -32,7 +32,10 @@ impl MultiStrategyEngine {
     /// Mode, equity and falls as of the last event.
     #[must_use]
     pub fn risk_report(&self) -> RiskReport {
-        let equity = self.equity();
+        self.report_of(self.equity())
+    }
+
+    pub(super) fn report_of(&self, equity: Option<Usd>) -> RiskReport {
         RiskReport {
             mode: self.control.mode(),
             equity,

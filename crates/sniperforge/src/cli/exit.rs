@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use thiserror::Error;
 
+use crate::backtest::BacktestError;
 use crate::config::ConfigError;
 use crate::telemetry::LogError;
 
@@ -92,6 +93,9 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         // The configured level was checked with the configuration, so only a flag can still be wrong.
         if cause.is::<UsageError>() || matches!(cause.downcast_ref(), Some(LogError::Level { .. }))
         {
+            return Exit::Usage;
+        }
+        if cause.downcast_ref::<BacktestError>().is_some_and(BacktestError::is_usage) {
             return Exit::Usage;
         }
     }

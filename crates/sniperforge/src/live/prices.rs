@@ -118,7 +118,7 @@ mod tests {
         };
         assert_eq!(*mint, MintId(2));
         assert_eq!(*usd, Price::of(1_510_000_001, 10_000_000_000).unwrap());
-        assert_eq!(usd.value_down(Atoms::new(10_000_000_000)), Some(Atoms::new(1_510_000_001)));
+        assert_eq!(usd.value_up(Atoms::new(10_000_000_000)), Some(Atoms::new(1_510_000_001)));
     }
 
     #[test]

@@ -272,6 +272,7 @@ impl Session {
                 self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
             }
         }
+        log_end(&event);
         self.step(Event::Order(event), Instant::now())?;
         // What an order's end says about our money must not be lost to a crash.
         self.desk.flush()?;
@@ -462,13 +463,33 @@ impl Session {
                 })
                 .collect(),
             slot: market.slot().get(),
-            block_height: market.height().get(),
+            // The newest blockhash lives for 150 blocks from its own.
+            block_height: self
+                .blockhash
+                .get()
+                .map_or(0, |latest| latest.last_valid.get().saturating_sub(150)),
             blockhash_age_ms: blockhash.map_or(0, millis),
             journal_events: self.desk.events(),
             journal_bytes: self.desk.journal().len_bytes(),
             store_dropped: self.desk.rows_dropped(),
             events: self.desk.events(),
         }
+    }
+}
+
+fn log_end(event: &OrderEvent) {
+    match event {
+        OrderEvent::Filled { order, slot, fee, .. } => {
+            tracing::info!(%order, %slot, fee = fee.get(), "order landed");
+        }
+        OrderEvent::Reverted { order, slot, fee, code } => {
+            tracing::info!(%order, %slot, fee = fee.get(), ?code, "order reverted: nothing moved but the fee");
+        }
+        OrderEvent::Expired { order } => tracing::info!(%order, "order expired"),
+        OrderEvent::Rejected { order, reason } => {
+            tracing::warn!(%order, ?reason, "order never sent")
+        }
+        OrderEvent::Signed { .. } => {}
     }
 }
 
