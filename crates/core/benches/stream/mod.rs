@@ -90,7 +90,7 @@ impl World {
             Event::Market(MarketEvent::Account { update, .. })
                 if matches!(update, sniper_core::amm::AccountUpdate::CpmmConfig(_)) =>
             {
-                Some(update.clone())
+                Some(*update)
             }
             _ => None,
         });
@@ -98,7 +98,7 @@ impl World {
         run.step(pool(13, [BONK, USDC]));
         run.step(pool(14, [WSOL, USDC]));
         for id in [3, 4] {
-            run.step(crate::support::account(id, 2, rates.clone()));
+            run.step(crate::support::account(id, 2, rates));
         }
         let mut world =
             Self { run, seed: 7, slot: 2, prices: START, tilts: [0.0; 5], due: Vec::new() };
@@ -204,8 +204,8 @@ impl World {
         self.run.wait(HOUR);
         self.slot += 1;
         let before = self.prices;
-        for id in 0..POOLS.len() {
-            self.prices[POOLS[id].0] *= 1.0 + 0.004 * self.noise();
+        for (id, (mint, ..)) in POOLS.iter().enumerate() {
+            self.prices[*mint] *= 1.0 + 0.004 * self.noise();
             self.swap(id);
         }
         self.slot += 1;
