@@ -245,14 +245,15 @@ async fn connection(mut stream: TcpStream, shared: Shared, seen: mpsc::Unbounded
                     break (head, length);
                 }
             }
+            read.reserve(8 << 10);
             match stream.read_buf(&mut read).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
         };
         let came = Instant::now();
-        let rest = read.split_off(head + 4 + length);
-        let request = std::mem::replace(&mut read, rest);
+        // The buffer keeps its room: a request is read in one piece.
+        let request: Vec<u8> = read.drain(..head + 4 + length).collect();
         let reply = if request.starts_with(b"GET") {
             json!({WRAPPED_SOL.to_string(): {"usdPrice": 150.0},
                 DOLLARS.to_string(): {"usdPrice": 1.0}})
