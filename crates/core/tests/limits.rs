@@ -411,12 +411,49 @@ fn a_deposit_is_no_profit_even_of_what_has_no_price_yet() {
     // 0.15 has no end in binary, and values round down.
     assert_eq!(report.equity, Some(Usd::new(10_149_999_999)));
     assert_eq!(report.day_profit, Usd::ZERO);
-    assert_eq!(run.engine.peak_equity(), Usd::new(10_149_999_999));
+    // The SOL is held for fees and is not at stake.
+    assert_eq!(run.engine.peak_equity(), Usd::dollars(10_000));
     // And later, to within the rounding of two values.
     run.step(support::deposit(WSOL, 1_000_000_000));
     run.wait(2_000_000);
     run.step(Event::Timer);
     assert!(run.engine.risk_report().day_profit.abs() <= Usd::new(2));
+}
+
+#[test]
+fn the_price_of_the_sol_held_for_fees_is_neither_loss_nor_gain() {
+    let mut bench = bench(|c| {
+        c.limits.daily_loss_max = Usd::dollars(5);
+        c.limits.drawdown_max = Bps::capped(10);
+    });
+    bench.run.step(support::deposit(MintId::SOL, 100_000_000_000));
+    for event in reserves(0, 9, [12_000_000_000_000, 1_250_000_000_000]) {
+        bench.run.step(event);
+    }
+    bench.run.wait(1_000_000);
+    bench.run.step(Event::Timer);
+    let report = bench.run.engine.risk_report();
+    assert_eq!(
+        (report.mode, report.day_profit, report.drawdown),
+        (Mode::Run, Usd::ZERO, Bps::ZERO)
+    );
+}
+
+#[test]
+fn fees_are_a_loss_of_the_day() {
+    let mut bench = bench(|_| {});
+    let order = bench.ask(bench.buy(10)).unwrap();
+    bench.sign(&order);
+    let reverted = OrderEvent::Reverted {
+        order: order.id(),
+        slot: Slot::new(5),
+        fee: Lamports::new(6_200),
+        code: None,
+    };
+    bench.run.step(Event::Order(reverted));
+    bench.run.wait(1_000_000);
+    bench.run.step(Event::Timer);
+    assert_eq!(bench.run.engine.risk_report().day_profit, Usd::new(-930));
 }
 
 #[test]

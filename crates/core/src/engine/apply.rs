@@ -119,11 +119,11 @@ impl MultiStrategyEngine {
             }
             Command::Deposit { mint, amount } => {
                 self.ledger.transfer(mint, Account::External, Account::Cash, amount);
-                self.control.funded(self.market.value(mint, amount));
+                self.fund(mint, amount, |value| value);
             }
             Command::Withdraw { mint, amount } => {
                 self.ledger.transfer(mint, Account::Cash, Account::External, amount);
-                self.control.funded(self.market.value(mint, amount).map(Usd::negated));
+                self.fund(mint, amount, Usd::negated);
             }
             Command::Rent { lamports } => {
                 let amount = Atoms::new(lamports.get());
@@ -134,6 +134,13 @@ impl MultiStrategyEngine {
                 self.ledger.transfer(MintId::SOL, Account::Cash, Account::Fees, amount);
             }
             Command::Reconcile { mint, chain } => self.reconcile(mint, chain, effects),
+        }
+    }
+
+    /// Money moved from or to the outside. SOL for fees is not at stake, so it moves no base.
+    fn fund(&mut self, mint: MintId, amount: Atoms, sign: fn(Usd) -> Usd) {
+        if mint != MintId::SOL {
+            self.control.funded(self.market.value(mint, amount).map(sign));
         }
     }
 

@@ -208,12 +208,13 @@ impl MultiStrategyEngine {
         let equity = if self.ledger.is_empty() { None } else { self.equity() };
         if let Some(equity) = equity {
             self.revalue = false;
-            self.control.valued(equity, now);
+            let stake = self.at_stake(equity);
+            self.control.valued(stake, now);
             let limits = &self.config.limits;
-            if self.control.day_profit(equity) <= limits.daily_loss_max.negated() {
+            if self.control.day_profit(stake) <= limits.daily_loss_max.negated() {
                 self.at_least(Mode::Halt, ModeCause::DailyLoss, effects);
             }
-            if self.control.drawdown(equity) >= self.config.limits.drawdown_max {
+            if self.control.drawdown(stake) >= self.config.limits.drawdown_max {
                 self.at_least(Mode::Halt, ModeCause::Drawdown, effects);
             }
             if now >= self.next_equity {

@@ -35,12 +35,22 @@ impl MultiStrategyEngine {
         self.report_of(self.equity())
     }
 
+    /// What trading can win or lose: equity without the SOL that is held to pay fees, whose own price is nobody's
+    /// skill, and less the fees of all orders at what they were worth when paid.
+    pub(super) fn at_stake(&self, equity: Usd) -> Usd {
+        let held = u64::try_from(self.ledger.held(MintId::SOL).max(0)).unwrap_or(u64::MAX);
+        let float = self.market.value(MintId::SOL, Atoms::new(held)).unwrap_or_default();
+        let books = self.portfolio.books().iter();
+        let fees = books.fold(Usd::ZERO, |sum, book| sum.saturating_add(book.fees()));
+        equity.saturating_sub(float).saturating_sub(fees)
+    }
+
     pub(super) fn report_of(&self, equity: Option<Usd>) -> RiskReport {
         RiskReport {
             mode: self.control.mode(),
             equity,
-            day_profit: equity.map_or(Usd::ZERO, |e| self.control.day_profit(e)),
-            drawdown: equity.map_or(Bps::ZERO, |e| self.control.drawdown(e)),
+            day_profit: equity.map_or(Usd::ZERO, |e| self.control.day_profit(self.at_stake(e))),
+            drawdown: equity.map_or(Bps::ZERO, |e| self.control.drawdown(self.at_stake(e))),
         }
     }
 
@@ -80,7 +90,7 @@ impl MultiStrategyEngine {
         self.control.mode()
     }
 
-    /// Highest equity so far, deposits taken out.
+    /// The most that was ever at stake: equity without the SOL held for fees, deposits taken out.
     #[must_use]
     pub const fn peak_equity(&self) -> Usd {
         self.control.peak()

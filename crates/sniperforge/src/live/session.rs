@@ -169,11 +169,8 @@ impl Session {
                     let Some(end) = end else { anyhow::bail!("the order tracker ended") };
                     self.take_end(end)?;
                 }
-                feed = sources.feed.recv() => {
-                    let Some(feed) = feed else { anyhow::bail!("the market feed ended") };
-                    self.take_feed(feed)?;
-                }
-                Some(price) = sources.prices.recv() => self.step(price, Instant::now())?,
+                // Before the feed, which may always have something: a flood of it must hold up neither time,
+                // the kill latch, nor what orders are compared with.
                 _ = tick.tick() => {
                     self.pass_time()?;
                     if checked.elapsed() >= CHECKPOINT {
@@ -189,6 +186,11 @@ impl Session {
                         published = Instant::now();
                         self.publish();
                     }
+                }
+                Some(price) = sources.prices.recv() => self.step(price, Instant::now())?,
+                feed = sources.feed.recv() => {
+                    let Some(feed) = feed else { anyhow::bail!("the market feed ended") };
+                    self.take_feed(feed)?;
                 }
             }
         }

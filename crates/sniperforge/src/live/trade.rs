@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
+#[cfg(feature = "localnet")]
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -359,6 +360,7 @@ fn stop_signals() -> anyhow::Result<mpsc::Receiver<()>> {
 }
 
 /// Where a page on this machine is served.
+#[cfg(feature = "localnet")]
 pub(super) fn on_loopback(port: u16) -> dashboard::Options {
     SocketAddr::from(([127, 0, 0, 1], port)).into()
 }
