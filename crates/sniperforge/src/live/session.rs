@@ -68,6 +68,8 @@ pub(super) struct Session {
     messages: u64,
     landed: Slot,
     fatal: Option<anyhow::Error>,
+    /// Something was handed to the sender since this task last gave way.
+    sent: bool,
 }
 
 /// How often time passes for the engine when nothing else happens, and what was written is handed to the system.
@@ -111,6 +113,7 @@ impl Session {
             messages: 0,
             landed: Slot::ZERO,
             fatal: None,
+            sent: false,
         }
     }
 
@@ -159,6 +162,10 @@ impl Session {
             }
             if let Some(error) = self.fatal.take() {
                 return Err(error);
+            }
+            if std::mem::take(&mut self.sent) {
+                // Sends are tasks of this thread: they must not wait behind a burst of events.
+                tokio::task::yield_now().await;
             }
             tokio::select! {
                 biased;
@@ -370,6 +377,7 @@ impl Session {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
         let started = Instant::now();
         venue.send(prepared);
+        self.sent = true;
         self.desk.timers.record(Stage::Send, started.elapsed());
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
             flight.sent = Some(started);
