@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+pub mod bench;
+
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
 use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, Enrolled, MultiStrategyEngine};
