@@ -25,7 +25,11 @@ fn vectors(name: &str) -> Vec<Value> {
         .join("../../../shared/vectors/raydium_cpmm")
         .join(format!("{name}.json"));
     let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("skipped: {name}.json absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: {name}.json absent\n"),
+        )
+        .ok();
         return Vec::new();
     };
     let file: Value = serde_json::from_str(&text).unwrap();

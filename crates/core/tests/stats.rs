@@ -48,7 +48,11 @@ fn recorded() -> Option<Bars> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst");
     let Ok(file) = std::fs::File::open(path) else {
-        println!("skipped: SOLUSDT_1h.csv.zst absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: SOLUSDT_1h.csv.zst absent\n"),
+        )
+        .ok();
         return None;
     };
     let mut reader = csv::Reader::from_reader(zstd::Decoder::new(file).unwrap());
