@@ -289,7 +289,13 @@ fn a_real_tape_plays() {
         "/../../../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst"
     );
     if !std::path::Path::new(tape).exists() {
-        println!("skipped: ../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!(
+                "skipped: ../shared/market/ohlcv/binance_spot/SOLUSDT_1h.csv.zst absent\n"
+            ),
+        )
+        .ok();
         return;
     }
     let config = LocalnetConfig {

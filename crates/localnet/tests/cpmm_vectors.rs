@@ -14,7 +14,11 @@ const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/
 
 fn vectors(file: &str) -> Option<Vec<Value>> {
     let Ok(text) = std::fs::read_to_string(format!("{DIR}{file}")) else {
-        println!("skipped: ../shared/vectors/raydium_cpmm/{file} absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: ../shared/vectors/raydium_cpmm/{file} absent\n"),
+        )
+        .ok();
         return None;
     };
     let document: Value = serde_json::from_str(&text).unwrap();

@@ -41,7 +41,7 @@ fn install(folder: &Path) -> Result<(), String> {
 fn the_javascript_client_reads_subscribes_sends_and_confirms() {
     let folder = tempfile::tempdir().unwrap();
     if let Err(reason) = install(folder.path()) {
-        println!("skipped: {reason}");
+        std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {reason}\n")).ok();
         return;
     }
     let net = Net::start(quiet(100));

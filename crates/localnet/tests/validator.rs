@@ -240,7 +240,8 @@ fn the_local_chain_answers_in_the_shape_and_the_words_of_the_real_validator() {
     let validator = match start(folder.path()) {
         Ok(validator) => validator,
         Err(reason) => {
-            println!("skipped: {reason}");
+            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {reason}\n"))
+                .ok();
             return;
         }
     };

@@ -365,7 +365,11 @@ fn the_bars_of_real_recordings_are_traded_the_same_twice() {
     }
     let market = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/market"));
     if !market.is_dir() {
-        println!("skipped: shared/market absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: shared/market absent\n"),
+        )
+        .ok();
         return;
     }
     for (symbol, strategy) in [("SOLUSDT", "all"), ("BTCUSDT", "trend"), ("ETHUSDT", "momentum")] {

@@ -262,7 +262,11 @@ fn a_report_that_cannot_be_written_is_refused_first_and_leaves_the_old_one() {
 fn every_recording_of_the_shared_market_is_read() {
     let market = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/market/ohlcv"));
     if !market.is_dir() {
-        println!("skipped: shared/market absent");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: shared/market absent\n"),
+        )
+        .ok();
         return;
     }
     let mut read = 0;

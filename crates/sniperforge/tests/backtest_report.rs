@@ -171,7 +171,11 @@ fn a_browser_without_network_draws_every_chart_and_nothing_overflows() {
              f.onload = () => f.contentWindow.postMessage('measure', '*');</script>"
         )).unwrap();
         let Some(dom) = browse(&frame, "1400,1000") else {
-            println!("skipped: chromium absent");
+            std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: chromium absent\n"),
+            )
+            .ok();
             return;
         };
         let measured =

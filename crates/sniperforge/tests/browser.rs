@@ -22,7 +22,11 @@ const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 fn browser() -> Option<Chromium> {
     let browser = Chromium::start();
     if browser.is_none() {
-        println!("skipped: no Chromium on this machine, the page was not looked at");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: no Chromium on this machine, the page was not looked at\n"),
+        )
+        .ok();
     }
     browser
 }

@@ -412,7 +412,11 @@ fn a_path_that_cannot_be_written_is_one_clear_error() {
     permissions.set_readonly(true);
     std::fs::set_permissions(folder.path(), permissions).unwrap();
     if std::fs::write(folder.path().join("probe"), b"").is_ok() {
-        println!("skipped: a read-only folder, as this user may write anywhere");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: a read-only folder, as this user may write anywhere\n"),
+        )
+        .ok();
     } else {
         let error = Journal::open(folder.path().join("j")).unwrap_err();
         assert!(matches!(error, JournalError::Unwritable { .. }), "{error}");

@@ -13,7 +13,8 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vecto
 fn vectors(file: &str) -> Option<Vec<Value>> {
     let path = format!("{FOLDER}/{file}");
     let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("skipped: {path} absent");
+        std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {path} absent\n"))
+            .ok();
         return None;
     };
     let mut all: Value = serde_json::from_str(&text).unwrap();

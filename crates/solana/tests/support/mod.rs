@@ -20,11 +20,19 @@ impl Validator {
     /// Starts one on free ports; none, with a word on the output, where it or `xz` is absent.
     pub(crate) fn start() -> Option<Self> {
         if !Path::new(ARCHIVE).exists() {
-            println!("skipped: {ARCHIVE} absent");
+            std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: {ARCHIVE} absent\n"),
+            )
+            .ok();
             return None;
         }
         if Command::new("xz").arg("--version").stdout(Stdio::null()).status().is_err() {
-            println!("skipped: the xz command is absent");
+            std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: the xz command is absent\n"),
+            )
+            .ok();
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
