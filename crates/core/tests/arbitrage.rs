@@ -11,7 +11,8 @@ mod support;
 
 use proptest::prelude::*;
 use sniper_core::amm::AccountUpdate;
-use sniper_core::amm::cpmm::{Config, Curve, PoolState, TransferFee};
+use sniper_core::amm::cpmm::{Config, Curve, PoolState};
+use sniper_core::amm::transfer_fee::TransferFee;
 use sniper_core::engine::{Enrolled, MultiStrategyEngine};
 use sniper_core::event::{Command, Deltas, Effect, Event, OrderEvent};
 use sniper_core::ids::{MintId, PoolId, Signature};

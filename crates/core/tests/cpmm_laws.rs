@@ -8,9 +8,10 @@
 
 use proptest::prelude::*;
 use sniper_core::amm::cpmm::{
-    self, CONFIG_LEN, Config, Curve, POOL_LEN, PoolState, TransferFee, decode_config, decode_pool,
-    decode_transfer_fees, decode_vault,
+    self, CONFIG_LEN, Config, Curve, POOL_LEN, PoolState, decode_config, decode_pool,
+    decode_vault,
 };
+use sniper_core::amm::transfer_fee::{TransferFee, decode_transfer_fees};
 use sniper_core::amm::{DecodeError, QuoteError};
 use sniper_core::units::{Atoms, Price};
 

@@ -4,7 +4,8 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use sniper_core::amm::cpmm::{Config, Curve, Keys, PoolState, TransferFee};
+use sniper_core::amm::cpmm::{Config, Curve, Keys, PoolState};
+use sniper_core::amm::transfer_fee::TransferFee;
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec};
 use sniper_core::event::{MarketEvent, OrderEvent, RejectReason};
 use sniper_core::ids::{Address, MintId, PoolId};

@@ -6,11 +6,11 @@
 mod derived;
 mod layout;
 mod math;
-mod transfer_fee;
 
 use serde::{Deserialize, Serialize};
 use solana_instruction::{AccountMeta, Instruction};
 
+use super::transfer_fee::TransferFee;
 use super::{Quote, QuoteError, SwapAccounts};
 use crate::ids::Address;
 use crate::order::LegAmount;
@@ -21,7 +21,6 @@ pub use layout::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, ConfigAccount, DecodedKeys, POOL_DISCRIMINATOR, POOL_LEN,
     decode_config, decode_config_account, decode_pool, decode_vault,
 };
-pub use transfer_fee::{EpochFees, TransferFee, decode_transfer_fees};
 
 /// The program.
 pub const PROGRAM_ID: Address =

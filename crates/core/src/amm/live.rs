@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::amm::cpmm::{self, TransferFee};
+use crate::amm::cpmm;
+use crate::amm::transfer_fee::TransferFee;
 use crate::amm::{AccountUpdate, PoolKind, Quote, QuoteError};
 use crate::units::{Atoms, Price, Slot};
 

@@ -2,6 +2,7 @@
 
 pub mod cpmm;
 mod live;
+pub mod transfer_fee;
 
 pub use live::Live;
 
@@ -10,7 +11,7 @@ use solana_instruction::Instruction;
 
 use crate::ids::{Address, MintId};
 use crate::order::LegAmount;
-use crate::units::Atoms;
+use crate::units::{Atoms, Bps, Price, Slot};
 
 /// What the shell says of a pool once, when it is first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,38 @@ pub struct Quote {
     pub fee: Atoms,
 }
 
+/// The moment a quote is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// Seconds since the Unix epoch, as the chain's clock has it.
+    pub now: i64,
+    /// The slot.
+    pub slot: Slot,
+    /// The epoch, which decides a mint's transfer fee.
+    pub epoch: u64,
+}
+
+/// A quote with what the swap would do to the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// What moves.
+    pub quote: Quote,
+    /// The marginal price before, without fees: atoms of mint 1 per atom of mint 0.
+    pub price_before: Price,
+    /// The same after the swap.
+    pub price_after: Price,
+    /// How many tick or bin arrays the swap touches; none for a pool that has none.
+    pub arrays: u8,
+}
+
+impl Detail {
+    /// How far the swap moves the price, as a share of the price before.
+    #[must_use]
+    pub fn impact(&self) -> Bps {
+        self.price_after.distance(self.price_before)
+    }
+}
+
 /// Why a pool gives no quote.
 #[derive(
     Clone,
@@ -94,6 +127,12 @@ pub enum QuoteError {
     /// A mint's extension changes amounts in a way that is not covered.
     #[error("unsupported mint extension")]
     Unsupported,
+    /// The curve has sold all it had and waits to be moved to a pool.
+    #[error("the bonding curve is complete")]
+    Complete,
+    /// A tick or bin array that the swap would cross is not known.
+    #[error("a tick or bin array is missing")]
+    MissingArray,
 }
 
 /// Why bytes are not the account they should be.

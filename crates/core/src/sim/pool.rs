@@ -1,6 +1,7 @@
 //! A pool as a simulated venue holds it: what was last seen on the chain or the tape, moved by our own fills.
 
-use crate::amm::cpmm::{Config, Curve, PoolState, Swap, TransferFee};
+use crate::amm::cpmm::{Config, Curve, PoolState, Swap};
+use crate::amm::transfer_fee::TransferFee;
 use crate::amm::{AccountUpdate, PoolSpec, QuoteError};
 use crate::ids::MintId;
 use crate::order::{Hop, Leg, LegAmount};
