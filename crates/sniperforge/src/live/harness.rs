@@ -147,6 +147,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
 
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
+    background.spawn(rpc.clone().keep_lines());
     let latch = KillLatch::open(&plan.latch);
     let (mut session, mut sources, wires) =
         assemble(&plan, Money::Chain(signer), rpc, opened, latch, &mut background).await?;

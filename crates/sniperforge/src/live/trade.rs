@@ -183,6 +183,7 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
     let opened = start::open(&journal, &plan.engine, publisher, Some(tables))?;
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
+    background.spawn(rpc.clone().keep_lines());
     let (mut session, mut sources, wires) =
         assemble(&plan, money, rpc, opened, latch, &mut background).await?;
 

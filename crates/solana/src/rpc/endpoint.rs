@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::latency::{ErrorRate, Latency};
+use super::line::{Line, LineError, Reply};
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -140,6 +142,8 @@ pub(crate) struct Vitals {
 pub(crate) struct Endpoint {
     pub(crate) config: EndpointConfig,
     client: reqwest::Client,
+    /// For sends alone.
+    line: Option<Line>,
     vitals: Mutex<Vitals>,
 }
 
@@ -166,6 +170,7 @@ impl Endpoint {
         .map_err(|source| ConnectError::Tls { source })?
         .with_root_certificates(Arc::clone(roots))
         .with_no_client_auth();
+        let line = Line::new(&config.http, tls.clone());
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -192,7 +197,7 @@ impl Endpoint {
             banned: false,
             requests: 0,
         };
-        Ok(Self { config, client, vitals: Mutex::new(vitals) })
+        Ok(Self { config, client, line, vitals: Mutex::new(vitals) })
     }
 
     pub(crate) fn name(&self) -> &EndpointName {
@@ -257,23 +262,7 @@ impl Endpoint {
             .send()
             .await
             .map_err(transport)?;
-        let status = response.status();
-        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            let retry_after = response
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.parse().ok())
-                .map(Duration::from_secs);
-            return Err(RpcError::RateLimited {
-                endpoint: self.name().clone(),
-                method,
-                retry_after,
-            });
-        }
-        if !status.is_success() {
-            let status = status.as_u16();
-            return Err(RpcError::Status { endpoint: self.name().clone(), method, status });
-        }
+        self.accept(method, response.status(), response.headers())?;
         let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
         let Some(second) = response.chunk().await.map_err(transport)? else {
             return Ok(first); // the common case: one chunk, no copy
@@ -289,6 +278,75 @@ impl Endpoint {
             next = response.chunk().await.map_err(transport)?;
         }
         Ok(all.freeze())
+    }
+
+    /// What the head of an answer means.
+    fn accept(
+        &self,
+        method: &'static str,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<(), RpcError> {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let retry_after = headers
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+                .map(Duration::from_secs);
+            return Err(RpcError::RateLimited {
+                endpoint: self.name().clone(),
+                method,
+                retry_after,
+            });
+        }
+        if !status.is_success() {
+            let status = status.as_u16();
+            return Err(RpcError::Status { endpoint: self.name().clone(), method, status });
+        }
+        Ok(())
+    }
+
+    /// Hands a request to the line kept for sends: once the runtime gets to it, it is on the wire. None where the
+    /// line is busy or down; then [`Self::ask`].
+    pub(crate) fn begin(
+        &self,
+        body: &Bytes,
+        limits: Limits,
+    ) -> Option<impl Future<Output = Result<Reply, LineError>> + Send + use<>> {
+        let answer = self.line.as_ref()?.begin(body.clone(), limits.answer_bytes)?;
+        self.vitals().requests += 1;
+        Some(answer)
+    }
+
+    /// Waits for what [`Self::begin`] began; else as [`Self::ask`].
+    pub(crate) async fn finish(
+        &self,
+        method: &'static str,
+        answer: impl Future<Output = Result<Reply, LineError>>,
+        limits: Limits,
+    ) -> Result<Bytes, RpcError> {
+        let endpoint = || self.name().clone();
+        let Ok(answer) = tokio::time::timeout(limits.timeout, answer).await else {
+            // What the next request would find there is the answer to this one.
+            if let Some(line) = &self.line {
+                line.hang_up();
+            }
+            return Err(RpcError::Timeout { endpoint: endpoint(), method, waited: limits.timeout });
+        };
+        let reply = answer.map_err(|source| match source {
+            LineError::TooLarge(limit) => {
+                RpcError::TooLarge { endpoint: endpoint(), method, limit }
+            }
+            source => RpcError::Line { endpoint: endpoint(), method, source },
+        })?;
+        self.accept(method, reply.status, &reply.headers)?;
+        Ok(reply.body)
+    }
+
+    /// Keeps the line for sends open, for ever; returns at once where there can be none.
+    pub(crate) async fn keep_line(&self) {
+        if let Some(line) = &self.line {
+            line.keep().await;
+        }
     }
 
     /// The time an answer is waited for: what was measured, with room, within bounds.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use solana_hash::Hash;
 use thiserror::Error;
 
+use super::line::LineError;
+
 /// A configured endpoint name; cheap to clone. Never the URL: that may hold a key.
 pub type EndpointName = Arc<str>;
 
@@ -43,6 +45,17 @@ pub enum RpcError {
         /// What the HTTP client says, its URL removed.
         #[source]
         source: reqwest::Error,
+    },
+    /// The connection kept for sends failed.
+    #[error("{endpoint}: {method}: connection failed")]
+    Line {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// What failed.
+        #[source]
+        source: LineError,
     },
     /// An answer that is not an answer: the status of a gateway or a web server.
     #[error("{endpoint}: {method}: HTTP status {status}")]
@@ -162,6 +175,7 @@ impl RpcError {
         match self {
             Self::Timeout { .. }
             | Self::Transport { .. }
+            | Self::Line { .. }
             | Self::Decode { .. }
             | Self::Impossible { .. } => unknown,
             Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
@@ -184,6 +198,7 @@ impl RpcError {
         match self {
             Self::Timeout { .. }
             | Self::Transport { .. }
+            | Self::Line { .. }
             | Self::Status { .. }
             | Self::Decode { .. }
             | Self::Impossible { .. }

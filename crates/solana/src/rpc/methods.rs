@@ -343,11 +343,11 @@ impl RpcConnectionPool {
     ///
     /// # Errors
     /// What each endpoint said. The transaction may have gone out all the same: ask the chain.
-    pub async fn send_transaction(
+    pub fn send_transaction(
         &self,
         request: &SendRequest,
-    ) -> Result<SendReport, Vec<RpcError>> {
-        self.send_to_all(request.body.clone(), request.signature).await
+    ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
+        self.send_to_all(&request.body, request.signature)
     }
 
     /// Asks a test network for lamports.

@@ -20,10 +20,12 @@ use sniper_core::ids::Signature;
 use sniper_core::units::Slot;
 use solana_hash::Hash;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::breaker::{BreakerState, RetryBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, Limits, jitter};
 use super::error::{CallKind, ConnectError, EndpointName, Next, RpcError};
+use super::line::{LineError, Reply};
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
@@ -58,6 +60,13 @@ pub(crate) enum Weight {
     Heavy,
 }
 
+impl Endpoint {
+    fn limits(&self, weight: Weight) -> Limits {
+        let (least, most) = weight.timeouts();
+        Limits { timeout: self.adaptive_timeout(least, most), answer_bytes: weight.answer_bytes() }
+    }
+}
+
 impl Weight {
     const fn timeouts(self) -> (Duration, Duration) {
         match self {
@@ -73,6 +82,8 @@ impl Weight {
         }
     }
 }
+
+const SEND: &str = "sendTransaction";
 
 /// Several endpoints used as one; cheap to clone.
 #[derive(Clone, Debug)]
@@ -440,35 +451,25 @@ impl RpcConnectionPool {
     ///
     /// # Errors
     /// All refused or failed: the outcome is unknown unless every error says otherwise, so ask the chain.
-    pub(crate) async fn send_to_all(
+    pub(crate) fn send_to_all(
         &self,
-        body: Bytes,
+        body: &Bytes,
         signature: Signature,
-    ) -> Result<SendReport, Vec<RpcError>> {
-        let method = "sendTransaction";
+    ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
         let mut tasks: FuturesUnordered<_> = self
             .send_targets()
             .into_iter()
-            .map(|index| {
+            .filter_map(|index| {
+                let endpoint = self.inner.endpoints.get(index)?;
+                let begun = endpoint.begin(body, endpoint.limits(Weight::Light));
                 let (pool, body) = (self.clone(), body.clone());
                 // A task of its own: dropping our future must not tear a request off the wire.
-                tokio::spawn(async move { pool.send_one(index, method, body, signature).await })
+                Some(tokio::spawn(
+                    async move { pool.send_one(index, body, signature, begun).await },
+                ))
             })
             .collect();
-        let mut failed = Vec::new();
-        while let Some(joined) = tasks.next().await {
-            match joined {
-                Ok(Ok(name)) => {
-                    return Ok(SendReport { accepted: vec![name], failed });
-                }
-                Ok(Err(error)) => failed.push(error),
-                Err(error) => tracing::error!(%error, "send task ended early"),
-            }
-        }
-        if failed.is_empty() {
-            failed.push(RpcError::NoEndpoint { method });
-        }
-        Err(failed)
+        async move { first_taken(&mut tasks).await }
     }
 
     /// Everyone verified whose circuit is closed; if there is nobody, everyone verified.
@@ -490,16 +491,35 @@ impl RpcConnectionPool {
     async fn send_one(
         &self,
         index: usize,
-        method: &'static str,
         body: Bytes,
         signature: Signature,
+        begun: Option<impl Future<Output = Result<Reply, LineError>>>,
     ) -> Result<EndpointName, RpcError> {
+        let method = SEND;
         let endpoint = self.inner.endpoints.get(index).ok_or(RpcError::NoEndpoint { method })?;
-        endpoint.vitals().budget.take_in_debt(Instant::now());
+        let started = Instant::now();
+        endpoint.vitals().budget.take_in_debt(started);
         let wanted = bs58::encode(signature.0).into_string();
         let check = |got: &String| if *got == wanted { Ok(()) } else { Err("another signature") };
+        if let Some(begun) = begun {
+            let answer = endpoint.finish(method, begun, endpoint.limits(Weight::Light)).await;
+            match answer {
+                // The line broke, which idle connections do. The same bytes may always go out once more.
+                Err(RpcError::Line { .. }) => {}
+                answer => {
+                    judge(endpoint, method, started, answer, &check)?;
+                    return Ok(endpoint.name().clone());
+                }
+            }
+        }
         ask_typed(endpoint, method, body, Weight::Light, &check).await?;
         Ok(endpoint.name().clone())
+    }
+
+    /// Keeps a connection to every endpoint open for sends alone. Run it beside [`Self::monitor`]: without it sends
+    /// take the ordinary way.
+    pub async fn keep_lines(self) {
+        join_all(self.inner.endpoints.iter().map(Endpoint::keep_line)).await;
     }
 
     /// A method that is no standard one, such as a local chain's own. Goes to the best endpoint, once.
@@ -542,13 +562,19 @@ pub(crate) async fn ask_typed<T: DeserializeOwned>(
     weight: Weight,
     check: &impl Fn(&T) -> Result<(), &'static str>,
 ) -> Result<T, RpcError> {
-    let (least, most) = weight.timeouts();
-    let limits = Limits {
-        timeout: endpoint.adaptive_timeout(least, most),
-        answer_bytes: weight.answer_bytes(),
-    };
     let started = Instant::now();
-    let answer = endpoint.ask(method, body, limits).await;
+    let answer = endpoint.ask(method, body, endpoint.limits(weight)).await;
+    judge(endpoint, method, started, answer, check)
+}
+
+/// Reads an answer, and books what it says of the endpoint.
+fn judge<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    method: &'static str,
+    started: Instant,
+    answer: Result<Bytes, RpcError>,
+    check: &impl Fn(&T) -> Result<(), &'static str>,
+) -> Result<T, RpcError> {
     let value = answer.and_then(|bytes| {
         let value = wire::open(endpoint.name(), method, &bytes)?;
         check(&value).map(|()| value).map_err(|what| RpcError::Impossible {
@@ -560,6 +586,24 @@ pub(crate) async fn ask_typed<T: DeserializeOwned>(
     // Booked only now: an answer in time that cannot be true is a failure too.
     endpoint.book(started, value.as_ref().err());
     value
+}
+
+/// The first endpoint that took a send; why not, where none did.
+async fn first_taken(
+    tasks: &mut FuturesUnordered<JoinHandle<Result<EndpointName, RpcError>>>,
+) -> Result<SendReport, Vec<RpcError>> {
+    let mut failed = Vec::new();
+    while let Some(joined) = tasks.next().await {
+        match joined {
+            Ok(Ok(name)) => return Ok(SendReport { accepted: vec![name], failed }),
+            Ok(Err(error)) => failed.push(error),
+            Err(error) => tracing::error!(%error, "send task ended early"),
+        }
+    }
+    if failed.is_empty() {
+        failed.push(RpcError::NoEndpoint { method: SEND });
+    }
+    Err(failed)
 }
 
 /// The first of two that is good; the last error if neither is.

@@ -145,16 +145,16 @@ impl Tracker {
         }
         self.state().flights.insert(prepared.order(), flight);
         if !resumed {
-            self.send(prepared.order(), request);
+            self.send(prepared.order(), &request);
         }
         self.poke();
     }
 
     /// Puts bytes on the wire. Whatever comes of it, only the chain knows whether the order landed.
-    fn send(&self, order: OrderId, request: SendRequest) {
-        let pool = self.shared.pool.clone();
+    fn send(&self, order: OrderId, request: &SendRequest) {
+        let sending = self.shared.pool.send_transaction(request);
         tokio::spawn(async move {
-            match pool.send_transaction(&request).await {
+            match sending.await {
                 Ok(report) => {
                     tracing::debug!(%order, accepted = ?report.accepted.first(), "order sent");
                 }
@@ -291,7 +291,7 @@ impl Tracker {
             if let Some(flight) = self.state().flights.get_mut(order) {
                 flight.sent = Some(now);
             }
-            self.send(*order, flight.request.clone());
+            self.send(*order, &flight.request);
         }
     }
 
