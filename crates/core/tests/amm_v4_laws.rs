@@ -304,6 +304,20 @@ fn a_pool_with_an_impossible_fee_gives_no_curve() {
 }
 
 #[test]
+fn each_refusal_names_its_own_reason() {
+    let curve = Curve::new([Atoms::new(1_000), Atoms::MAX], &pool([0; 2], USUAL_FEE)).unwrap();
+    let sell = |forward, amount| curve.quote_exact_in(forward, Atoms::new(amount), &at(0));
+    let buy = |forward, amount| curve.quote_exact_out(forward, Atoms::new(amount), &at(0));
+    assert_eq!(sell(true, 0), Err(QuoteError::TooSmall));
+    assert_eq!(sell(true, 1), Err(QuoteError::TooSmall), "the one atom is fee");
+    assert_eq!(sell(false, u64::MAX), Err(QuoteError::Overflow), "more than a vault can hold");
+    assert_eq!(buy(true, 0), Err(QuoteError::TooSmall));
+    assert_eq!(buy(false, 999), Err(QuoteError::Overflow), "costs more than there can be");
+    assert_eq!(buy(false, 1_000), Err(QuoteError::NoLiquidity), "not even the last atom");
+    assert_eq!(buy(false, 1_001), Err(QuoteError::NoLiquidity));
+}
+
+#[test]
 fn the_spot_price_leaves_out_what_is_owed() {
     let state = pool([500, 1_000], USUAL_FEE);
     let vaults = [Atoms::new(1_500), Atoms::new(5_000)];
