@@ -3,6 +3,7 @@
 //! A file is `{"header": {"dex", "file", "count", ..}, "vectors": [..], "states"?: {..}}`; header and vectors are
 //! all that is required. One module a venue knows its groups; what no module knows is skipped, never passed.
 
+mod amm_v4;
 mod case;
 mod cpmm;
 
@@ -18,7 +19,8 @@ pub use case::{Difference, Outcome, Verdict};
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check)];
+const VENUES: &[(&str, Check)] =
+    &[("raydium_cpmm", cpmm::check), ("raydium_amm_v4", amm_v4::check)];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
