@@ -8,9 +8,10 @@ mod line;
 pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
+mod stream;
 mod types;
 mod verify;
-mod wire;
+pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};
 pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
