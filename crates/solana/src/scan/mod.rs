@@ -15,6 +15,7 @@
 mod cold;
 mod data;
 mod error;
+mod item;
 mod json;
 mod program;
 mod reply;
