@@ -1,7 +1,7 @@
 //! Reading all pools, and all vaults.
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use sniper_core::scan::TableError;
 use sniper_core::units::Slot;
 
@@ -174,15 +174,18 @@ impl Scanner {
             slice: Some(BALANCE),
             at_least: Some(at_least),
         };
-        let mut asked = Vec::with_capacity(rows.len().div_ceil(KEYS_MAX / 2));
-        for part in rows.chunks(KEYS_MAX / 2) {
-            let keys = part.iter().filter_map(|row| self.pools.extra(*row)).flat_map(|e| &e.vaults);
-            asked.push((part, accounts_request(keys, &request)?));
-        }
-        let answers =
-            asked.into_iter().map(|(part, body)| async move { (part, fetch(rpc, body).await) });
-        let mut answers = stream::iter(answers).buffered(AHEAD);
-        while let Some((part, answer)) = answers.next().await {
+        let mut parts = rows.chunks(KEYS_MAX / 2);
+        let mut ahead = FuturesOrdered::new();
+        loop {
+            // A request is written when its turn comes: all of them together would be larger than the table.
+            while ahead.len() < AHEAD
+                && let Some(part) = parts.next()
+            {
+                let extras = part.iter().filter_map(|row| self.pools.extra(*row));
+                let body = accounts_request(extras.flat_map(|extra| &extra.vaults), &request)?;
+                ahead.push_back(async move { (part, fetch(rpc, body).await) });
+            }
+            let Some((part, answer)) = ahead.next().await else { return Ok(()) };
             let (endpoint, chunks) = answer?;
             let mut balances = [None; KEYS_MAX];
             let summary = self.read(&endpoint, &chunks, |number, account| {
@@ -204,7 +207,6 @@ impl Scanner {
                 }
             }
         }
-        Ok(())
     }
 
     /// An answer of `getMultipleAccounts`.

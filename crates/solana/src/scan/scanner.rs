@@ -30,7 +30,7 @@ pub struct ScanSettings {
     pub commitment: Commitment,
     /// How nodes send data.
     pub encoding: Encoding,
-    /// How many pools to expect: room is set aside for so many.
+    /// How many pools to expect: room is set aside for so many, and given back after a cold scan that finds fewer.
     pub pools: usize,
 }
 
@@ -42,7 +42,7 @@ impl Default for ScanSettings {
             anchors: Vec::new(),
             commitment: Commitment::Confirmed,
             encoding: Encoding::Base64,
-            pools: 0,
+            pools: 100_000,
         }
     }
 }
