@@ -137,7 +137,8 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         log: None,
     };
     let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
-    let (file, _) = Journal::open(plan.folder.join("journal.bin"))?;
+    let (mut file, _) = Journal::open(plan.folder.join("journal.bin"))?;
+    file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);
     let tables = Tables::open(&plan.folder, plan.mode)?;
