@@ -33,3 +33,13 @@ fn run(venue: &str) {
 fn raydium_cpmm_does_what_its_program_does() {
     run("raydium_cpmm");
 }
+
+#[test]
+fn pumpswap_does_what_its_sdk_does() {
+    run("pumpswap");
+}
+
+#[test]
+fn the_pump_curve_does_what_its_sdk_does() {
+    run("pump_curve");
+}
