@@ -213,7 +213,7 @@ impl Curve {
     /// What must go in so that the trader gets `amount`; as [`Self::quote_exact_in`].
     ///
     /// The program has no sale by its output: there this is the SDK's estimate, and selling so much base can bring
-    /// up to three atoms less, because each fee is rounded up by itself.
+    /// up to two atoms less, because each fee is rounded up by itself.
     ///
     /// # Errors
     ///

@@ -112,14 +112,18 @@ impl Curve {
     }
 
     fn sell_for(&self, quote: u64) -> Result<Swap, QuoteError> {
-        let mut before_fees = self.rates.before(quote)?;
-        // Each fee is rounded up by itself: for each, one atom more may be needed.
-        for _ in 0..2 {
-            let net = before_fees.saturating_sub(self.rates.of(before_fees).total());
-            before_fees = before_fees.saturating_add(u64::from(net < quote));
+        let swap = self.sell_bringing(self.rates.before(quote)?)?;
+        if swap.user_quote.get() >= quote {
+            return Ok(swap);
         }
+        // Each of the two fees is rounded up by itself: this much more always covers both.
+        let more = quote.checked_add(2).ok_or(Overflow)?;
+        self.sell_bringing(self.rates.before(more)?)
+    }
+
+    /// The least sale that brings `before_fees`.
+    fn sell_bringing(&self, before_fees: u64) -> Result<Swap, QuoteError> {
         let rest = self.quote.checked_sub(before_fees).filter(|rest| *rest > 0);
-        let tokens = product_over_up(self.token, before_fees, rest.ok_or(NoLiquidity)?)?;
-        self.sell(tokens)
+        self.sell(product_over_up(self.token, before_fees, rest.ok_or(NoLiquidity)?)?)
     }
 }

@@ -62,8 +62,8 @@ impl Rates {
         product_over(budget, WHOLE, WHOLE.saturating_add(self.total))
     }
 
-    /// What leaves `rest` after the fees, rounded up; each fee is rounded up by itself, so up to three atoms can
-    /// still be missing.
+    /// What leaves `rest` after the fees, rounded up; each fee is rounded up by itself, so two atoms can still be
+    /// missing.
     pub(in crate::amm) fn before(&self, rest: u64) -> Result<u64, QuoteError> {
         product_over_up(rest, WHOLE, WHOLE.saturating_sub(self.total))
     }
