@@ -3,6 +3,9 @@
 pub mod amm_v4;
 pub mod cpmm;
 mod live;
+pub mod pump_curve;
+pub mod pump_fees;
+pub mod pump_swap;
 pub mod transfer_fee;
 
 pub use live::Live;

@@ -6,6 +6,8 @@
 mod amm_v4;
 mod case;
 mod cpmm;
+mod pump_curve;
+mod pump_swap;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +17,17 @@ use serde_json::Value;
 
 pub use case::{Difference, Outcome, Verdict};
 
-/// Checks one vector of a venue's `file`; `states` are the file's shared states, null where it has none.
+/// Checks one vector of a venue's `file`; `states` are the file's shared states, or its header where it has none: some
+/// venues keep there what their vectors share.
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] =
-    &[("raydium_cpmm", cpmm::check), ("raydium_amm_v4", amm_v4::check)];
+const VENUES: &[(&str, Check)] = &[
+    ("raydium_cpmm", cpmm::check),
+    ("raydium_amm_v4", amm_v4::check),
+    ("pumpswap", pump_swap::check),
+    ("pump_curve", pump_curve::check),
+];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -126,9 +133,10 @@ impl Report {
             self.failure(&key, "-", difference);
         }
         let check = VENUES.iter().find(|(known, _)| *known == dex).map(|(_, check)| check);
+        let states = if file["states"].is_null() { header } else { &file["states"] };
         for vector in vectors {
             let verdict = match check {
-                Some(check) => check(name, &file["states"], vector),
+                Some(check) => check(name, states, vector),
                 None => Ok(Outcome::Skipped("no check for this venue")),
             };
             self.case(&key, vector, verdict);
