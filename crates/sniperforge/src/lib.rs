@@ -14,3 +14,4 @@ pub mod config;
 pub mod dashboard;
 pub mod live;
 pub mod telemetry;
+pub mod verify;

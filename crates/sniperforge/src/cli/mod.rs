@@ -14,6 +14,7 @@ mod localnet;
 mod output;
 mod run;
 mod status;
+mod verify;
 mod wallet;
 
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ pub enum Command {
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),
+    /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
+    Verify(verify::VerifyArgs),
     /// Show what a running instance does.
     Status(status::StatusArgs),
     /// Stop all signing at once, here and in every instance on this data folder.
