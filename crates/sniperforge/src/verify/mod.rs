@@ -5,6 +5,7 @@
 
 mod case;
 mod cpmm;
+mod whirlpool;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub use case::{Difference, Outcome, Verdict};
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check)];
+const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check), ("whirlpool", whirlpool::check)];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
