@@ -7,7 +7,7 @@ use crate::amm::QuoteError::{self, Overflow};
 
 /// One group's distance counts as this much volatility.
 const VOLATILITY_SCALE: u32 = 10_000;
-const REDUCTION_WHOLE: u32 = 10_000;
+const REDUCTION_WHOLE: u64 = 10_000;
 const CONTROL_WHOLE: u32 = 100_000;
 /// Of the product of control factor and squared volatility, one millionth of fee.
 const FEE_SCALE: u128 = 100_000 * 10_000 * 10_000;
@@ -26,7 +26,7 @@ impl AdaptiveFee {
             && self.decay_period > self.filter_period
             && self.control_factor < CONTROL_WHOLE
             && u32::try_from(product).is_ok()
-            && u32::from(self.reduction_factor) < REDUCTION_WHOLE
+            && u64::from(self.reduction_factor) < REDUCTION_WHOLE
             && self.group_size > 0
             && spacing.checked_rem(self.group_size) == Some(0)
     }
@@ -240,7 +240,7 @@ impl AdaptiveState {
         self.volatility_reference = if decays {
             let reduced =
                 u64::from(self.volatility).saturating_mul(u64::from(fee.reduction_factor));
-            u32::try_from(reduced / u64::from(REDUCTION_WHOLE)).unwrap_or(u32::MAX)
+            u32::try_from(reduced / REDUCTION_WHOLE).unwrap_or(u32::MAX)
         } else {
             0
         };

@@ -6,13 +6,14 @@
 use ruint::aliases::U256;
 
 use super::tick::{MAX_SQRT_PRICE, MIN_SQRT_PRICE};
-use super::wide::{divide, product};
+use super::wide::{divide, join, product};
 use crate::amm::QuoteError::{self, Overflow};
 use crate::units::widening_mul;
 
 /// Fee rates are counted in parts of this.
 pub const RATE_WHOLE: u32 = 1_000_000;
 const RATE_WHOLE_64: u64 = 1_000_000;
+const RATE_WHOLE_128: u128 = 1_000_000;
 
 /// An amount between two prices before it is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub fn amount_0(one: u128, other: u128, liquidity: u128) -> Result<Amount, Quote
         let more = more || quotient.wrapping_mul(lower) != by_upper;
         return Ok(Amount { floor: u64::try_from(quotient).ok(), more });
     }
-    let numerator: U256 = (U256::from(numerator.0) << 128) | U256::from(numerator.1);
+    let numerator = join(numerator.0, numerator.1);
     let quotient = numerator.checked_div(product(upper, lower)).ok_or(Overflow)?;
     // Past 64 bits, when the rest no longer counts: the product of the prices is below 2^193.
     let rest = numerator.wrapping_sub(quotient.wrapping_mul(product(upper, lower)));
@@ -132,8 +133,8 @@ fn wide_price_after_0(
     if numerator.leading_zeros() < 64 {
         return Err(Overflow);
     }
-    let numerator: U256 = numerator << 64;
-    let whole: U256 = U256::from(liquidity) << 64;
+    let numerator = numerator.wrapping_shl(64);
+    let whole = join(liquidity >> 64, liquidity << 64);
     let moved = product(price, u128::from(amount));
     let depth = if add { whole.checked_add(moved) } else { whole.checked_sub(moved) };
     let depth = depth.filter(|depth| *depth != U256::ZERO).ok_or(Overflow)?;
@@ -177,7 +178,7 @@ pub(super) fn less_fee(amount: u64, rate: u32) -> u64 {
         return product / RATE_WHOLE_64;
     }
     let product = u128::from(amount).saturating_mul(u128::from(kept));
-    u64::try_from(product / u128::from(RATE_WHOLE)).unwrap_or(amount)
+    u64::try_from(product / RATE_WHOLE_128).unwrap_or(amount)
 }
 
 /// The fee of `rate` on top of `amount`, rounded up.

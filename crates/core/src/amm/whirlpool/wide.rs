@@ -9,7 +9,12 @@ const LIMB: u128 = (1 << 64) - 1;
 /// `a * b`, all 256 bits of it.
 pub(super) fn product(a: u128, b: u128) -> U256 {
     let (high, low) = widening_mul(a, b);
-    (U256::from(high) << 128) | U256::from(low)
+    join(high, low)
+}
+
+/// `high * 2^128 + low`.
+pub(super) fn join(high: u128, low: u128) -> U256 {
+    U256::from(high).wrapping_shl(128) | U256::from(low)
 }
 
 /// `(high, low) / divisor`, rounded down, and whether something is left over; `None` unless `high < divisor`, when
@@ -75,7 +80,7 @@ mod tests {
                 prop_assert!(high >= divisor);
                 return Ok(());
             };
-            let dividend = (U256::from(high) << 128) | U256::from(low);
+            let dividend = join(high, low);
             let (expected, rest) = dividend.div_rem(U256::from(divisor));
             prop_assert_eq!(U256::from(quotient), expected);
             prop_assert_eq!(left, rest != U256::ZERO);
