@@ -47,4 +47,6 @@ fn the_pump_curve_does_what_its_sdk_does() {
 #[test]
 fn raydium_amm_v4_does_what_its_program_does() {
     run("raydium_amm_v4");
+fn whirlpool_does_what_its_program_does() {
+    run("whirlpool");
 }

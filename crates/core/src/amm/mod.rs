@@ -7,6 +7,7 @@ pub mod pump_curve;
 pub mod pump_fees;
 pub mod pump_swap;
 pub mod transfer_fee;
+pub mod whirlpool;
 
 pub use live::Live;
 
@@ -137,6 +138,9 @@ pub enum QuoteError {
     /// A tick or bin array that the swap would cross is not known.
     #[error("a tick or bin array is missing")]
     MissingArray,
+    /// The price is already at or past the limit that was set for it.
+    #[error("the price is past its limit")]
+    PriceLimit,
 }
 
 /// Why bytes are not the account they should be.

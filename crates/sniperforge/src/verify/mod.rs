@@ -8,6 +8,7 @@ mod case;
 mod cpmm;
 mod pump_curve;
 mod pump_swap;
+mod whirlpool;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 const VENUES: &[(&str, Check)] = &[
     ("raydium_cpmm", cpmm::check),
     ("raydium_amm_v4", amm_v4::check),
+    ("whirlpool", whirlpool::check),
     ("pumpswap", pump_swap::check),
     ("pump_curve", pump_curve::check),
 ];
