@@ -8,8 +8,7 @@
 
 use proptest::prelude::*;
 use sniper_core::amm::cpmm::{
-    self, CONFIG_LEN, Config, Curve, POOL_LEN, PoolState, decode_config, decode_pool,
-    decode_vault,
+    self, CONFIG_LEN, Config, Curve, POOL_LEN, PoolState, decode_config, decode_pool, decode_vault,
 };
 use sniper_core::amm::transfer_fee::{TransferFee, decode_transfer_fees};
 use sniper_core::amm::{DecodeError, QuoteError};

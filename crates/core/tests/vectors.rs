@@ -33,3 +33,8 @@ fn run(venue: &str) {
 fn raydium_cpmm_does_what_its_program_does() {
     run("raydium_cpmm");
 }
+
+#[test]
+fn raydium_clmm_does_what_its_program_does() {
+    run("raydium_clmm");
+}

@@ -1,5 +1,6 @@
 //! Pools: one file per kind, each decodes account bytes, quotes to the last atom and encodes its swap.
 
+pub mod clmm;
 pub mod cpmm;
 mod live;
 pub mod transfer_fee;

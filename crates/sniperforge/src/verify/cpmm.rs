@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use sniper_core::amm::cpmm::{
-    self, Config, ConfigAccount, Curve, Keys, PoolState, Swap, decode_config, decode_config_account,
-    decode_pool,
+    self, Config, ConfigAccount, Curve, Keys, PoolState, Swap, decode_config,
+    decode_config_account, decode_pool,
 };
 use sniper_core::amm::transfer_fee::{EpochFees, TransferFee, decode_transfer_fees};
 use sniper_core::amm::{QuoteError, SwapAccounts};

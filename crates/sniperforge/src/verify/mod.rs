@@ -4,6 +4,7 @@
 //! all that is required. One module a venue knows its groups; what no module knows is skipped, never passed.
 
 mod case;
+mod clmm;
 mod cpmm;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub use case::{Difference, Outcome, Verdict};
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check)];
+const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check), ("raydium_clmm", clmm::check)];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
