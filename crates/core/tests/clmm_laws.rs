@@ -51,14 +51,10 @@ fn held(liquidity: u128, low: u128, high: u128, price: u128) -> [u128; 2] {
 }
 
 fn world_of(
-    spacing: u16,
-    at: i32,
-    into: u8,
+    (spacing, at, into): (u16, i32, u8),
     positions: &[(i32, i32, u64)],
     orders: &[(i32, u64)],
-    config: Config,
-    fee_on: u8,
-    dynamic_fee: Option<DynamicFee>,
+    (config, fee_on, dynamic_fee): (Config, u8, Option<DynamicFee>),
 ) -> World {
     let low = sqrt_price_at_tick(at).unwrap();
     let high = sqrt_price_at_tick(at + 1).unwrap();
@@ -143,10 +139,10 @@ fn world(with_orders: bool) -> impl Strategy<Value = World> {
     let orders = prop::collection::vec((-40_i32..40, 1_u64..1 << 40), 0..5);
     let place = (prop_oneof![Just(1_u16), Just(10), Just(60)], -20_000_i32..20_000, any::<u8>());
     (place, (1_u64..1 << 46, 100_i32..400), narrow, orders, config(), 0_u8..4, dynamic_fee())
-        .prop_map(move |((spacing, at, into), wide, mut positions, orders, config, on, dynamic)| {
+        .prop_map(move |(place, wide, mut positions, orders, config, on, dynamic)| {
             positions.push((-wide.1, 2 * wide.1, wide.0));
             let orders = if with_orders { orders } else { Vec::new() };
-            world_of(spacing, at, into, &positions, &orders, config, on, dynamic)
+            world_of(place, &positions, &orders, (config, on, dynamic))
         })
 }
 
