@@ -49,4 +49,6 @@ fn raydium_amm_v4_does_what_its_program_does() {
     run("raydium_amm_v4");
 fn whirlpool_does_what_its_program_does() {
     run("whirlpool");
+fn raydium_clmm_does_what_its_program_does() {
+    run("raydium_clmm");
 }

@@ -1,6 +1,7 @@
 //! Pools: one file per kind, each decodes account bytes, quotes to the last atom and encodes its swap.
 
 pub mod amm_v4;
+pub mod clmm;
 pub mod cpmm;
 mod live;
 pub mod pump_curve;

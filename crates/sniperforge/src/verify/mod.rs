@@ -5,6 +5,7 @@
 
 mod amm_v4;
 mod case;
+mod clmm;
 mod cpmm;
 mod pump_curve;
 mod pump_swap;
@@ -26,6 +27,7 @@ type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 const VENUES: &[(&str, Check)] = &[
     ("raydium_cpmm", cpmm::check),
     ("raydium_amm_v4", amm_v4::check),
+    ("raydium_clmm", clmm::check),
     ("whirlpool", whirlpool::check),
     ("pumpswap", pump_swap::check),
     ("pump_curve", pump_curve::check),
