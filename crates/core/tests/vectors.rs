@@ -33,3 +33,8 @@ fn run(venue: &str) {
 fn raydium_cpmm_does_what_its_program_does() {
     run("raydium_cpmm");
 }
+
+#[test]
+fn meteora_dlmm_does_what_its_program_does() {
+    run("meteora_dlmm");
+}

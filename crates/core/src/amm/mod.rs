@@ -1,6 +1,7 @@
 //! Pools: one file per kind, each decodes account bytes, quotes to the last atom and encodes its swap.
 
 pub mod cpmm;
+pub mod dlmm;
 mod live;
 pub mod transfer_fee;
 
@@ -133,6 +134,9 @@ pub enum QuoteError {
     /// A tick or bin array that the swap would cross is not known.
     #[error("a tick or bin array is missing")]
     MissingArray,
+    /// The program's own estimate of the input falls short of the exact output, so it would refuse.
+    #[error("no input gives exactly this output")]
+    Inexact,
 }
 
 /// Why bytes are not the account they should be.

@@ -5,6 +5,7 @@
 
 mod case;
 mod cpmm;
+mod dlmm;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub use case::{Difference, Outcome, Verdict};
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check)];
+const VENUES: &[(&str, Check)] = &[("raydium_cpmm", cpmm::check), ("meteora_dlmm", dlmm::check)];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -105,7 +106,21 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 fn read(path: &Path) -> Result<Value, String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
+    let mut file = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    add_real_accounts(path, &mut file);
+    Ok(file)
+}
+
+/// Some states only name accounts seen on chain, which lie in a file beside. They become `states.real_accounts`.
+fn add_real_accounts(path: &Path, file: &mut Value) {
+    let Some(states) = file["states"].as_object_mut() else { return };
+    if states.values().any(|state| !state["real_account"].is_null())
+        && let Ok(text) = std::fs::read(path.with_file_name("real_accounts.json"))
+        && let Ok(mut beside) = serde_json::from_slice::<Value>(&text)
+        && let Some(accounts) = beside.get_mut("vectors")
+    {
+        states.insert("real_accounts".to_owned(), accounts.take());
+    }
 }
 
 impl Report {
