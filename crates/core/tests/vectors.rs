@@ -51,4 +51,6 @@ fn whirlpool_does_what_its_program_does() {
     run("whirlpool");
 fn raydium_clmm_does_what_its_program_does() {
     run("raydium_clmm");
+fn meteora_dlmm_does_what_its_program_does() {
+    run("meteora_dlmm");
 }

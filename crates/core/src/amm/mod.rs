@@ -3,6 +3,7 @@
 pub mod amm_v4;
 pub mod clmm;
 pub mod cpmm;
+pub mod dlmm;
 mod live;
 pub mod pump_curve;
 pub mod pump_fees;
@@ -142,6 +143,9 @@ pub enum QuoteError {
     /// The price is already at or past the limit that was set for it.
     #[error("the price is past its limit")]
     PriceLimit,
+    /// The program's own estimate of the input falls short of the exact output, so it would refuse.
+    #[error("no input gives exactly this output")]
+    Inexact,
 }
 
 /// Why bytes are not the account they should be.

@@ -7,6 +7,7 @@ mod amm_v4;
 mod case;
 mod clmm;
 mod cpmm;
+mod dlmm;
 mod pump_curve;
 mod pump_swap;
 mod whirlpool;
@@ -29,6 +30,7 @@ const VENUES: &[(&str, Check)] = &[
     ("raydium_amm_v4", amm_v4::check),
     ("raydium_clmm", clmm::check),
     ("whirlpool", whirlpool::check),
+    ("meteora_dlmm", dlmm::check),
     ("pumpswap", pump_swap::check),
     ("pump_curve", pump_curve::check),
 ];
@@ -118,7 +120,21 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 fn read(path: &Path) -> Result<Value, String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
+    let mut file = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    add_real_accounts(path, &mut file);
+    Ok(file)
+}
+
+/// Some states only name accounts seen on chain, which lie in a file beside. They become `states.real_accounts`.
+fn add_real_accounts(path: &Path, file: &mut Value) {
+    let Some(states) = file["states"].as_object_mut() else { return };
+    if states.values().any(|state| !state["real_account"].is_null())
+        && let Ok(text) = std::fs::read(path.with_file_name("real_accounts.json"))
+        && let Ok(mut beside) = serde_json::from_slice::<Value>(&text)
+        && let Some(accounts) = beside.get_mut("vectors")
+    {
+        states.insert("real_accounts".to_owned(), accounts.take());
+    }
 }
 
 impl Report {
