@@ -353,8 +353,9 @@ proptest! {
         let near = sqrt_price_at_tick(tick).unwrap_or(sqrt_price);
         let dynamic_fee = has_dynamic.then_some(DynamicFee {
             filter_period: 1, decay_period: 2, reduction_factor: 9_999, control: dynamic[0],
-            max_accumulator: dynamic[1], reference_group: dynamic[2].cast_signed() >> shift.min(31),
-            reference: dynamic[3], accumulator: dynamic[0], updated: 0,
+            max_accumulator: dynamic[1], reference_group: if dynamic[2] % 3 == 0 { i32::MIN } else { dynamic[2].cast_signed() >> shift.min(31) },
+            reference: dynamic[3], accumulator: dynamic[0], // As old as the epoch, or just now: then the reference stays.
+            updated: u64::from(dynamic[1] % 2) * 1_750_000_000,
         });
         let pool = PoolState {
             status: status & 0x1f, open_time: 0, tick_spacing: spacing, liquidity, sqrt_price: if small { near } else { sqrt_price >> 33 },
