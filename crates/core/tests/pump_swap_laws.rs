@@ -234,8 +234,14 @@ proptest! {
                 prop_assert!(quote.amount_in > Atoms::ZERO && quote.amount_out > Atoms::ZERO);
                 prop_assert!(quote.amount_out.get() <= vaults[usize::from(forward)]);
             }
-            let _ = curve.detail_exact_in(forward, amount, &CLOCK);
-            let _ = curve.detail_exact_out(forward, amount, &CLOCK);
+            let details = [
+                curve.detail_exact_in(forward, amount, &CLOCK),
+                curve.detail_exact_out(forward, amount, &CLOCK),
+            ];
+            for (swap, detail) in [sold, bought].into_iter().zip(details) {
+                let same = detail.map(|detail| detail.quote) == swap.map(|swap| swap.quote());
+                prop_assert!(same || detail == Err(QuoteError::NoLiquidity));
+            }
         }
     }
 
