@@ -97,6 +97,8 @@ pub struct MintSpec {
     pub symbol: Symbol,
     /// Held as worth one dollar: what profits are counted in.
     pub is_usd: bool,
+    /// A transfer moves what it says: no fee is kept of it, and nothing may refuse it.
+    pub plain: bool,
 }
 
 /// Open, high, low and close of a pair's price over a span of time.

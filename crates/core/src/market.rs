@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use crate::amm::{Live, PoolSpec, Quote, QuoteError};
+use crate::amm::{Clock, Detail, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
@@ -76,6 +76,9 @@ pub struct Market {
     holed: bool,
 }
 
+/// Slots of an epoch on every public cluster.
+const SLOTS_PER_EPOCH: u64 = 432_000;
+
 /// Wrapped SOL's mint on every cluster.
 pub const WRAPPED_SOL: Address =
     Address::from_str_const("So11111111111111111111111111111111111111112");
@@ -93,6 +96,7 @@ impl Market {
             decimals: 9,
             symbol: Symbol::new("SOL"),
             is_usd: false,
+            plain: true,
         };
         Self {
             mints: vec![Mint { spec: sol, reference: None, dollar_pair: None }],
@@ -154,8 +158,9 @@ impl Market {
                 self.holed |= !whole;
             }
             MarketEvent::Lost { pool } => {
+                let plain = self.pool(*pool).is_some_and(|pool| self.is_plain(&pool.spec));
                 if let Some(pool) = self.pools.get_mut(pool.index()) {
-                    pool.live = Live::new(&pool.spec.kind);
+                    pool.live = Live::new(&pool.spec.kind, plain);
                 }
             }
         }
@@ -238,9 +243,13 @@ impl Market {
             spec: spec.clone(),
             pair,
             base_first,
-            live: Live::new(&spec.kind),
+            live: Live::new(&spec.kind, self.is_plain(spec)),
             updated: Timestamp::new(i64::MIN),
         });
+    }
+
+    fn is_plain(&self, spec: &PoolSpec) -> bool {
+        spec.mints.iter().all(|mint| self.mint(*mint).is_some_and(|mint| mint.spec.plain))
     }
 
     fn settle(&mut self) {
@@ -427,6 +436,13 @@ impl Market {
         self.now.get().div_euclid(1_000_000)
     }
 
+    /// The moment that pools are quoted for.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let epoch = self.slot.get().checked_div(SLOTS_PER_EPOCH).unwrap_or(0);
+        Clock { now: self.unix_seconds(), slot: self.slot, epoch }
+    }
+
     /// What one pool gives for `amount`.
     ///
     /// # Errors
@@ -435,7 +451,29 @@ impl Market {
     pub fn quote(&self, hop: Hop, amount: Atoms) -> Result<Quote, QuoteError> {
         let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
         let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
-        pool.live.quote_exact_in(forward, amount, self.unix_seconds())
+        pool.live.quote_exact_in(forward, amount, &self.clock())
+    }
+
+    /// What one pool must be given for `amount`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot give that.
+    pub fn quote_out(&self, hop: Hop, amount: Atoms) -> Result<Quote, QuoteError> {
+        let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
+        let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
+        pool.live.quote_exact_out(forward, amount, &self.clock())
+    }
+
+    /// What one pool gives for `amount`, and what that does to its price.
+    ///
+    /// # Errors
+    ///
+    /// Why it gives nothing.
+    pub fn detail(&self, hop: Hop, amount: Atoms) -> Result<Detail, QuoteError> {
+        let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
+        let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
+        pool.live.detail_exact_in(forward, amount, &self.clock())
     }
 
     /// What a route gives for `amount`, every pool as it is now.

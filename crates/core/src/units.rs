@@ -244,6 +244,12 @@ impl Price {
         Some(Self((high << 64) | (low >> 64)))
     }
 
+    /// The price the other way round, rounded down to within one of its last place; none for zero.
+    #[must_use]
+    pub fn inverse(self) -> Option<Self> {
+        u128::MAX.checked_div(self.0).map(Self)
+    }
+
     /// How far `self` lies from `other`, as a share of `other`, rounded up and held at one whole.
     #[must_use]
     pub fn distance(self, other: Self) -> Bps {

@@ -7,6 +7,7 @@
 //! The source of every formula is the program, `raydium-io/raydium-amm` at commit 27f461d.
 
 mod derived;
+mod held;
 mod instruction;
 mod layout;
 mod math;
@@ -17,6 +18,7 @@ use super::{Clock, DecodeError, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, derive};
 pub use instruction::{
     OrderBook, SWAP_BASE_IN, SWAP_BASE_IN_V2, SWAP_BASE_OUT, SWAP_BASE_OUT_V2,

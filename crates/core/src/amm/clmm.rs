@@ -7,6 +7,7 @@
 
 mod derived;
 mod fee;
+mod held;
 mod layout;
 mod orders;
 mod price;
@@ -24,6 +25,7 @@ use crate::ids::Address;
 use crate::order::LegAmount;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, bitmap_extension_address, derive, tick_array_address};
 pub use fee::DynamicFee;
 pub use layout::{

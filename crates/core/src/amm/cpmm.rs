@@ -4,6 +4,7 @@
 //! is what the chain will do with the same state. The rates are in millionths.
 
 mod derived;
+mod held;
 mod layout;
 mod math;
 
@@ -16,6 +17,7 @@ use crate::ids::Address;
 use crate::order::LegAmount;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, derive};
 pub use layout::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, ConfigAccount, DecodedKeys, POOL_DISCRIMINATOR, POOL_LEN,
@@ -182,6 +184,24 @@ impl Curve {
     #[must_use]
     pub fn reserves(&self) -> [Atoms; 2] {
         self.reserves.map(Atoms::new)
+    }
+
+    /// What each side offers once `swap` is done; none where that does not fit.
+    #[must_use]
+    pub fn reserves_after(&self, swap: &Swap, forward: bool) -> Option<[Atoms; 2]> {
+        let turn = |pair: [Atoms; 2]| if forward { pair } else { [pair[1], pair[0]] };
+        let [into, out_of] = turn(self.reserves());
+        let [fee_in, fee_out] = if swap.creator_fee_on_input {
+            [swap.creator_fee, Atoms::ZERO]
+        } else {
+            [Atoms::ZERO, swap.creator_fee]
+        };
+        let kept = [swap.protocol_fee, swap.fund_fee, fee_in];
+        let mut into = into.checked_add(swap.vault_in)?;
+        for fee in kept {
+            into = into.checked_sub(fee)?;
+        }
+        Some(turn([into, out_of.checked_sub(swap.vault_out)?.checked_sub(fee_out)?]))
     }
 
     /// What of the input never reaches the curve, in millionths, when swapping `forward`: the trade fee and, where

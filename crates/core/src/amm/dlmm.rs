@@ -10,6 +10,7 @@
 
 mod bitmap;
 mod derived;
+mod held;
 mod instruction;
 mod ladder;
 mod layout;
@@ -23,6 +24,7 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use bitmap::Extension;
 pub use derived::{bin_array_address, bitmap_extension_address, oracle_address};
 pub use derived::{pair_address, reserve_address};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountUpdate, DecodeError, PoolKind, PoolSpec, amm_v4, cpmm, decode_vault, pump_curve,
-    pump_swap,
+    AccountUpdate, DecodeError, PoolKind, PoolSpec, amm_v4, clmm, cpmm, decode_vault, dlmm,
+    pump_curve, pump_fees, pump_swap, whirlpool,
 };
 use crate::ids::Address;
 
@@ -17,6 +17,12 @@ pub enum Kind {
     Cpmm,
     /// Raydium AMM v4.
     AmmV4,
+    /// Raydium CLMM.
+    Clmm,
+    /// Orca Whirlpool.
+    Whirlpool,
+    /// Meteora DLMM.
+    Dlmm,
     /// PumpSwap.
     PumpSwap,
     /// pump.fun's bonding curve.
@@ -41,6 +47,12 @@ pub enum Part {
     Schedules,
     /// The mint whose supply counts.
     Supply,
+    /// What an adaptive fee remembers.
+    Oracle,
+    /// Which arrays hold anything, beyond what the state tells.
+    Bitmap,
+    /// The tick array that starts at a tick, or the bin array of a number.
+    Array(i32),
 }
 
 /// An account that a pool is quoted from.
@@ -56,7 +68,15 @@ pub struct Followed {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Cpmm, Self::AmmV4, Self::PumpSwap, Self::PumpCurve];
+    pub const ALL: [Self; 7] = [
+        Self::Cpmm,
+        Self::AmmV4,
+        Self::Clmm,
+        Self::Whirlpool,
+        Self::Dlmm,
+        Self::PumpSwap,
+        Self::PumpCurve,
+    ];
 
     /// The program that owns its state accounts.
     #[must_use]
@@ -64,6 +84,9 @@ impl Kind {
         match self {
             Self::Cpmm => cpmm::PROGRAM_ID,
             Self::AmmV4 => amm_v4::PROGRAM_ID,
+            Self::Clmm => clmm::PROGRAM_ID,
+            Self::Whirlpool => whirlpool::PROGRAM_ID,
+            Self::Dlmm => dlmm::PROGRAM_ID,
             Self::PumpSwap => pump_swap::PROGRAM_ID,
             Self::PumpCurve => pump_curve::PROGRAM_ID,
         }
@@ -81,6 +104,9 @@ impl Kind {
         match self {
             Self::Cpmm => "Raydium CPMM",
             Self::AmmV4 => "Raydium AMM v4",
+            Self::Clmm => "Raydium CLMM",
+            Self::Whirlpool => "Orca Whirlpool",
+            Self::Dlmm => "Meteora DLMM",
             Self::PumpSwap => "PumpSwap",
             Self::PumpCurve => "pump.fun curve",
         }
@@ -98,6 +124,9 @@ impl Kind {
         match self {
             Self::Cpmm => cpmm::decode_part(part, data),
             Self::AmmV4 => amm_v4::decode_part(part, data),
+            Self::Clmm => clmm::decode_part(part, data),
+            Self::Whirlpool => whirlpool::decode_part(part, data),
+            Self::Dlmm => dlmm::decode_part(part, data),
             Self::PumpSwap => pump_swap::decode_part(part, data),
             Self::PumpCurve => pump_curve::decode_part(part, data),
         }
@@ -111,6 +140,9 @@ impl PoolKind {
         match self {
             Self::Cpmm(_) => Kind::Cpmm,
             Self::AmmV4(_) => Kind::AmmV4,
+            Self::Clmm { .. } => Kind::Clmm,
+            Self::Whirlpool { .. } => Kind::Whirlpool,
+            Self::Dlmm(_) => Kind::Dlmm,
             Self::PumpSwap(_) => Kind::PumpSwap,
             Self::PumpCurve(_) => Kind::PumpCurve,
         }
@@ -118,9 +150,15 @@ impl PoolKind {
 }
 
 impl PoolSpec {
-    /// The accounts it is quoted from. `mints` and the `programs` that own them, in its own order.
+    /// The accounts it is quoted from: its `mints` and the `programs` that own them in its own order, and the tick or
+    /// bin `arrays` around its price.
     #[must_use]
-    pub fn followed(&self, mints: [Address; 2], programs: [Address; 2]) -> Vec<Followed> {
+    pub fn followed(
+        &self,
+        mints: [Address; 2],
+        programs: [Address; 2],
+        arrays: &[i32],
+    ) -> Vec<Followed> {
         let [program_0, program_1] = programs;
         let at = |address, owner, part| Followed { address, owner, part };
         let state = at(self.address, self.kind.kind().program(), Part::State);
@@ -141,13 +179,28 @@ impl PoolSpec {
                 followed.extend(vaults(keys.vaults));
                 followed.push(state);
             }
+            PoolKind::Clmm { keys, bitmap_extension: bitmap } => {
+                followed.extend([state, at(keys.config, clmm::PROGRAM_ID, Part::Config)]);
+                followed.extend(bitmap.map(|bitmap| at(bitmap, clmm::PROGRAM_ID, Part::Bitmap)));
+            }
+            PoolKind::Whirlpool { keys, adaptive } => {
+                followed.push(state);
+                followed.extend(
+                    adaptive.then(|| at(keys.oracle, whirlpool::PROGRAM_ID, Part::Oracle)),
+                );
+            }
+            PoolKind::Dlmm(keys) => {
+                let bitmap = keys.bitmap_extension;
+                followed.push(state);
+                followed.extend(bitmap.map(|bitmap| at(bitmap, dlmm::PROGRAM_ID, Part::Bitmap)));
+            }
             PoolKind::PumpSwap(keys) => {
                 let (config, fees) = (pump_swap::GLOBAL_CONFIG, pump_swap::FEE_CONFIG);
                 followed.extend(vaults(keys.vaults));
                 followed.extend([
                     state,
                     at(config, pump_swap::PROGRAM_ID, Part::Config),
-                    at(fees, super::pump_fees::PROGRAM_ID, Part::Schedules),
+                    at(fees, pump_fees::FEE_PROGRAM_ID, Part::Schedules),
                     at(mint, program_0, Part::Supply),
                 ]);
             }
@@ -156,11 +209,15 @@ impl PoolSpec {
                 followed.extend([
                     state,
                     at(config, pump_curve::PROGRAM_ID, Part::Config),
-                    at(fees, super::pump_fees::PROGRAM_ID, Part::Schedules),
+                    at(fees, pump_fees::FEE_PROGRAM_ID, Part::Schedules),
                     at(mint, program_0, Part::Supply),
                 ]);
             }
         }
+        let program = self.kind.kind().program();
+        followed.extend(arrays.iter().filter_map(|start| {
+            Some(at(self.array(*start)?, program, Part::Array(*start)))
+        }));
         followed
     }
 }

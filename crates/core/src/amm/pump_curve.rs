@@ -5,6 +5,7 @@
 //! cap. The steps are those of pump-sdk 2.0.0. The coin is mint 0, what it is priced in mint 1: the wrapped-SOL mint
 //! for a curve quoted in SOL, though the program then moves lamports of the trader and no wrapped SOL.
 
+mod held;
 mod keys;
 mod layout;
 mod math;
@@ -16,6 +17,7 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use keys::{
     Keys, bonding_curve, bonding_curve_v2, creator_vault, legacy_swap_instruction, sharing_config,
     swap_instruction, user_volume,

@@ -5,6 +5,7 @@
 //! because fees wait in the vault, count for the price, while a sale is paid from the vault alone. The steps are
 //! those of pump-swap-sdk 1.20.0. The mint of a pool's coin is mint 0 (base), what it is priced in mint 1 (quote).
 
+mod held;
 mod keys;
 mod layout;
 mod math;
@@ -17,6 +18,7 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use keys::{
     Keys, canonical_pool, creator_vault, creator_vault_authority, pool_authority, pool_v2,
     swap_instruction, user_volume,

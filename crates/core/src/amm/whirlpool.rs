@@ -6,6 +6,7 @@
 
 mod adaptive;
 mod derived;
+mod held;
 mod instruction;
 mod ladder;
 mod layout;
@@ -21,6 +22,7 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
+pub(super) use held::{Held, decode_part};
 pub use derived::{
     ARRAYS_IN_SWAP, array_start, array_starts, oracle_address, pool_address, tick_array_address,
 };

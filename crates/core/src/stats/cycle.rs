@@ -13,6 +13,28 @@ pub struct Depth {
     pub kept_out: f64,
 }
 
+impl Depth {
+    /// The constant-product pool that a probe of any curve looks like: giving `amount_in` for `amount_out`, `fee` of the
+    /// input included, moves the marginal price (out per in, without fees) from `before` down to `after`. With `x` the
+    /// reserve of what goes in, a constant product has `before / after = (1 + d / x)^2` for an input `d`.
+    #[must_use]
+    pub fn probed(amount_in: f64, fee: f64, before: f64, after: f64) -> Option<Self> {
+        /// Where a probe moves nothing that can be told, the pool is this many times as deep as the probe.
+        const DEEP: f64 = 1e9;
+        let counted = amount_in - fee;
+        let moved = (before / after).sqrt() - 1.0;
+        let reserve_in = if moved > 1.0 / DEEP { counted / moved } else { counted * DEEP };
+        let depth = Self {
+            reserve_in,
+            reserve_out: reserve_in * before,
+            kept_in: counted / amount_in,
+            kept_out: 1.0,
+        };
+        let usable = depth.reserve_in > 0.0 && depth.reserve_out > 0.0;
+        (usable && depth.reserve_out.is_finite() && depth.kept_in > 0.0).then_some(depth)
+    }
+}
+
 /// The input that gains most, through `first` and then `second`; `None` when every input loses.
 ///
 /// With `a, b` the reserves and `f, g` what fees keep, a pool gives `g b f x / (a + f x)`. Through two of them an

@@ -24,10 +24,15 @@ use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::ids::{MintId, PoolId};
 use crate::market::Pool;
-use crate::order::{Intent, Reason, Route};
+use crate::order::{Hop, Intent, Reason, Route};
 use crate::risk::Mode;
-use crate::stats::{Depth, atoms_to_f64, best_cycle_input, kept, scale_usd, whole};
-use crate::units::{Atoms, Slot, Timestamp, Usd};
+use crate::stats::{
+    Depth, atoms_to_f64, best_cycle_input, kept, price_to_f64, scale_usd, whole,
+};
+use crate::units::{Atoms, Price, Slot, Timestamp, Usd};
+
+/// The part of the most that may be used which shows how deep a pool is: one in two to this power.
+const PROBE: u32 = 4;
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,15 +215,16 @@ fn cycle(
     (sell_id, sell): (PoolId, &Pool),
     limit: &Limit,
 ) -> Option<Found> {
-    let (buys_forward, sells_forward) = (!buy.base_first, sell.base_first);
-    let start = best_cycle_input(depth(buy, buys_forward)?, depth(sell, sells_forward)?)?;
     let first = cx.hop(buy_id, quote)?;
     let second = cx.hop(sell_id, first.mint_out)?;
     let route: Route = [first, second].into_iter().collect();
+    let start = best_cycle_input(
+        depth(cx, buy, first, limit.most)?,
+        depth(cx, sell, second, cx.market.quote(first, limit.most).ok()?.amount_out)?,
+    )?;
     let start = Atoms::new(whole(start)).min(limit.most);
     let start = cx.market.quote(first, start).ok()?.amount_out;
-    let now = cx.market.unix_seconds();
-    let pay = |bought| Some(buy.live.quote_exact_out(buys_forward, bought, now).ok()?.amount_in);
+    let pay = |bought| Some(cx.market.quote_out(first, bought).ok()?.amount_in);
     let get = |bought| Some(cx.market.quote(second, bought).ok()?.amount_out);
     let bought = best_between(pay, get, start, limit.most)?;
     let give = |amount| cx.market.quote_route(&route, amount).ok();
@@ -227,8 +233,22 @@ fn cycle(
     (amount_out >= floor).then_some(Found { route, amount_in, amount_out, floor })
 }
 
-fn depth(pool: &Pool, forward: bool) -> Option<Depth> {
-    let curve = pool.live.curve().ok()?;
+/// How deep a pool is in the direction of a hop: a constant product by its reserves, any other curve by what a part of
+/// `most` does to it.
+fn depth(cx: &Context<'_>, pool: &Pool, hop: Hop, most: Atoms) -> Option<Depth> {
+    let forward = pool.direction(hop)?;
+    let Ok(curve) = pool.live.cpmm() else {
+        let amount = Atoms::new(most.get() >> PROBE);
+        let detail = cx.market.detail(hop, amount).ok()?;
+        let price = |price: Price| {
+            let out_per_in = if forward { Some(price) } else { price.inverse() };
+            out_per_in.map(price_to_f64)
+        };
+        let (before, after) = (price(detail.price_before)?, price(detail.price_after)?);
+        // Kinds that take their fee of what comes out are met with a start that is a little too large.
+        let fee = atoms_to_f64(detail.quote.fee.min(Atoms::new(amount.get() >> 2)));
+        return Depth::probed(atoms_to_f64(amount), fee, before, after);
+    };
     let [zero, one] = curve.reserves().map(atoms_to_f64);
     let (reserve_in, reserve_out) = if forward { (zero, one) } else { (one, zero) };
     Some(Depth {

@@ -138,3 +138,21 @@ pub fn decode_fee_config(data: &[u8]) -> Result<FeeConfigAccount, DecodeError> {
     let exotic = if length >= exotic { r.fees() } else { Fees::ZERO };
     Ok(FeeConfigAccount { config: FeeConfig { flat, tiers, stable_tiers, exotic }, bump, admin })
 }
+
+/// The supply in a mint's account, of either token program.
+///
+/// # Errors
+///
+/// When the bytes are not a mint.
+pub fn decode_supply(data: &[u8]) -> Result<Atoms, DecodeError> {
+    const MINT: &str = "mint";
+    const PLAIN: usize = 82;
+    // Extended: the kind of the account follows where a token account would end, 1 is a mint.
+    let fits = data.len() == PLAIN || data.get(165) == Some(&1);
+    let (true, Some(Some(bytes)), Some(1)) =
+        (fits, data.get(36..44).map(|bytes| bytes.first_chunk::<8>()), data.get(45).copied())
+    else {
+        return Err(DecodeError::Length { account: MINT, length: data.len() });
+    };
+    Ok(Atoms::new(u64::from_le_bytes(*bytes)))
+}

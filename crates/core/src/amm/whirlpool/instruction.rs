@@ -32,6 +32,15 @@ pub struct SwapArrays {
 }
 
 impl SwapArrays {
+    /// Given ones, at least one and at most three.
+    #[must_use]
+    pub fn of(arrays: &[Address]) -> Option<Self> {
+        let last = arrays.last()?;
+        let at = |nth: usize| arrays.get(nth).unwrap_or(last);
+        let fixed = [*at(0), *at(1), *at(2)];
+        Some(Self { fixed, supplemental: [None; MAX_SUPPLEMENTAL] })
+    }
+
     /// Those that a swap from this state may cross, and the one behind. Derives four addresses, some microseconds
     /// each: keep the answer for as long as the price stays within its tick array.
     #[must_use]

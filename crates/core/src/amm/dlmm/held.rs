@@ -1,0 +1,103 @@
+//! What is kept of a pool's accounts.
+
+use serde::Serialize;
+
+use super::{
+    BINS_PER_ARRAY, Curve, PoolState, decode_bin_array, decode_extension, decode_pool,
+};
+use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::transfer_fee::EpochFees;
+use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
+
+/// A pool's accounts as last seen, and their curve.
+///
+/// A swap writes the pool and the arrays that it walks through. The pool and the array of its active bin are to agree;
+/// what came since they last did waits.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::amm) struct Held {
+    pool: Option<PoolState>,
+    #[serde(skip)]
+    waiting: Vec<AccountUpdate>,
+    #[serde(skip)]
+    curve: Result<Curve, QuoteError>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { pool: None, waiting: Vec::new(), curve: Err(QuoteError::Unknown) }
+    }
+}
+
+impl Held {
+    fn curve(&self) -> Result<&Curve, QuoteError> {
+        self.curve.as_ref().map_err(|error| *error)
+    }
+}
+
+impl Hold for Held {
+    fn place(&self, update: &AccountUpdate) -> Option<usize> {
+        match update {
+            AccountUpdate::DlmmPool(_) => Some(0),
+            AccountUpdate::DlmmBins(array) => {
+                let active = self.pool.as_ref()?.active.div_euclid(BINS_PER_ARRAY);
+                (array.index == active).then_some(1)
+            }
+            _ => None,
+        }
+    }
+
+    fn moving(&self) -> usize {
+        2
+    }
+
+    fn take(&mut self, update: &AccountUpdate) {
+        if let AccountUpdate::DlmmPool(pool) = update {
+            self.pool = Some(**pool);
+        }
+        self.waiting.push(update.clone());
+    }
+
+    fn build(&mut self) {
+        let Some(pool) = &self.pool else { return };
+        if self.curve.is_err() {
+            self.curve = Ok(Curve::new(pool, [EpochFees::NONE; 2]));
+        }
+        let Ok(curve) = &mut self.curve else { return };
+        for update in self.waiting.drain(..) {
+            match update {
+                AccountUpdate::DlmmPool(pool) => curve.set_pool(&pool),
+                AccountUpdate::DlmmBins(array) => curve.set_array(*array),
+                AccountUpdate::DlmmBitmap(extension) => curve.set_extension(&extension),
+                _ => {}
+            }
+        }
+    }
+
+    fn arrays(&self, forward: bool) -> Arrays {
+        let count = Arrays::new().capacity();
+        let ahead = self.curve().map(|curve| curve.arrays_ahead(forward, count).collect());
+        ahead.unwrap_or_default()
+    }
+
+    quotes_by_curve!();
+}
+
+/// Reads an account of a pool in its part.
+///
+/// # Errors
+///
+/// When it is not what it should be.
+pub(in crate::amm) fn decode_part(part: Part, data: &[u8]) -> Result<AccountUpdate, DecodeError> {
+    match part {
+        Part::State => Ok(AccountUpdate::DlmmPool(Box::new(decode_pool(data)?.0))),
+        Part::Bitmap => Ok(AccountUpdate::DlmmBitmap(Box::new(decode_extension(data)?))),
+        Part::Array(index) => {
+            let (array, _) = decode_bin_array(data)?;
+            if array.index != index {
+                return Err(DecodeError::Field { account: "DLMM bin array", field: "index" });
+            }
+            Ok(AccountUpdate::DlmmBins(Box::new(array)))
+        }
+        _ => Err(DecodeError::Part { kind: "Meteora DLMM" }),
+    }
+}
