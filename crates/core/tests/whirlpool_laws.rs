@@ -433,3 +433,27 @@ fn a_detail_tells_the_impact_and_the_arrays() {
     assert_eq!(far.arrays, 2);
     assert!(far.price_after < far.price_before);
 }
+
+/// From one tick to the next lies further than a swap may reach: what is known of the whole way must not be used.
+#[test]
+fn a_swap_ends_at_its_limit_between_a_tick_and_the_end_of_its_reach() {
+    let pool =
+        PoolState { tick_spacing: 1, fee_tier: 1, liquidity: 0, tick: 12_558, ..one_position().0 };
+    let pool = PoolState { sqrt_price: sqrt_price_at(12_558), ..pool };
+    let one = |slot, liquidity_net| vec![Tick { slot, liquidity_net }];
+    let arrays: Vec<_> = [vec![], vec![], one(37, 1 << 37), vec![], one(13, -(1 << 37))]
+        .into_iter()
+        .zip([12_496, 12_584, 12_672, 12_760, 12_848])
+        .map(|(ticks, start)| TickArray { start, ticks })
+        .collect();
+    let curve = Curve::new(&pool, None, &arrays, [EpochFees::NONE; 2]).unwrap();
+    let limit = Some(sqrt_price_at(12_800));
+    let amount = Atoms::new(1 << 40);
+    for exact_in in [true, false] {
+        let request = Request { forward: false, exact_in, amount, limit };
+        assert_eq!(curve.swap(request, &CLOCK), Err(QuoteError::NoLiquidity));
+        let limit = sqrt_price_at(12_755);
+        let swap = curve.swap(Request { limit: Some(limit), ..request }, &CLOCK).unwrap();
+        assert_eq!((swap.sqrt_price, swap.tick, swap.arrays), (limit, 12_755, 3));
+    }
+}
