@@ -80,7 +80,7 @@ fn world() -> impl Strategy<Value = World> {
     let spacing = prop::sample::select(vec![1_u16, 8, 64, 128]);
     let positions =
         prop::collection::vec((-300_i32..300, 1_i32..300, 10_u32..70, any::<u64>()), 1..12);
-    let fees = (0_u16..=60_000, 0_u16..=2_500);
+    let fees = (prop_oneof![Just(0_u16), 0_u16..=60_000], 0_u16..=2_500);
     spacing.prop_flat_map(move |spacing| {
         (positions.clone(), fees.clone(), -80_i32..80, 0_u16..1_000, 0_i32..60_000, oracle(spacing))
             .prop_map(move |(positions, fees, slot, part, shift, oracle)| {
@@ -156,8 +156,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
-    fn a_round_trip_never_profits(world in world(), forward: bool, amount in amounts()) {
-        let Ok(there) = world.curve().swap_exact_in(forward, Atoms::new(amount), &CLOCK) else {
+    fn a_round_trip_never_profits(
+        world in world(), forward: bool, amount in amounts(), exact_in: bool,
+    ) {
+        let request = Request { forward, exact_in, amount: Atoms::new(amount), limit: None };
+        let Ok(there) = world.curve().swap(request, &CLOCK) else {
             return Ok(());
         };
         let turned = world.after(&there).curve();
@@ -429,4 +432,28 @@ fn a_detail_tells_the_impact_and_the_arrays() {
     let far = curve.detail_exact_in(true, Atoms::new(1 << 44), &CLOCK).unwrap();
     assert_eq!(far.arrays, 2);
     assert!(far.price_after < far.price_before);
+}
+
+/// From one tick to the next lies further than a swap may reach: what is known of the whole way must not be used.
+#[test]
+fn a_swap_ends_at_its_limit_between_a_tick_and_the_end_of_its_reach() {
+    let pool =
+        PoolState { tick_spacing: 1, fee_tier: 1, liquidity: 0, tick: 12_558, ..one_position().0 };
+    let pool = PoolState { sqrt_price: sqrt_price_at(12_558), ..pool };
+    let one = |slot, liquidity_net| vec![Tick { slot, liquidity_net }];
+    let arrays: Vec<_> = [vec![], vec![], one(37, 1 << 37), vec![], one(13, -(1 << 37))]
+        .into_iter()
+        .zip([12_496, 12_584, 12_672, 12_760, 12_848])
+        .map(|(ticks, start)| TickArray { start, ticks })
+        .collect();
+    let curve = Curve::new(&pool, None, &arrays, [EpochFees::NONE; 2]).unwrap();
+    let limit = Some(sqrt_price_at(12_800));
+    let amount = Atoms::new(1 << 40);
+    for exact_in in [true, false] {
+        let request = Request { forward: false, exact_in, amount, limit };
+        assert_eq!(curve.swap(request, &CLOCK), Err(QuoteError::NoLiquidity));
+        let limit = sqrt_price_at(12_755);
+        let swap = curve.swap(Request { limit: Some(limit), ..request }, &CLOCK).unwrap();
+        assert_eq!((swap.sqrt_price, swap.tick, swap.arrays), (limit, 12_755, 3));
+    }
 }

@@ -123,7 +123,7 @@ fn swap(states: &Value, vector: &Value) -> Verdict {
         };
     }
     let (given, swap) = got.map_err(refused)?;
-    same("tick_arrays", &starts[..], &given[..starts.len().min(given.len())])?;
+    same("tick_arrays", Some(&starts[..]), given.get(..starts.len()))?;
     let is = |field: &str, got: Atoms| same(field, number(expected, field)?, got.get());
     is("amount_in", swap.paid)?;
     is("amount_out", swap.received)?;
@@ -219,11 +219,12 @@ fn pool(data: &[u8], e: &Value) -> Result<(), Difference> {
     let a = |field: &str, got: Address| same(field, address(e, field)?, got);
     a("whirlpoolsConfig", keys.config)?;
     same("whirlpoolBump", octets(e, "whirlpoolBump")?, vec![keys.bump])?;
-    for (side, nth) in [("A", 0), ("B", 1)] {
-        a(&format!("tokenMint{side}"), keys.mints[nth])?;
-        a(&format!("tokenVault{side}"), keys.vaults[nth])?;
-        let growth = format!("feeGrowthGlobal{side}");
-        same(&growth, number(e, &growth)?, got.fee_growth[nth])?;
+    let sides = ["A", "B"].into_iter().zip(keys.mints).zip(keys.vaults).zip(got.fee_growth);
+    for (((side, mint), vault), growth) in sides {
+        a(&format!("tokenMint{side}"), mint)?;
+        a(&format!("tokenVault{side}"), vault)?;
+        let field = format!("feeGrowthGlobal{side}");
+        same(&field, number(e, &field)?, growth)?;
     }
     let seed = octets(e, "feeTierIndexSeed")?;
     let expected = PoolState {

@@ -282,8 +282,13 @@ impl Curve {
                 rung.map_or((reach.tick, reach.price), |rung| (rung.tick, rung.price));
             let target =
                 if DOWN { stop_price.max(checked.limit) } else { stop_price.min(checked.limit) };
-            // What is known of the whole way is of use only for the first step of it.
-            let whole = stretch.filter(|way| way.liquidity == at.liquidity && target == stop_price);
+            // What is known of the whole way is of use only for the first step of it, and only if it ends where the
+            // way does: from one tick to the next, or from the pool's price to its first stop.
+            let whole = stretch.filter(|way| {
+                (rung.is_some() || steps == 0)
+                    && way.liquidity == at.liquidity
+                    && target == stop_price
+            });
             let mut whole = whole.map(|way| way.span::<DOWN>());
             loop {
                 steps = steps.saturating_add(1);
