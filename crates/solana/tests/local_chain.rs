@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sniper_core::amm::{Live, PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::{Clock, Live, PoolKind, PoolSpec, cpmm};
 use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::order::Order;
@@ -100,13 +100,18 @@ impl World {
         let specs = learn(&pool, &mut venue, &chain.ready).await;
         let (sender, ends) = mpsc::channel(64);
         tokio::spawn(venue.tracker().clone().run(sender));
-        let watches = (0..).zip(&specs).flat_map(|(id, spec)| Watch::for_pool(PoolId(id), spec));
+        let watches = (0..).zip(&specs).flat_map(|(id, spec)| {
+            // Neither of them is followed by a pool of this kind.
+            let mints = [Address::default(); 2];
+            let PoolKind::Cpmm(keys) = &spec.kind else { panic!("CPMM alone here") };
+            Watch::for_pool(PoolId(id), spec, mints, keys.token_programs, &[])
+        });
         let reconnection =
             ReconnectionHandler::new(Duration::from_millis(20), Duration::from_secs(1));
         let mut manager =
             WebSocketManager::new(pool.clone(), FeedSettings::default(), reconnection);
         let feed = manager.start_optimized_feeds(watches.collect()).unwrap();
-        let pools = specs.iter().map(|spec| Live::new(&spec.kind)).collect();
+        let pools = specs.iter().map(|spec| Live::new(&spec.kind, true)).collect();
         let (reached, orders) = (Slot::ZERO, 0);
         let mut world = Self {
             chain,
@@ -238,7 +243,11 @@ impl World {
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         self.pools[pool]
-            .quote_exact_in(forward, amount, i64::try_from(now).unwrap())
+            .quote_exact_in(
+                forward,
+                amount,
+                &Clock { now: i64::try_from(now).unwrap(), ..Clock::default() },
+            )
             .unwrap()
             .amount_out
     }
@@ -259,6 +268,7 @@ async fn learn(
             decimals: mint.decimals,
             symbol: Symbol::new(mint.symbol),
             is_usd: mint.symbol.contains("USD"),
+            plain: true,
         });
         ids.insert(address, id);
     }
@@ -304,7 +314,7 @@ impl World {
     /// Tradable pools of a mint (the second dollar is under Token-2022, which the core does not quote).
     fn pools_of(&self, mint: MintId) -> Vec<usize> {
         let of = (0..self.specs.len()).filter(|pool| self.specs[*pool].mints.contains(&mint));
-        of.filter(|pool| self.pools[*pool].curve().is_ok()).collect()
+        of.filter(|pool| self.pools[*pool].state().is_ok()).collect()
     }
 }
 
@@ -348,14 +358,15 @@ async fn an_exact_fill(world: &mut World, pool: usize, sol: MintId) {
     let forward = world.specs[pool].mints[0] == sol;
     world
         .follow_until("the pool after the swap", |_, pools| {
-            let now = pools[pool].quote_exact_in(forward, amount, i64::MAX / 2);
+            let clock = Clock { now: i64::MAX / 2, ..Clock::default() };
+            let now = pools[pool].quote_exact_in(forward, amount, &clock);
             pools[pool].is_settled() && now.is_ok_and(|now| now.amount_out < quote)
         })
         .await;
 }
 
 async fn vaults(world: &World, pool: usize) -> Vec<Atoms> {
-    let PoolKind::Cpmm(keys) = &world.specs[pool].kind;
+    let PoolKind::Cpmm(keys) = &world.specs[pool].kind else { panic!("CPMM alone here") };
     let read =
         world.pool.multiple_accounts(&keys.vaults, Commitment::Confirmed, None).await.unwrap();
     read.value

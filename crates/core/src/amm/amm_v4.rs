@@ -18,8 +18,8 @@ use super::{Clock, DecodeError, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
-pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, derive};
+pub(super) use held::{Held, decode_part};
 pub use instruction::{
     OrderBook, SWAP_BASE_IN, SWAP_BASE_IN_V2, SWAP_BASE_OUT, SWAP_BASE_OUT_V2,
     book_swap_instruction, swap_instruction,

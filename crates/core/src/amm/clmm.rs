@@ -25,9 +25,9 @@ use crate::ids::Address;
 use crate::order::LegAmount;
 use crate::units::{Atoms, Price};
 
-pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, bitmap_extension_address, derive, tick_array_address};
 pub use fee::DynamicFee;
+pub(super) use held::{Held, decode_part};
 pub use layout::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, ConfigAccount, EXTENSION_DISCRIMINATOR, EXTENSION_LEN,
     POOL_DISCRIMINATOR, POOL_LEN, PoolAccount, Reward, TICK_ARRAY_DISCRIMINATOR, TICK_ARRAY_LEN,

@@ -17,8 +17,8 @@ use crate::ids::Address;
 use crate::order::LegAmount;
 use crate::units::{Atoms, Price};
 
-pub(super) use held::{Held, decode_part};
 pub use derived::{Derived, derive};
+pub(super) use held::{Held, decode_part};
 pub use layout::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, ConfigAccount, DecodedKeys, POOL_DISCRIMINATOR, POOL_LEN,
     decode_config, decode_config_account, decode_pool, decode_vault,

@@ -24,10 +24,10 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
-pub(super) use held::{Held, decode_part};
 pub use bitmap::Extension;
 pub use derived::{bin_array_address, bitmap_extension_address, oracle_address};
 pub use derived::{pair_address, reserve_address};
+pub(super) use held::{Held, decode_part};
 pub use instruction::{plain_swap_instruction, swap_instruction};
 pub use ladder::{Bin, BinArray};
 pub use layout::{

@@ -9,9 +9,7 @@ use super::{
 use crate::ids::Address;
 
 /// A kind of pool, without any pool.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Raydium CPMM.
     Cpmm,
@@ -30,9 +28,7 @@ pub enum Kind {
 }
 
 /// Which of a pool's accounts.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Part {
     /// The vault of a mint.
     Vault {
@@ -185,9 +181,8 @@ impl PoolSpec {
             }
             PoolKind::Whirlpool { keys, adaptive } => {
                 followed.push(state);
-                followed.extend(
-                    adaptive.then(|| at(keys.oracle, whirlpool::PROGRAM_ID, Part::Oracle)),
-                );
+                followed
+                    .extend(adaptive.then(|| at(keys.oracle, whirlpool::PROGRAM_ID, Part::Oracle)));
             }
             PoolKind::Dlmm(keys) => {
                 let bitmap = keys.bitmap_extension;
@@ -215,9 +210,11 @@ impl PoolSpec {
             }
         }
         let program = self.kind.kind().program();
-        followed.extend(arrays.iter().filter_map(|start| {
-            Some(at(self.array(*start)?, program, Part::Array(*start)))
-        }));
+        followed.extend(
+            arrays
+                .iter()
+                .filter_map(|start| Some(at(self.array(*start)?, program, Part::Array(*start)))),
+        );
         followed
     }
 }

@@ -23,8 +23,7 @@ pub(super) trait Hold {
     /// What must go in.
     fn quote_out(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Quote, QuoteError>;
     /// What comes out, and what that does.
-    fn detail_in(&self, forward: bool, amount: Atoms, clock: &Clock)
-    -> Result<Detail, QuoteError>;
+    fn detail_in(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Detail, QuoteError>;
     /// Why there is no curve, if there is none.
     fn state(&self) -> Result<(), QuoteError>;
     /// Atoms of mint 1 per atom of mint 0, without fees.

@@ -3,6 +3,7 @@
 pub mod amm_v4;
 pub mod clmm;
 pub mod cpmm;
+mod describe;
 pub mod dlmm;
 mod follow;
 mod live;
@@ -13,6 +14,7 @@ pub mod transfer_fee;
 pub mod whirlpool;
 
 pub use cpmm::decode_vault;
+pub use describe::{Described, Draft};
 pub use follow::{Followed, Kind, Part};
 pub use live::Live;
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Address;
 
 pub(in crate::amm) use layout::Reader;
-pub use layout::{FEE_CONFIG_DISCRIMINATOR, FEE_CONFIG_LENS, FeeConfigAccount, decode_fee_config, decode_supply};
+pub use layout::{
+    FEE_CONFIG_DISCRIMINATOR, FEE_CONFIG_LENS, FeeConfigAccount, decode_fee_config, decode_supply,
+};
 pub(in crate::amm) use rates::{Cut, Rates, constant_product, product_over, product_over_up};
 
 /// The fee program.

@@ -22,10 +22,10 @@ use super::{Clock, Detail, Quote, QuoteError};
 use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
-pub(super) use held::{Held, decode_part};
 pub use derived::{
     ARRAYS_IN_SWAP, array_start, array_starts, oracle_address, pool_address, tick_array_address,
 };
+pub(super) use held::{Held, decode_part};
 pub use instruction::{
     MAX_SUPPLEMENTAL, SWAP, SWAP_V2, SwapArrays, SwapOrder, swap_instruction, swap_v1_instruction,
 };

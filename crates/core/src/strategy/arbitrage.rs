@@ -26,9 +26,7 @@ use crate::ids::{MintId, PoolId};
 use crate::market::Pool;
 use crate::order::{Hop, Intent, Reason, Route};
 use crate::risk::Mode;
-use crate::stats::{
-    Depth, atoms_to_f64, best_cycle_input, kept, price_to_f64, scale_usd, whole,
-};
+use crate::stats::{Depth, atoms_to_f64, best_cycle_input, kept, price_to_f64, scale_usd, whole};
 use crate::units::{Atoms, Price, Slot, Timestamp, Usd};
 
 /// The part of the most that may be used which shows how deep a pool is: one in two to this power.

@@ -29,6 +29,7 @@ pub fn mint(address: Address, decimals: u8, symbol: &str, is_usd: bool) -> Event
         decimals,
         symbol,
         is_usd,
+        plain: true,
     }))
 }
 

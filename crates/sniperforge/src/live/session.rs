@@ -505,7 +505,7 @@ fn log_end(event: &OrderEvent) {
 
 fn pool_of(role: Role) -> Option<PoolId> {
     match role {
-        Role::Vault { pool, .. } | Role::CpmmPool(pool) | Role::CpmmConfig(pool) => Some(pool),
+        Role::Pool { pool, .. } => Some(pool),
         Role::OwnToken(_) | Role::OwnLamports => None,
     }
 }

@@ -13,7 +13,7 @@ use sniper_core::event::MarketEvent;
 use sniper_core::ids::{Address, MintId};
 use sniper_core::sim::{SimSettings, SimVenue};
 use sniper_core::units::{Lamports, Timestamp, Usd};
-use sniper_solana::feed::{FeedSettings, ReconnectionHandler, Watch, WebSocketManager};
+use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
@@ -232,7 +232,7 @@ pub(super) async fn assemble(
     background: &mut Background,
 ) -> anyhow::Result<(Session, Sources, Vec<super::replay::Wire>)> {
     let Opened { mut desk, wires, .. } = opened;
-    universe::announce(&mut desk, &rpc, &plan.universe).await?;
+    let watches = universe::announce(&mut desk, &rpc, &plan.universe).await?;
     let blockhash = BlockhashCache::new(rpc.clone());
     blockhash.refresh().await.context("read a blockhash")?;
     background.spawn(blockhash.clone().run());
@@ -265,10 +265,6 @@ pub(super) async fn assemble(
         ends_in.closed().await;
     });
 
-    let watches: Vec<Watch> = (0_u32..)
-        .zip(desk.engine().market().pools())
-        .flat_map(|(id, pool)| Watch::for_pool(sniper_core::ids::PoolId(id), &pool.spec))
-        .collect();
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
     let feed = manager.start_optimized_feeds(watches.clone())?;

@@ -1,11 +1,16 @@
 //! What is traded: pools and mints, read from the chain and announced to the engine.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail, ensure};
-use sniper_core::amm::{PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
+use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
+use sniper_core::amm::{DecodeError, Draft, Kind, PoolSpec};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
-use sniper_core::ids::{Address, MintId, Symbol};
+use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::units::Atoms;
-use sniper_solana::rpc::{Commitment, RpcConnectionPool};
+use sniper_solana::feed::Watch;
+use sniper_solana::rpc::{AccountInfo, Commitment, RpcConnectionPool};
 use sniper_solana::venue::ChainBalances;
 
 use super::desk::Desk;
@@ -29,65 +34,105 @@ impl Universe {
     }
 }
 
-/// Reads every wanted pool and announces what the engine does not know yet, mints before their pools.
+/// Reads every wanted pool and announces what the engine does not know yet, mints before their pools. Gives the accounts
+/// to follow.
 pub(super) async fn announce(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
     wanted: &Universe,
-) -> anyhow::Result<()> {
-    let read = rpc.multiple_accounts(&wanted.pools, Commitment::Confirmed, None).await;
-    let accounts = read.context("read the pools")?.value;
-    for (address, account) in wanted.pools.iter().zip(accounts) {
-        let Some(account) = account.filter(|a| a.owner == cpmm::PROGRAM_ID) else {
-            bail!("{address} is not a Raydium CPMM pool on this chain: check trading.pools");
+) -> anyhow::Result<Vec<Watch>> {
+    let read = accounts(rpc, &wanted.pools).await.context("read the pools")?;
+    let mut drafts = Vec::with_capacity(wanted.pools.len());
+    for (address, account) in wanted.pools.iter().zip(read) {
+        let known = account.and_then(|a| Some((Kind::of_program(&a.owner)?, a.data)));
+        let Some((kind, data)) = known else {
+            bail!("{address} is not a pool of a known exchange on this chain: check trading.pools");
         };
-        let (_, keys) = cpmm::decode_pool(&account.data)
-            .with_context(|| format!("read the pool {address}: its layout is not known"))?;
+        let draft = Draft::read(kind, *address, &data).with_context(|| {
+            format!("read the pool {address} of {}: it cannot be traded", kind.name())
+        })?;
+        drafts.push((*address, draft));
+    }
+    let mut beside: Vec<Address> = drafts
+        .iter()
+        .flat_map(|(_, draft)| draft.mints().into_iter().chain(draft.extra().map(|(at, _)| at)))
+        .collect();
+    beside.sort_unstable();
+    beside.dedup();
+    let read = accounts(rpc, &beside).await.context("read the mints of the pools")?;
+    let found: BTreeMap<Address, AccountInfo> =
+        beside.into_iter().zip(read).filter_map(|(at, account)| Some((at, account?))).collect();
+    let mut watches = Vec::new();
+    for (address, draft) in drafts {
+        let addresses = draft.mints();
         let mut mints = [MintId::default(); 2];
-        for (side, mint) in mints.iter_mut().enumerate() {
-            *mint = announce_mint(desk, wanted, &keys, side)?;
+        let mut programs = [Address::default(); 2];
+        for ((mint, program), of) in mints.iter_mut().zip(&mut programs).zip(addresses) {
+            let account = found.get(&of).with_context(|| format!("mint {of} does not exist"))?;
+            *program = account.owner;
+            *mint = announce_mint(desk, wanted, of, account)?;
         }
-        if desk.engine().market().pools().iter().any(|p| p.spec.address == *address) {
-            continue;
-        }
-        let kind = PoolKind::Cpmm(cpmm::Keys {
-            config: keys.config,
-            observation: keys.observation,
-            vaults: keys.vaults,
-            token_programs: keys.token_programs,
+        let extra = draft.extra().and_then(|(at, owner)| {
+            Some(found.get(&at).filter(|a| a.owner == owner)?.data.as_slice())
         });
-        let spec = PoolSpec { address: *address, mints, kind };
-        desk.step(Event::Market(MarketEvent::Pool(Box::new(spec))))?;
+        let described = draft
+            .finish(programs, extra)
+            .with_context(|| format!("read the pool {address}: it cannot be traded"))?;
+        let known = |desk: &Desk| {
+            let pools = desk.engine().market().pools();
+            pools.iter().position(|p| p.spec.address == address)
+        };
+        let spec = PoolSpec { address, mints, kind: described.kind };
+        if known(desk).is_none() {
+            desk.step(Event::Market(MarketEvent::Pool(Box::new(spec.clone()))))?;
+        }
+        let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
+        watches.extend(Watch::for_pool(PoolId(id), &spec, addresses, programs, &described.arrays));
     }
     ensure!(
         desk.engine().market().mints().iter().any(|m| m.spec.is_usd),
         "no pool trades a mint of trading.usd_mints: profits could not be counted"
     );
-    Ok(())
+    Ok(watches)
+}
+
+/// Reads accounts, a hundred at a time.
+async fn accounts(
+    rpc: &RpcConnectionPool,
+    addresses: &[Address],
+) -> anyhow::Result<Vec<Option<AccountInfo>>> {
+    let mut read = Vec::with_capacity(addresses.len());
+    for some in addresses.chunks(100) {
+        read.extend(rpc.multiple_accounts(some, Commitment::Confirmed, None).await?.value);
+    }
+    Ok(read)
 }
 
 fn announce_mint(
     desk: &mut Desk,
     wanted: &Universe,
-    keys: &cpmm::DecodedKeys,
-    side: usize,
+    address: Address,
+    account: &AccountInfo,
 ) -> anyhow::Result<MintId> {
-    let (Some(address), Some(program), Some(decimals)) =
-        (keys.mints.get(side), keys.token_programs.get(side), keys.decimals.get(side))
-    else {
-        bail!("a pool has two mints");
-    };
-    if let Some(known) = desk.engine().market().mint_by_address(address) {
+    if let Some(known) = desk.engine().market().mint_by_address(&address) {
         return Ok(known);
     }
+    // Also refuses what is not a mint.
+    let fees = decode_transfer_fees(&account.data);
+    let decimals = account.data.get(44).copied().filter(|_| {
+        [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&account.owner)
+            && !matches!(fees, Err(DecodeError::Length { .. }))
+    });
+    let decimals = decimals.with_context(|| format!("{address} is not a mint"))?;
     desk.step(Event::Market(MarketEvent::Mint(MintSpec {
-        address: *address,
-        token_program: *program,
-        decimals: *decimals,
-        symbol: wanted.symbol(address),
-        is_usd: wanted.usd_mints.contains(address),
+        address,
+        token_program: account.owner,
+        decimals,
+        symbol: wanted.symbol(&address),
+        is_usd: wanted.usd_mints.contains(&address),
+        plain: fees == Ok(EpochFees::NONE),
     })))?;
-    desk.engine().market().mint_by_address(address).context("announce a mint")
+    desk.engine().market().mint_by_address(&address).context("announce a mint")
 }
 
 /// Books what was found at the first start as money from outside.

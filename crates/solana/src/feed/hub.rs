@@ -387,7 +387,8 @@ impl Hub {
                 if let Verdict::Deliver(slot) =
                     state.router.snapshot(index, read.slot, print, received)
                 {
-                    let fits = self.watches.get(index).is_some_and(|watch| watch.owner == owner);
+                    let fits =
+                        self.watches.get(index).is_some_and(|watch| watch.accepts(&owner, &data));
                     state.counters.delivered += 1;
                     permit.send(self.event(
                         index,

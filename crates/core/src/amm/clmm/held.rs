@@ -106,9 +106,7 @@ pub(in crate::amm) fn decode_part(part: Part, data: &[u8]) -> Result<AccountUpda
     match part {
         Part::State => Ok(AccountUpdate::ClmmPool(Box::new(decode_pool(data)?.0))),
         Part::Config => Ok(AccountUpdate::ClmmConfig(decode_config(data)?)),
-        Part::Bitmap => {
-            Ok(AccountUpdate::ClmmBitmap(Box::new(decode_bitmap_extension(data)?.1)))
-        }
+        Part::Bitmap => Ok(AccountUpdate::ClmmBitmap(Box::new(decode_bitmap_extension(data)?.1))),
         Part::Array(start) if data.is_empty() => {
             Ok(AccountUpdate::ClmmTicks(Box::new(TickArray { start, ticks: Vec::new() })))
         }

@@ -162,7 +162,11 @@ impl Ticks {
     }
 
     /// Where the arrays in use start, from the one that holds `tick` on.
-    pub(super) fn array_starts(&self, tick: i32, forward: bool) -> impl Iterator<Item = i32> + '_ {
+    pub(in crate::amm) fn array_starts(
+        &self,
+        tick: i32,
+        forward: bool,
+    ) -> impl Iterator<Item = i32> + '_ {
         let first_above = self.arrays.partition_point(|start| *start <= tick);
         let (below, above) = self.arrays.split_at(first_above);
         let size = array_size(self.tick_spacing);

@@ -86,12 +86,7 @@ impl Hold for Held {
         self.curve()?.quote_exact_out(forward, amount, clock.now)
     }
 
-    fn detail_in(
-        &self,
-        forward: bool,
-        amount: Atoms,
-        clock: &Clock,
-    ) -> Result<Detail, QuoteError> {
+    fn detail_in(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Detail, QuoteError> {
         self.swap(forward, amount, clock)
     }
 

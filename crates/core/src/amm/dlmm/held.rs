@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    BINS_PER_ARRAY, Curve, PoolState, decode_bin_array, decode_extension, decode_pool,
-};
+use super::{BINS_PER_ARRAY, Curve, PoolState, decode_bin_array, decode_extension, decode_pool};
 use crate::amm::live::{Hold, quotes_by_curve};
 use crate::amm::transfer_fee::EpochFees;
 use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
