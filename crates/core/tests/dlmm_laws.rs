@@ -616,6 +616,23 @@ fn a_bin_that_cannot_take_more_refuses() {
 }
 
 #[test]
+fn a_bin_beyond_the_range_of_prices_sells_nothing() {
+    let mut model = three_bins();
+    model.pool = PoolState { bin_step: 400, active: 443_000, ..model.pool };
+    let bin = Bin { place: 40, ..model.bins[&0] };
+    model.bins = [(443_000, bin)].into();
+    assert_eq!(price_of(400, 443_000), None);
+    let mut curve = model.curve();
+    curve.set_extension(&Extension { positive: [[u64::MAX; 8]; 12], negative: [[0; 8]; 12] });
+    for forward in [true, false] {
+        let clock = &CLOCK;
+        let sold = curve.quote_exact_in(forward, Atoms::new(500), clock);
+        let bought = curve.quote_exact_out(forward, Atoms::new(500), clock);
+        assert_eq!((sold, bought), (Err(QuoteError::Overflow), Err(QuoteError::Overflow)));
+    }
+}
+
+#[test]
 fn the_spot_price_is_that_of_the_active_bin() {
     let model = three_bins();
     let mut curve = model.curve();

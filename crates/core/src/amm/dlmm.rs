@@ -152,6 +152,8 @@ pub struct Curve {
     /// Sorted by index.
     arrays: Vec<Array>,
     extension: Option<Box<Extension>>,
+    /// Where backward and forward walks begin, or why they cannot.
+    starts: [Result<(usize, usize), QuoteError>; 2],
     /// What follows from the state, or why it does not.
     terms: Result<Terms, QuoteError>,
 }
@@ -195,14 +197,21 @@ impl Curve {
     /// A pool of which no bin is known yet; `fees` are its mints' transfer fees, in the pool's own order.
     #[must_use]
     pub fn new(pool: &PoolState, fees: [EpochFees; 2]) -> Self {
-        Self {
+        let mut curve = Self {
             pool: *pool,
             fees,
             vaults: [u64::MAX; 2],
             arrays: Vec::new(),
             extension: None,
+            starts: [Err(QuoteError::MissingArray); 2],
             terms: Terms::of(pool),
-        }
+        };
+        curve.find_starts();
+        curve
+    }
+
+    fn find_starts(&mut self) {
+        self.starts = [self.start(false), self.start(true)];
     }
 
     /// Takes a new state of the pool. The arrays stay, except in the rare case that the pool starts or stops to fill
@@ -221,6 +230,7 @@ impl Curve {
                 array.build(now.0, now.1);
             }
         }
+        self.find_starts();
     }
 
     /// Takes a new state of an array.
@@ -237,11 +247,13 @@ impl Curve {
             }
             Err(at) => self.arrays.insert(at, array),
         }
+        self.find_starts();
     }
 
     /// Takes a new state of the account that goes on where the bitmap in the pool's state ends.
     pub fn set_extension(&mut self, extension: &Extension) {
         self.extension = Some(Box::new(*extension));
+        self.find_starts();
     }
 
     /// Takes the balances of the vaults. They limit what can come out only where a pool promises more than it holds.

@@ -33,9 +33,13 @@ pub fn price_of(bin_step: u16, bin: i32) -> Option<u128> {
     if bin > 0 { u128::MAX.checked_div(result) } else { (result != 0).then_some(result) }
 }
 
-/// `amount * price / 2^64` in whole and whether something is left.
+/// `amount * price / 2^64` in whole and whether something is left; nothing is free, so a price of zero fails here as
+/// it does in a division.
 #[inline]
 fn times(amount: u64, price: u128) -> Option<(u128, bool)> {
+    if price == 0 {
+        return None;
+    }
     let amount = u128::from(amount);
     // Two 64-bit numbers each: no product passes 128 bits.
     let low = amount.wrapping_mul(price & LOW);

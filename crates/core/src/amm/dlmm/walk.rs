@@ -5,9 +5,7 @@ use crate::amm::QuoteError::{
 };
 use crate::amm::dlmm::ladder::{Array, Step};
 use crate::amm::dlmm::math::{exceeds, fee_in, fee_on, in_for, out_for, protocol_part};
-use crate::amm::dlmm::{
-    BINS_PER_ARRAY, Curve, PoolState, RATE_MAX, Swap, Volatility, array_of, price_of,
-};
+use crate::amm::dlmm::{Curve, PoolState, RATE_MAX, Swap, Volatility, array_of, price_of};
 use crate::amm::{Clock, transfer_fee::TransferFee};
 use crate::units::{Atoms, Price};
 
@@ -211,6 +209,16 @@ impl Step {
         if way.on_input {
             amount = amount.checked_add(fee_on(cost, rate)?).ok_or(Overflow)?;
         }
+        let plain = way.on_input && gross <= self.layers[0] && self.liquidity_drain != u64::MAX;
+        if !FULL && plain && cost <= self.room {
+            // The least amount that leaves `cost` after its fee leaves exactly that, which buys no less than asked.
+            return Ok(Fill {
+                paid: amount,
+                out: wanted,
+                fee: amount.saturating_sub(cost),
+                protocol: 0,
+            });
+        }
         let mut fill = self.filled::<FULL>(amount, rate, way)?;
         let surplus = fill.out.checked_sub(wanted).ok_or(Inexact)?;
         if !way.on_input && surplus > 1 {
@@ -265,16 +273,13 @@ impl Curve {
         Ok(())
     }
 
-    /// The array with an index; a walk goes from neighbour to neighbour, so `near` saves most searches.
+    /// Where the array with an index lies; a walk goes from neighbour to neighbour, so `near` saves most searches.
     #[inline]
-    fn array(&self, index: i32, near: usize) -> Option<(usize, &Array)> {
-        if let Some(array) = self.arrays.get(near)
-            && array.index() == index
-        {
-            return Some((near, array));
+    fn array(&self, index: i32, near: usize) -> Result<usize, QuoteError> {
+        if self.arrays.get(near).is_some_and(|array| array.index() == index) {
+            return Ok(near);
         }
-        let at = self.arrays.binary_search_by_key(&index, Array::index).ok()?;
-        self.arrays.get(at).map(|array| (at, array))
+        self.arrays.binary_search_by_key(&index, Array::index).map_err(|_| MissingArray)
     }
 
     /// A swap of exactly `amount`: of the input where `IN`, else of the output. Only `FULL` works out the protocol's
@@ -356,22 +361,11 @@ impl Curve {
             accumulator: volatility.accumulator,
             arrays: 0,
         };
-        let mut index = array_of(self.pool.active);
-        let mut near = usize::MAX;
+        let (mut at, mut start) = if way.forward { self.starts[1]? } else { self.starts[0]? };
         loop {
-            let next = self.next_array(way.forward, index).ok_or(NoLiquidity)?;
-            let (at, array) = self.array(next, near).ok_or(MissingArray)?;
+            let array = self.arrays.get(at).ok_or(MissingArray)?;
             walk.arrays = walk.arrays.saturating_add(1);
-            let active = self.pool.active;
             let steps = array.steps(way.forward);
-            let start =
-                if active.div_euclid(BINS_PER_ARRAY) == next {
-                    steps.partition_point(|step| {
-                        if way.forward { step.id > active } else { step.id < active }
-                    })
-                } else {
-                    0
-                };
             for step in steps.get(start..).unwrap_or_default() {
                 walk.accumulator = self.accumulator(volatility, step.id);
                 let rate = terms.rate(walk.accumulator)?;
@@ -388,9 +382,26 @@ impl Curve {
                 }
             }
             let one = if way.forward { -1 } else { 1 };
-            index = next.checked_add(one).ok_or(NoLiquidity)?;
-            near = if way.forward { at.wrapping_sub(1) } else { at.wrapping_add(1) };
+            let index = array.index().checked_add(one).ok_or(NoLiquidity)?;
+            let next = self.next_array(way.forward, index).ok_or(NoLiquidity)?;
+            let near = if way.forward { at.wrapping_sub(1) } else { at.wrapping_add(1) };
+            at = self.array(next, near)?;
+            start = 0;
         }
+    }
+
+    /// Where a walk from the active bin begins: which array, and which of its steps.
+    pub(super) fn start(&self, forward: bool) -> Result<(usize, usize), QuoteError> {
+        let active = self.pool.active;
+        let index = self.next_array(forward, array_of(active)).ok_or(NoLiquidity)?;
+        let at = self.array(index, usize::MAX)?;
+        let array = self.arrays.get(at).ok_or(MissingArray)?;
+        if array_of(active) != index {
+            return Ok((at, 0));
+        }
+        let steps = array.steps(forward);
+        let passed = |step: &Step| if forward { step.id > active } else { step.id < active };
+        Ok((at, steps.partition_point(passed)))
     }
 }
 
