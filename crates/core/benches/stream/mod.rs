@@ -90,7 +90,7 @@ impl World {
             Event::Market(MarketEvent::Account { update, .. })
                 if matches!(update, sniper_core::amm::AccountUpdate::CpmmConfig(_)) =>
             {
-                Some(*update)
+                Some(update.clone())
             }
             _ => None,
         });
@@ -98,7 +98,7 @@ impl World {
         run.step(pool(13, [BONK, USDC]));
         run.step(pool(14, [WSOL, USDC]));
         for id in [3, 4] {
-            run.step(crate::support::account(id, 2, rates));
+            run.step(crate::support::account(id, 2, rates.clone()));
         }
         let mut world =
             Self { run, seed: 7, slot: 2, prices: START, tilts: [0.0; 5], due: Vec::new() };
