@@ -31,6 +31,7 @@ pub mod engine;
 pub mod event;
 pub mod execution;
 pub mod ids;
+pub mod launch;
 pub mod ledger;
 pub mod market;
 pub mod order;
