@@ -46,10 +46,12 @@ fn main() {
             world.round(round >= 2);
         }
     }
-    println!("route: medians of {rounds} rounds of {BATCH} updates; cap of a search: 8 cycles");
+    println!(
+        "route: medians of {rounds} rounds of {BATCH} updates ({HUB} of the hub); cap of a search: 8 cycles"
+    );
     println!(
         "{:<9}{:<28}{:>10}{:>9}{:>9}{:>9}{:>10}{:>10}",
-        "pools", "what", "ns", "x floor", "min ns", "p95 ns", "searches", "cycles"
+        "pools", "what", "ns", "x floor", "min ns", "p95 ns", "searched", "found"
     );
     for world in &mut worlds {
         world.print();
@@ -133,7 +135,7 @@ impl World {
             .seed
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.seed >> 33) as usize % below
+        (self.seed >> 11) as usize % below
     }
 
     fn round(&mut self, counts: bool) {
@@ -144,8 +146,13 @@ impl World {
                 .into_iter()
                 .enumerate()
         {
-            let batch: Vec<PoolId> =
-                (0..BATCH).map(|_| PoolId((from + self.draw(pools)) as u32)).collect();
+            // Few pools of SOL and dollars: each once, so that every update has something new.
+            let draw = |world: &mut Self| PoolId((from + world.draw(pools)) as u32);
+            let batch: Vec<PoolId> = if row == 1 {
+                (0..HUB as u32).map(PoolId).collect()
+            } else {
+                (0..BATCH).map(|_| draw(self)).collect()
+            };
             for pool in &batch {
                 let more = SIDE + self.draw(most as usize) as u64;
                 self.web.set(*pool, [more, SIDE]);

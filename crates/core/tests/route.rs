@@ -77,12 +77,15 @@ fn all(
     }
 }
 
+/// A chain of pools and what each gives.
+type Tried = (Vec<Hop>, Vec<u64>);
+
 /// The best route by trying all of them, with the rule for equals as it is documented.
 fn brute(market: &Market, mints: [MintId; 2], amount: u64, hops: usize) -> Option<(Route, u64)> {
     let mut routes = vec![];
     all(market, mints, hops, &[], &mut routes);
     let pools = |hops: &[Hop]| -> Vec<PoolId> { hops.iter().map(|hop| hop.pool).collect() };
-    let mut ways: BTreeMap<Vec<MintId>, Vec<(Vec<Hop>, Vec<u64>)>> = BTreeMap::new();
+    let mut ways: BTreeMap<Vec<MintId>, Vec<Tried>> = BTreeMap::new();
     for hops in routes {
         if let Some(outs) = outs(market, &hops, amount) {
             let mints = hops.iter().map(|hop| hop.mint_out).collect();

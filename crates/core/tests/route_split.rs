@@ -15,7 +15,9 @@ use sniper_core::amm::transfer_fee::TransferFee;
 use sniper_core::amm::{Clock, QuoteError, cpmm};
 use sniper_core::ids::{MintId, PoolId};
 use sniper_core::order::{Hop, Route};
-use sniper_core::route::{Given, Index, Leg, SplitError, best_parts, best_split, split_routes};
+use sniper_core::route::{
+    Given, Index, Leg, SplitError, best_parts, best_split, proven_gap, split_routes,
+};
 use sniper_core::units::Atoms;
 use support::web::Web;
 use support::{USDC, WSOL};
@@ -135,6 +137,19 @@ proptest! {
     }
 
     #[test]
+    fn the_bound_of_a_bad_split_holds_and_is_no_idle_talk(
+        curves in prop::collection::vec(small(), 2..4), amount in 2_u64..160, cuts in any::<[u16; 2]>(),
+    ) {
+        let first = u64::from(cuts[0]) % (amount + 1);
+        let second = if curves.len() == 2 { amount - first } else { u64::from(cuts[1]) % (amount - first + 1) };
+        let mut shares = vec![first, second];
+        shares.resize(curves.len(), amount - first - second);
+        let gap = proven_gap(&legs(&curves), &shares, |leg, input| curves[leg].give(input)).unwrap();
+        let (best, out) = (brute(&curves, amount), total(&curves, &shares).unwrap());
+        prop_assert!(best <= out + gap, "best {best}, {shares:?} gives {out} and {gap}");
+    }
+
+    #[test]
     fn the_bound_holds_against_any_other_split_at_any_size(
         curves in prop::collection::vec(any_size(), 2..6), bits in 8_u32..62, seed in any::<u64>(),
     ) {
@@ -216,7 +231,7 @@ fn routes_that_share_a_pool_or_lead_elsewhere_are_not_split_over() {
     let amount = Atoms::new(1 << 34);
     let split = split_routes(&web.market, &[direct.clone(), around.clone()], amount).unwrap();
     assert_eq!(split.shares.len(), 2);
-    let one = split_routes(&web.market, &[direct.clone()], amount).unwrap();
+    let one = split_routes(&web.market, std::slice::from_ref(&direct), amount).unwrap();
     assert!(one.amount_out < split.amount_out);
     assert_eq!(one.amount_out, web.market.quote_route(&direct, amount).unwrap());
     let of = |routes: &[Route], amount| split_routes(&web.market, routes, amount);
@@ -227,6 +242,6 @@ fn routes_that_share_a_pool_or_lead_elsewhere_are_not_split_over() {
     let elsewhere: Route = [hop(1, 1, 3)].into_iter().collect();
     assert_eq!(of(&[direct.clone(), elsewhere], amount), Err(SplitError::NotParallel { nth: 1 }));
     assert_eq!(of(&[], amount), Err(SplitError::NoPools));
-    assert_eq!(of(&[direct.clone()], Atoms::ZERO), Err(SplitError::ZeroAmount));
+    assert_eq!(of(std::slice::from_ref(&direct), Atoms::ZERO), Err(SplitError::ZeroAmount));
     assert_eq!(of(&[direct], Atoms::MAX), Err(SplitError::Refused));
 }

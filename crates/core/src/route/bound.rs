@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::parts::{LEGS_MAX, Leg};
+use super::size::Given;
 
 /// The split's own input, both ends, and powers of two on both sides.
 const SAMPLES_MAX: usize = 136;
@@ -17,14 +18,22 @@ struct Slope {
     input: u64,
 }
 
-/// How many atoms more than `out` any split can give; `None` when that leaves the range.
-pub(super) fn gap(
-    legs: &[Leg],
-    shares: &[u64],
-    amount: u64,
-    out: u64,
-    give: impl Fn(usize, u64) -> Option<u64>,
-) -> Option<u64> {
+/// How many atoms more than the split `shares` any other split of the same amount can give, rounded up; see the
+/// module of [`super::best_parts`] for the proof. It holds for any split, good or bad.
+///
+/// `None` when the split itself is refused, or when the numbers leave the range of the proof.
+pub fn proven_gap(legs: &[Leg], shares: &[u64], give: impl Fn(usize, u64) -> Given) -> Option<u64> {
+    let give = |leg: usize, input: u64| match input {
+        0 => Some(0),
+        _ => give(leg, input).out(),
+    };
+    let sum = |sum: u64, value: u64| sum.checked_add(value);
+    let amount = shares.iter().copied().try_fold(0, sum)?;
+    let outs = shares.iter().enumerate().map(|(leg, share)| give(leg, *share));
+    let out = outs.into_iter().try_fold(0, |total, out| sum(total, out?))?;
+    if legs.len() != shares.len() || legs.len() > LEGS_MAX {
+        return None;
+    }
     let mut all: ArrayVec<(u64, Leg, Samples), LEGS_MAX> = ArrayVec::new();
     for (nth, (leg, share)) in legs.iter().zip(shares).enumerate() {
         all.push((*share, *leg, samples(*share, amount, |input| give(nth, input))));

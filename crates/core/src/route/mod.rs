@@ -32,6 +32,7 @@ mod table;
 mod usd;
 
 pub use best::{NoRoute, Refused, Routed, best_route};
+pub use bound::proven_gap;
 pub use cycle::{
     Costs, Cycle, DETOURS_MAX, Finder, LEG_POOLS_MAX, PARTNERS_MAX, SEARCHED_MAX, Start, Terms,
     Work,

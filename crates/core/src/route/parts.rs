@@ -53,7 +53,7 @@ pub fn best_parts(legs: &[Leg], amount: u64, give: impl Fn(usize, u64) -> Given)
     search.sweep();
     let out = search.outs()?;
     let shares = search.shares.clone();
-    let gap = super::bound::gap(legs, &shares, amount, out, |leg, input| search.out(leg, input));
+    let gap = super::proven_gap(legs, &shares, &search.give);
     Some(Parts { shares, out, gap })
 }
 
@@ -68,10 +68,7 @@ impl<F: Fn(usize, u64) -> Given> Search<F> {
         if input == 0 {
             return Some(0);
         }
-        match (self.give)(leg, input) {
-            Given::Out(out) => Some(out),
-            Given::TooMuch => None,
-        }
+        (self.give)(leg, input).out()
     }
 
     fn share(&self, leg: usize) -> u64 {

@@ -11,6 +11,16 @@ pub enum Given {
     TooMuch,
 }
 
+impl Given {
+    /// What comes out, unless it is too much.
+    pub(super) const fn out(self) -> Option<u64> {
+        match self {
+            Self::Out(out) => Some(out),
+            Self::TooMuch => None,
+        }
+    }
+}
+
 /// Most times that [`best_input`] asks for a quote of the whole route.
 pub const QUOTES_MAX: u32 = 800;
 
