@@ -173,6 +173,11 @@ proptest! {
             if let Some(other) = total(&curves, &shares) {
                 prop_assert!(u128::from(other) <= u128::from(parts.out) + u128::from(gap),
                     "{shares:?} gives {other}; {:?} gives {} and {gap}", parts.shares, parts.out);
+                // And the other way round: the bound of the other split holds against this one.
+                if (seed % 100 + u64::from(nth)).is_multiple_of(100) && let Some(gap) = proven_gap(&legs(&curves), &shares, give) {
+                    prop_assert!(u128::from(parts.out) <= u128::from(other) + u128::from(gap),
+                        "{shares:?} gives {other} and {gap}; {:?} gives {}", parts.shares, parts.out);
+                }
             }
         }
     }
