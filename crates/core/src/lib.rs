@@ -36,6 +36,7 @@ pub mod market;
 pub mod order;
 pub mod portfolio;
 pub mod risk;
+pub mod route;
 pub mod sim;
 pub mod stats;
 pub mod strategy;
