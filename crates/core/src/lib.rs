@@ -37,6 +37,7 @@ pub mod order;
 pub mod portfolio;
 pub mod risk;
 pub mod route;
+pub mod scan;
 pub mod sim;
 pub mod stats;
 pub mod strategy;
