@@ -3,6 +3,7 @@
 pub mod amm_v4;
 pub mod cpmm;
 mod live;
+pub(crate) mod tlv;
 pub mod transfer_fee;
 
 pub use live::Live;
