@@ -322,8 +322,8 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Over `holders` of a token of which there is `supply`. Where the list is the whole list, what is missing in it
-    /// counts as one more owner's: a node cannot hide a holder by leaving it out.
+    /// Over `holders` of a token of which there is at most `supply`. Where the list is the whole list, what is missing
+    /// in it counts as one more owner's: a node cannot hide a holder by leaving it out.
     pub(super) fn of(holders: &[Holder], supply: Atoms) -> Self {
         let mut sums = Self::default();
         let mut owners: BTreeMap<Address, u128> = BTreeMap::new();

@@ -49,9 +49,9 @@ pub fn judge(evidence: &Evidence, policy: &Policy, now: Slot) -> Verdict {
     }
     if let (Some(account), Some(told)) = (account, told) {
         judge.supply(account, *told);
-        // Against us: of a smaller supply every share is greater.
-        let supply = account.supply.min(told.amount);
-        let sums = holders.map(|holders| judge.holders(holders, supply));
+        // Against us: of a smaller supply every share is greater, and of a greater one more is out of sight.
+        let (supply, most) = (account.supply.min(told.amount), account.supply.max(told.amount));
+        let sums = holders.map(|holders| judge.holders(holders, supply, most));
         if let Some(creator) = creator {
             let sums = sums.unwrap_or_default();
             judge.creator(creator, u128::from(supply.get()).saturating_sub(sums.burnt));
@@ -136,8 +136,8 @@ impl Judge<'_> {
         self.against(supply < min || supply == Atoms::ZERO, Reason::Supply { supply, min });
     }
 
-    fn holders(&mut self, holders: &[Holder], supply: Atoms) -> Sums {
-        let sums = Sums::of(holders, supply);
+    fn holders(&mut self, holders: &[Holder], supply: Atoms, most: Atoms) -> Sums {
+        let sums = Sums::of(holders, most);
         let all = u128::from(supply.get());
         self.against(sums.held > all, Reason::HeldAboveSupply { held: sums.held, supply });
         let afloat = all.saturating_sub(sums.burnt);
