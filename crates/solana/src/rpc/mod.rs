@@ -8,6 +8,7 @@ mod line;
 pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
+mod tokens;
 mod types;
 mod verify;
 mod wire;
@@ -20,6 +21,7 @@ pub use line::LineError;
 pub use methods::SendRequest;
 pub(crate) use pool::EndpointHandle;
 pub use pool::{PoolSettings, RpcConnectionPool, SendReport};
+pub use tokens::{LARGEST_MAX, LargestAccount};
 pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
