@@ -30,6 +30,7 @@ pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod execution;
+pub mod gate;
 pub mod ids;
 pub mod ledger;
 pub mod market;

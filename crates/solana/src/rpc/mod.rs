@@ -9,6 +9,7 @@ pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
 mod send;
+mod tokens;
 mod types;
 mod verify;
 mod wire;
@@ -22,6 +23,7 @@ pub use methods::SendRequest;
 pub(crate) use pool::EndpointHandle;
 pub use pool::{PoolSettings, RpcConnectionPool};
 pub use send::SendReport;
+pub use tokens::{LARGEST_MAX, LargestAccount};
 pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
