@@ -220,7 +220,7 @@ impl World {
             if first == mint { second } else { first }
         };
         let leg = |(pool, mint, amount, least): &(usize, MintId, Atoms, Atoms)| {
-            json!({"hop": {"pool": pool, "mint_in": mint, "mint_out": other(*pool, *mint)},
+            json!({"arrays": [], "hop": {"pool": pool, "mint_in": mint, "mint_out": other(*pool, *mint)},
                 "amount": {"ExactIn": {"amount_in": amount, "min_out": least}}})
         };
         let (first, last) = (legs[0], legs[legs.len() - 1]);

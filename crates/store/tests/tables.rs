@@ -26,9 +26,9 @@ fn order(cause: u64, nth: u16, amount_in: u64) -> Order {
         "id": { "cause": cause, "nth": nth },
         "strategy": 2,
         "legs": [
-            { "hop": { "pool": 4, "mint_in": 1, "mint_out": 2 },
+            { "arrays": [], "hop": { "pool": 4, "mint_in": 1, "mint_out": 2 },
               "amount": { "ExactIn": { "amount_in": amount_in, "min_out": 5 } } },
-            { "hop": { "pool": 9, "mint_in": 2, "mint_out": 3 },
+            { "arrays": [-5632, 0], "hop": { "pool": 9, "mint_in": 2, "mint_out": 3 },
               "amount": { "ExactIn": { "amount_in": 5, "min_out": 7 } } },
         ],
         "amount_in": amount_in,

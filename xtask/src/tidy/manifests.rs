@@ -25,6 +25,7 @@ const CORE_MAY: &[&str] = &[
     "blake3",
     "kand",
     "postcard",
+    "ruint",
     "serde",
     "solana-address",
     "solana-instruction",

@@ -12,6 +12,7 @@
 #![expect(clippy::float_arithmetic, reason = "statistics decide, they never settle")]
 
 mod average;
+pub mod bulk;
 mod convert;
 mod cycle;
 mod dispersion;

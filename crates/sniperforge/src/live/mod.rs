@@ -16,11 +16,12 @@ mod prices;
 mod publish;
 mod replay;
 mod session;
+pub(crate) mod snapshot;
 mod start;
 mod summary;
 mod tables;
 mod trade;
-mod universe;
+pub(crate) mod universe;
 
 #[cfg(feature = "localnet")]
 pub use demo::demo;

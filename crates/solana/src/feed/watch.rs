@@ -7,6 +7,8 @@ use sniper_core::event::MarketEvent;
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::units::{Atoms, Lamports, Slot};
 
+use crate::rpc::AccountInfo;
+
 /// A watched account, by position in the list given to the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u32);
@@ -62,6 +64,28 @@ impl Watch {
             role: Role::Pool { pool: id, kind, part: at.part },
         };
         followed.map(watch).collect()
+    }
+
+    /// What an account says to the market, as read at `slot`; none for an account of our own.
+    ///
+    /// # Errors
+    ///
+    /// When it is absent, or is not what it should be.
+    pub fn read(
+        &self,
+        slot: Slot,
+        account: Option<&AccountInfo>,
+    ) -> Result<Option<MarketEvent>, DecodeError> {
+        let empty = (SYSTEM_PROGRAM, &[][..]);
+        let (owner, data) = account.map_or(empty, |account| (account.owner, &account.data[..]));
+        if !self.accepts(&owner, data) {
+            return Err(DecodeError::Field { account: "a pool's account", field: "owner" });
+        }
+        let lamports = account.map_or(0, |account| account.lamports.get());
+        Ok(match decode(self.role, lamports, data)? {
+            Content::Market { pool, update } => Some(Content::market(pool, slot, update)),
+            _ => None,
+        })
     }
 
     /// Whether bytes under that owner are what we watch. A tick array that nobody has made yet belongs to nobody.

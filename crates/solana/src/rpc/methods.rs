@@ -8,11 +8,12 @@ use sniper_core::units::{BlockHeight, Lamports, Slot};
 use solana_hash::Hash;
 
 use super::error::RpcError;
-use super::pool::{RpcConnectionPool, SendReport, Weight};
+use super::pool::{RpcConnectionPool, Weight};
 use super::raw::{
     Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
     RawTransaction, Wrapped,
 };
+use super::send::SendReport;
 use super::types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount,
@@ -27,7 +28,7 @@ const SIGNATURES_MAX: usize = 256;
 /// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
 #[derive(Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Options<'a> {
+pub(super) struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     commitment: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,23 +47,23 @@ struct Options<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum RawFilter {
+pub(super) enum RawFilter {
     DataSize(u64),
     Memcmp { offset: usize, bytes: String },
 }
 
 impl Options<'_> {
-    fn at(commitment: Commitment) -> Self {
+    pub(super) fn at(commitment: Commitment) -> Self {
         Self { commitment: Some(commitment.as_str()), ..Self::default() }
     }
 
-    fn base64(commitment: Commitment) -> Self {
+    pub(super) fn base64(commitment: Commitment) -> Self {
         Self { encoding: Some("base64"), ..Self::at(commitment) }
     }
 }
 
 /// Any answer of the right shape will do.
-fn any<T>(_: &T) -> Result<(), &'static str> {
+pub(super) fn any<T>(_: &T) -> Result<(), &'static str> {
     Ok(())
 }
 
