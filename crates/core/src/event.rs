@@ -82,6 +82,22 @@ pub enum MarketEvent {
         /// The pool.
         pool: PoolId,
     },
+    /// A pool has just begun to trade; it was announced before.
+    Launched {
+        /// The pool.
+        pool: PoolId,
+        /// In which slot.
+        at: Slot,
+    },
+    /// What the token gate says of a mint. The newest word counts, and only for a while.
+    Gate {
+        /// The mint.
+        mint: MintId,
+        /// Nothing speaks against buying it.
+        safe: bool,
+        /// The slot that it was judged at.
+        at: Slot,
+    },
 }
 
 /// A mint as the shell describes it.

@@ -21,7 +21,7 @@ pub struct Mint {
     pub spec: MintSpec,
     /// Millionths of a dollar per atom, and when that was said.
     pub reference: Option<(Price, Timestamp)>,
-    /// The first announced pair that prices it in dollars.
+    /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
 
@@ -163,6 +163,8 @@ impl Market {
                     pool.live = Live::new(&pool.spec.kind, plain);
                 }
             }
+            // For strategies: the market knows the pool and the mint already.
+            MarketEvent::Launched { .. } | MarketEvent::Gate { .. } => {}
         }
     }
 
@@ -228,10 +230,14 @@ impl Market {
                 candle: None,
                 next_after_gap: true,
             });
-            let dollars = self.is_usd(quote);
+            // What nothing but SOL quotes is priced through SOL, until a pair in dollars comes.
+            let known = self.mint(base).and_then(|mint| self.pair(mint.dollar_pair?));
+            let better = match known.map(|known| self.is_usd(known.quote)) {
+                None => self.is_usd(quote) || (Some(quote) == self.wrapped_sol && base != quote),
+                Some(in_dollars) => !in_dollars && self.is_usd(quote),
+            };
             if let Some(mint) = self.mints.get_mut(base.index())
-                && dollars
-                && mint.dollar_pair.is_none()
+                && better
             {
                 mint.dollar_pair = Some(pair);
             }

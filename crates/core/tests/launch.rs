@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sniper_core::amm::{Kind, cpmm};
 use sniper_core::ids::Address;
 use sniper_core::launch::{
-    Detected, Detector, Fetch, Label, Launch, Program, Stage, Why, read_account, scan,
+    Detected, Detector, Fetch, Launch, Program, Stage, Why, read_account, scan,
 };
 use sniper_core::market::WRAPPED_SOL;
 
@@ -350,7 +350,7 @@ fn a_name_is_cleaned_on_its_way() {
     let mut event = STANDARD.decode(CREATE_V2).unwrap();
     event.splice(8..16, [&[9, 0, 0, 0][..], "\u{202e}1\u{7}0k".as_bytes(), b"!!"].concat());
     let launch = one(&call(PUMP, 1, &[data(&STANDARD.encode(event))]));
-    assert_eq!(launch.name, Label::new("10k!!"));
+    assert_eq!(launch.name.as_str(), "\u{fffd}1\u{fffd}0k!!");
 }
 
 /// Lines as they come, with a taste for the ones that mean something.

@@ -1,8 +1,9 @@
 //! What the launch programs print when they make a pool.
 
 use crate::amm::{Kind, amm_v4};
+use crate::gate::Untrusted;
 use crate::ids::Address;
-use crate::launch::{Label, Launch, Stage};
+use crate::launch::{Launch, Stage};
 use crate::market::WRAPPED_SOL;
 
 /// pump.fun: a coin and its curve were made.
@@ -31,7 +32,8 @@ pub(super) fn pump_fun(data: &[u8]) -> Result<Option<Launch>, Unreadable> {
     let mut r = Reader(body);
     Ok(Some(match *head {
         CREATE => {
-            let (name, symbol) = (Label::new(r.text()?), Label::new(r.text()?));
+            let name = Untrusted::new(r.text()?.as_bytes());
+            let symbol = Untrusted::new(r.text()?.as_bytes());
             r.text()?; // where the coin describes itself
             let (mint, pool, user) = (r.address()?, r.address()?, r.address()?);
             // Appended since, each after the one before it.
@@ -125,7 +127,7 @@ pub(super) fn bare(
     mints: [Address; 2],
     at: Option<i64>,
 ) -> Launch {
-    let (name, symbol) = (Label::default(), Label::default());
+    let (name, symbol) = (Untrusted::default(), Untrusted::default());
     Launch { kind, stage, pool, mints, creator: None, name, symbol, at }
 }
 

@@ -34,17 +34,16 @@
 mod accounts;
 mod detector;
 mod event;
-mod label;
 mod scan;
 
 use serde::{Deserialize, Serialize};
 
 use crate::amm::{Kind, amm_v4, clmm, cpmm, pump_curve, pump_swap};
+use crate::gate::Untrusted;
 use crate::ids::Address;
 
 pub use accounts::read_account;
 pub use detector::Detector;
-pub use label::Label;
 pub use scan::scan;
 
 /// A program that makes pools.
@@ -130,9 +129,9 @@ pub struct Launch {
     /// Who made the coin, or else the pool; none where the source does not tell.
     pub creator: Option<Address>,
     /// What the coin calls itself; empty where the source does not tell.
-    pub name: Label,
+    pub name: Untrusted,
     /// Its ticker; the same.
-    pub symbol: Label,
+    pub symbol: Untrusted,
     /// Seconds since the Unix epoch, by the chain's clock, where the source tells.
     pub at: Option<i64>,
 }

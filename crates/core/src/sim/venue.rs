@@ -161,7 +161,9 @@ impl SimVenue {
             MarketEvent::Mint(_)
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
-            | MarketEvent::Feed { .. } => {}
+            | MarketEvent::Feed { .. }
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. } => {}
         }
     }
 
