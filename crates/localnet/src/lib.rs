@@ -3,9 +3,9 @@
 //! # What it is for
 //!
 //! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
-//! Token, Token-2022, associated-token and memo programs, and [`cpmm`], a constant-product exchange
-//! mounted at Raydium CPMM's address with that program's account layouts, instructions, errors and
-//! integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! Token, Token-2022, associated-token and memo programs, and two exchanges: [`cpmm`], a constant-product
+//! one at Raydium CPMM's address, and [`whirlpool`], one of concentrated liquidity at Orca Whirlpool's,
+//! each with its program's account layouts, instructions, errors and integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
 //! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
 //! any other, down to the commitment levels, which read the state as of their own slot.
 //!
@@ -53,6 +53,7 @@
 //! # Ok::<(), sniper_localnet::LocalnetError>(())
 //! ```
 
+mod anchor;
 mod chain;
 mod config;
 pub mod cpmm;
@@ -62,6 +63,7 @@ mod port;
 mod pubsub;
 mod rpc;
 mod server;
+pub mod whirlpool;
 
 pub use chain::genesis::{MintInfo, PoolInfo};
 pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, PortConfig};
