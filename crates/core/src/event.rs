@@ -6,7 +6,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use crate::amm::{AccountUpdate, PoolSpec};
+use crate::amm::{AccountUpdate, Kind, PoolSpec};
 use crate::ids::{Address, MintId, OrderId, PairId, PoolId, Signature, StrategyId, Symbol};
 use crate::order::{Order, Outcome};
 use crate::risk::{Mode, Refusal};
@@ -81,6 +81,11 @@ pub enum MarketEvent {
     Lost {
         /// The pool.
         pool: PoolId,
+    },
+    /// An account of a kind's own program no longer reads: no pool of that kind is traded until this program knows it.
+    Drifted {
+        /// The kind.
+        kind: Kind,
     },
 }
 
@@ -377,6 +382,13 @@ pub enum Alert {
     OutOfOrder {
         /// The offending event.
         seq: Seq,
+    },
+    /// A kind's program no longer does what is known of it; its pools give no quote from here on.
+    Drift {
+        /// The kind.
+        kind: Kind,
+        /// A fill that was not the quote, and where; none when it was an account that no longer reads.
+        fill: Option<(PoolId, Atoms, Atoms)>,
     },
 }
 

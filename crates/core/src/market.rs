@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use crate::amm::{Clock, Detail, Live, PoolSpec, Quote, QuoteError};
+use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
@@ -71,6 +71,8 @@ pub struct Market {
     wrapped_sol: Option<MintId>,
     /// Pools between two states: few, and only until the next slots.
     torn: Vec<PoolId>,
+    /// Kinds whose programs have changed.
+    drifted: Vec<Kind>,
     whole: bool,
     /// The feed was not whole at some moment of the candles under way.
     holed: bool,
@@ -111,6 +113,7 @@ impl Market {
             bucket: Timestamp::new(i64::MIN),
             wrapped_sol: None,
             torn: Vec::with_capacity(64),
+            drifted: Vec::new(),
             whole: true,
             holed: false,
         }
@@ -157,10 +160,17 @@ impl Market {
                 self.whole = *whole;
                 self.holed |= !whole;
             }
+            MarketEvent::Drifted { kind } => {
+                self.drift(*kind);
+            }
             MarketEvent::Lost { pool } => {
                 let plain = self.pool(*pool).is_some_and(|pool| self.is_plain(&pool.spec));
                 if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    let drifted = self.drifted.contains(&pool.spec.kind.kind());
                     pool.live = Live::new(&pool.spec.kind, plain);
+                    if drifted {
+                        pool.live.drift();
+                    }
                 }
             }
         }
@@ -239,13 +249,28 @@ impl Market {
         if let Some(pair) = self.pairs.get_mut(index) {
             pair.pools.push(id);
         }
+        let mut live = Live::new(&spec.kind, self.is_plain(spec));
+        if self.drifted.contains(&spec.kind.kind()) {
+            live.drift();
+        }
         self.pools.push(Pool {
             spec: spec.clone(),
             pair,
             base_first,
-            live: Live::new(&spec.kind, self.is_plain(spec)),
+            live,
             updated: Timestamp::new(i64::MIN),
         });
+    }
+
+    /// Takes all pools of a kind out of trading. Says whether they were in it.
+    pub fn drift(&mut self, kind: Kind) -> bool {
+        if self.drifted.contains(&kind) {
+            return false;
+        }
+        self.drifted.push(kind);
+        let of_kind = |pool: &&mut Pool| pool.live.kind() == kind;
+        self.pools.iter_mut().filter(of_kind).for_each(|pool| pool.live.drift());
+        true
     }
 
     fn is_plain(&self, spec: &PoolSpec) -> bool {

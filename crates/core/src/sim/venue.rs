@@ -159,6 +159,7 @@ impl SimVenue {
                 }
             }
             MarketEvent::Mint(_)
+            | MarketEvent::Drifted { .. }
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
             | MarketEvent::Feed { .. } => {}

@@ -237,7 +237,10 @@ impl Session {
                     Ok(())
                 }
             }
-            FeedEvent::Unreadable { watch, .. } => {
+            FeedEvent::Unreadable { watch, drifted, .. } => {
+                if let Some(kind) = drifted {
+                    self.step_market(MarketEvent::Drifted { kind }, self.heard)?;
+                }
                 let index = usize::try_from(watch.0).unwrap_or(usize::MAX);
                 let Some(pool) = self.watches.get(index).and_then(|w| pool_of(w.role)) else {
                     return Ok(());
