@@ -126,7 +126,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
     }
     let parse = |text: &str| text.parse::<Address>().context("understand the local chain");
     let mut universe = Universe::default();
-    for pool in &chain.pools {
+    for pool in chain.pools.iter().chain(&chain.whirlpools) {
         universe.pools.push(parse(&pool.address)?);
     }
     for mint in &chain.mints {

@@ -161,6 +161,6 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
 
     let journal_bytes = session.desk.journal().len_bytes();
     let (engine, mut timers, publisher) = session.desk.close()?;
-    let summary = RunSummary::new(plan.mode, seconds, &engine, publisher.counts(), &mut timers);
+    let summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
     Ok(Measured { summary, journal_bytes })
 }

@@ -314,7 +314,7 @@ async fn finish(
     session.desk.checkpoint()?;
     session.publish();
     let (engine, mut timers, publisher) = session.desk.close()?;
-    let mut summary = RunSummary::new(plan.mode, seconds, &engine, publisher.counts(), &mut timers);
+    let mut summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
     drop(engine);
     if let Some(found) = reconciled {
         summary.reconciled(found);
