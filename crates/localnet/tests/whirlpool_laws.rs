@@ -98,8 +98,7 @@ impl World {
                 global[token].wrapping_sub(upper[token])
             };
             let inside = global[token].wrapping_sub(below).wrapping_sub(above);
-            let product = scaled(inside, position.liquidity);
-            product.unwrap()
+            scaled(inside, position.liquidity).unwrap()
         })
     }
 }
@@ -108,6 +107,11 @@ impl World {
 fn scaled(growth: u128, liquidity: u128) -> Option<u128> {
     let (high, low) = (growth >> 64, growth & u128::from(u64::MAX));
     high.checked_mul(liquidity)?.checked_add(low.checked_mul(liquidity)? >> 64)
+}
+
+/// Most stretches a swap had: one to each tick crossed, to the edge of each array, and the last.
+fn steps_of(done: &Swap) -> u128 {
+    done.crossed.len() as u128 + 4
 }
 
 fn positions() -> impl Strategy<Value = Vec<Position>> {
@@ -129,9 +133,15 @@ proptest! {
         let (mut paid, mut steps) = ([0u128; 2], 1u128);
         for (amount, tick, exact_in) in swaps {
             let falls = sqrt_price_at(tick) < world.pool.sqrt_price;
+            let owed = |pool: &Whirlpool| pool.protocol_fees_a + pool.protocol_fees_b;
+            let owed_before = owed(&world.pool);
             let Some(done) = world.swap(amount, tick, exact_in) else { continue };
+            prop_assert_eq!(owed(&world.pool), owed_before + done.protocol_fee);
+            let share = u128::from(done.fee) * 1_300 / 10_000;
+            let (rounded, protocol) = (steps_of(&done), u128::from(done.protocol_fee));
+            prop_assert!(protocol <= share && share <= protocol + rounded, "{share} {done:?}");
             paid[usize::from(!falls)] += u128::from(done.fee - done.protocol_fee);
-            steps += 2 + done.crossed.len() as u128;
+            steps += steps_of(&done);
         }
         // What stands inside is the net of all ticks at or below the price.
         let inside = |p: &&Position| p.lower <= world.pool.tick && world.pool.tick < p.upper;

@@ -135,7 +135,8 @@ fn the_two_exchanges_part_and_meet_and_concentrated_liquidity_is_crossed() {
         }
     }
     assert!(moved[0] > 0.01 && moved[1] > 0.01, "{moved:?} in five minutes");
-    for (gaps, fees) in gaps.iter().zip([0.0034, 0.006, 0.001]).take(2) {
+    // The fees of both pools together, and somewhat more where they are next to nothing.
+    for (gaps, fees) in gaps.iter().zip([0.0029, 0.0055, 0.001]) {
         let apart = gaps.iter().filter(|gap| **gap > fees).count();
         let episodes = gaps.windows(2).filter(|w| w[0] <= fees && w[1] > fees).count();
         assert!(episodes >= 4, "{episodes} chances of arbitrage between the exchanges");

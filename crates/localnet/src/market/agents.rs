@@ -43,7 +43,7 @@ pub(super) fn traders(genesis: &Genesis, rng: &mut Rng) -> Vec<Trader> {
     // The second pool of a pair is slower than the first: that is what arbitrage lives on.
     const CONSTANT: [(f64, f64); 6] =
         [(0.75, 0.5), (0.35, 0.35), (0.7, 0.5), (0.7, 0.45), (0.4, 0.4), (0.5, 0.5)];
-    const CONCENTRATED: [(f64, f64); 3] = [(0.45, 0.45), (0.4, 0.4), (0.35, 0.4)];
+    const CONCENTRATED: [(f64, f64); 3] = [(0.45, 0.45), (0.4, 0.4), (0.7, 0.5)];
     let constant = genesis.pools.iter().cloned().map(Place::Constant).zip(CONSTANT);
     let concentrated =
         genesis.whirlpools.iter().cloned().map(Place::Concentrated).zip(CONCENTRATED);
@@ -68,16 +68,21 @@ impl Trader {
         value: &dyn Fn(&Address) -> f64,
     ) -> Option<VersionedTransaction> {
         let blocks = seconds / BLOCK_SECONDS;
-        let (direction, part) = match self.temperament {
+        let (mut seen, (direction, part)) = match self.temperament {
             Temperament::Informed { attention, closes } => {
                 if !self.rng.chance((attention * blocks).min(1.0)) {
                     return None;
                 }
-                self.toward_fair(&self.place.read(svm)?, closes, value)?
+                let seen = self.place.read(svm)?;
+                let wish = self.toward_fair(&seen, closes, value)?;
+                (seen, wish)
             }
-            Temperament::Noise => self.at_random(blocks)?,
+            Temperament::Noise => {
+                let wish = self.at_random(blocks)?;
+                (self.place.read(svm)?, wish)
+            }
         };
-        let seen = self.place.read(svm)?;
+        self.place.read_ahead(svm, &mut seen, direction);
         self.sign(&seen, direction, part, blockhash)
     }
 

@@ -13,7 +13,7 @@ use crate::cpmm::token::TokenAccount;
 use crate::whirlpool::instruction::{self as whirl, Side, Version};
 use crate::whirlpool::math::Way;
 use crate::whirlpool::state::Whirlpool;
-use crate::whirlpool::swap::{Request, sequence, swap};
+use crate::whirlpool::swap::{Request, swap};
 use crate::whirlpool::tick_array::{TickArray, starts_for};
 use crate::whirlpool::{oracle_address, tick_array_address};
 use crate::{cpmm, whirlpool};
@@ -28,7 +28,7 @@ pub(super) enum Place {
 /// What a trader reads from the chain before it acts.
 pub(super) enum Seen {
     Constant { pool: Box<PoolState>, config: AmmConfig, vault_0: u64, vault_1: u64 },
-    Concentrated { pool: Box<Whirlpool>, arrays: [Vec<TickArray>; 2] },
+    Concentrated { pool: Box<Whirlpool>, arrays: Vec<TickArray> },
 }
 
 fn data<'a>(svm: &'a LiteSVM, address: &Address) -> Option<&'a [u8]> {
@@ -52,6 +52,7 @@ impl Place {
         }
     }
 
+    /// The pool as it is; what lies ahead of a swap is read by [`Place::read_ahead`].
     pub(super) fn read(&self, svm: &LiteSVM) -> Option<Seen> {
         match self {
             Self::Constant(pool) => {
@@ -65,20 +66,24 @@ impl Place {
             }
             Self::Concentrated(place) => {
                 let pool = Whirlpool::decode(data(svm, &place.address)?)?;
-                let arrays = [true, false].map(|a_to_b| {
-                    starts_for(pool.tick, pool.tick_spacing, a_to_b)
-                        .into_iter()
-                        .map(|start| {
-                            let address = tick_array_address(&place.address, start);
-                            data(svm, &address)
-                                .and_then(TickArray::decode)
-                                .unwrap_or_else(|| TickArray::empty(place.address, start))
-                        })
-                        .collect()
-                });
-                Some(Seen::Concentrated { pool: Box::new(pool), arrays })
+                Some(Seen::Concentrated { pool: Box::new(pool), arrays: Vec::new() })
             }
         }
+    }
+
+    /// Adds the tick arrays that a swap in this direction needs.
+    pub(super) fn read_ahead(&self, svm: &LiteSVM, seen: &mut Seen, direction: Direction) {
+        let (Self::Concentrated(place), Seen::Concentrated { pool, arrays }) = (self, seen) else {
+            return;
+        };
+        let falls = direction == Direction::ZeroForOne;
+        let starts = starts_for(pool.tick, pool.tick_spacing, falls).into_iter();
+        let read = |start| {
+            let made = data(svm, &tick_array_address(&place.address, start));
+            let made = made.and_then(TickArray::decode);
+            made.unwrap_or_else(|| TickArray::empty(place.address, start))
+        };
+        *arrays = starts.map(read).collect();
     }
 
     /// A swap of `amount_in` by `payer` that accepts `minimum_out`.
@@ -96,8 +101,6 @@ impl Place {
             }
             (Self::Concentrated(place), Seen::Concentrated { arrays, .. }) => {
                 let request = request(direction, amount_in);
-                let [falling, rising] = arrays;
-                let arrays = if request.way.a_to_b { falling } else { rising };
                 let accounts = concentrated_accounts(place, payer, arrays)?;
                 // SPL Token alone can be traded by either instruction; both are to be seen on chain.
                 let plain = place.tokens.iter().all(|t| t.program == spl_token_interface::ID);
@@ -147,10 +150,7 @@ impl Seen {
             }
             Self::Concentrated { pool, arrays } => {
                 let request = request(direction, amount_in);
-                let [falling, rising] = arrays;
-                let given = if request.way.a_to_b { falling } else { rising };
-                let arrays = sequence(pool, request.way.a_to_b, given).ok()?;
-                Some(swap(pool, &arrays, &request, u64::MAX).ok()?.amount_out)
+                Some(swap(pool, arrays, &request, u64::MAX).ok()?.amount_out)
             }
         }
     }
