@@ -7,7 +7,6 @@
     reason = "a test may panic"
 )]
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use sniper_core::amm::{Kind, QuoteError};
