@@ -87,6 +87,22 @@ pub enum MarketEvent {
         /// The kind.
         kind: Kind,
     },
+    /// A pool has just begun to trade; it was announced before.
+    Launched {
+        /// The pool.
+        pool: PoolId,
+        /// In which slot.
+        at: Slot,
+    },
+    /// What the token gate says of a mint. The newest word counts, and only for a while.
+    Gate {
+        /// The mint.
+        mint: MintId,
+        /// Nothing speaks against buying it.
+        safe: bool,
+        /// The slot that it was judged at.
+        at: Slot,
+    },
 }
 
 /// A mint as the shell describes it.
@@ -104,6 +120,8 @@ pub struct MintSpec {
     pub is_usd: bool,
     /// A transfer moves what it says: no fee is kept of it, and nothing may refuse it.
     pub plain: bool,
+    /// The operator vouches for it: it may be bought without the token gate's word.
+    pub trusted: bool,
 }
 
 /// Open, high, low and close of a pair's price over a span of time.

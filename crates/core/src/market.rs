@@ -21,6 +21,8 @@ pub struct Mint {
     pub spec: MintSpec,
     /// Millionths of a dollar per atom, and when that was said.
     pub reference: Option<(Price, Timestamp)>,
+    /// What the token gate said last, and as of which slot.
+    pub gate: Option<(bool, Slot)>,
     /// The first announced pair that prices it in dollars.
     dollar_pair: Option<PairId>,
 }
@@ -78,6 +80,9 @@ pub struct Market {
     holed: bool,
 }
 
+/// How long the token gate's word holds, in slots: about a quarter of an hour.
+pub const GATE_HOLDS: u64 = 2_250;
+
 /// Slots of an epoch on every public cluster.
 const SLOTS_PER_EPOCH: u64 = 432_000;
 
@@ -99,9 +104,10 @@ impl Market {
             symbol: Symbol::new("SOL"),
             is_usd: false,
             plain: true,
+            trusted: true,
         };
         Self {
-            mints: vec![Mint { spec: sol, reference: None, dollar_pair: None }],
+            mints: vec![Mint { spec: sol, reference: None, gate: None, dollar_pair: None }],
             pools: Vec::new(),
             pairs: Vec::new(),
             slot: Slot::ZERO,
@@ -160,6 +166,13 @@ impl Market {
                 self.whole = *whole;
                 self.holed |= !whole;
             }
+            // A pool that has just begun to trade is a strategy's business.
+            MarketEvent::Launched { .. } => {}
+            MarketEvent::Gate { mint, safe, at } => {
+                if let Some(mint) = self.mints.get_mut(mint.index()) {
+                    mint.gate = Some((*safe, *at));
+                }
+            }
             MarketEvent::Drifted { kind } => {
                 self.drift(*kind);
             }
@@ -212,7 +225,7 @@ impl Market {
             if spec.address == WRAPPED_SOL {
                 self.wrapped_sol = Some(MintId(index));
             }
-            self.mints.push(Mint { spec, reference: None, dollar_pair: None });
+            self.mints.push(Mint { spec, reference: None, gate: None, dollar_pair: None });
         }
     }
 
@@ -394,6 +407,18 @@ impl Market {
     #[must_use]
     pub fn pair(&self, id: PairId) -> Option<&Pair> {
         self.pairs.get(id.index())
+    }
+
+    /// Whether a mint may be bought: dollars and SOL, what the operator vouches for, and what the token gate found
+    /// safe not more than [`GATE_HOLDS`] slots ago.
+    #[must_use]
+    pub fn may_be_bought(&self, mint: MintId) -> bool {
+        let Some(known) = self.mint(mint) else { return false };
+        let vouched = known.spec.trusted || known.spec.is_usd || Some(mint) == self.wrapped_sol;
+        let fresh = |(safe, at): (bool, Slot)| {
+            safe && self.slot <= at.saturating_add(Slot::new(GATE_HOLDS))
+        };
+        vouched || known.gate.is_some_and(fresh)
     }
 
     /// Whether a mint counts as a dollar.

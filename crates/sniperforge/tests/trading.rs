@@ -153,12 +153,15 @@ fn paper_config(chain: &Chain, folder: &Path) -> std::path::PathBuf {
     let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
     let pools: Vec<&str> =
         of("pools").chain(of("whirlpools")).map(|p| p["address"].as_str().unwrap()).collect();
+    // Play money: whoever runs the chain can make more of it.
+    let mints: Vec<&str> = of("mints").map(|mint| mint["address"].as_str().unwrap()).collect();
     let path = folder.join("paper.toml");
     let text = format!(
         "[node]\nendpoints = [{{ name = \"local\", http = {}, ws = {} }}]\n\
-         [trading]\ncandle_ms = 1000\npools = {pools:?}\n\
+         [trading]\ncandle_ms = 1000\npools = {pools:?}\ntrusted_mints = {mints:?}\n\
          [prices]\nurl = {}\n\
          [store]\ndata_dir = {:?}\n\
+         [sim]\nlanding_odds_bps = 10000\n\
          [strategies.mean_reversion.params]\nwindow = 5\n",
         chain.ready["rpcUrls"][0],
         chain.ready["wsUrls"][0],
@@ -310,4 +313,40 @@ fn a_quote_names_its_route_its_bound_and_the_difference_to_a_service() {
         assert!(message.contains(words) && message.lines().count() == 1, "{words}: {message}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_token_that_nobody_vouches_for_is_judged_refused_and_the_reasons_are_kept() {
+    let chain = Chain::start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = paper_config(&chain, folder.path());
+    // Whoever runs the chain can make more of every token on it.
+    let text = std::fs::read_to_string(&config).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("trusted_mints"));
+    std::fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["trade", "--headless", "--json", "--for", "12s", "-c"]).arg(&config);
+    let (summary, log) = report(command.stdin(Stdio::null()));
+    assert_eq!(summary["replay_matches"], true, "the gate's word is in the journal: {log}");
+    assert!(log.contains("token not bought"), "{log}");
+    let tables = folder.path().join("data/paper/sniperforge.sqlite");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let verdicts = runtime.block_on(async {
+        let mut reader = sniper_store::tables::TableReader::open(&tables).await.unwrap();
+        reader.recent_verdicts(100).await.unwrap()
+    });
+    let mints = chain.ready["mints"].as_array().unwrap();
+    let judged = |symbol: &str| {
+        let mint = mints.iter().find(|mint| mint["symbol"] == symbol).unwrap();
+        verdicts.iter().find(|verdict| mint["address"] == verdict.mint.as_str())
+    };
+    assert!(
+        judged("SOL").is_none() && judged("USDC").is_none(),
+        "these need no word: {verdicts:?}"
+    );
+    let found = judged("JUP").unwrap_or_else(|| panic!("{verdicts:?}"));
+    assert!(
+        !found.safe && found.reasons.iter().any(|reason| reason.contains("authority")),
+        "{found:?}"
+    );
 }

@@ -271,6 +271,7 @@ async fn learn(
             symbol: Symbol::new(mint.symbol),
             is_usd: mint.symbol.contains("USD"),
             plain: true,
+            trusted: true,
         });
         ids.insert(address, id);
     }

@@ -96,6 +96,7 @@ fn history() -> Vec<(Stamped, Vec<Effect>)> {
         symbol: Symbol::new("USDC'); DROP"),
         is_usd: true,
         plain: true,
+        trusted: true,
     };
     let (first, second) = (order(2, 0, u64::MAX), order(2, 1, 10));
     let rejected = Outcome::Rejected(RejectReason::SignerRefused);

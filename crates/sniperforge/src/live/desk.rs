@@ -178,6 +178,11 @@ impl Desk {
         self.journal.flush()
     }
 
+    /// Another way into the tables.
+    pub(super) fn tables(&self) -> Option<sniper_store::tables::StoreHandle> {
+        self.tables.as_ref().map(Tables::handle)
+    }
+
     /// Writes down what the engine is now, for a replay to compare with.
     pub(super) fn checkpoint(&mut self) -> Result<(), JournalError> {
         let record = Record::Checkpoint {

@@ -34,6 +34,16 @@ pub(super) enum Orders {
     Chain(Box<SolanaVenue<LiveSigner>>),
 }
 
+impl Orders {
+    /// What builds our transactions.
+    pub(super) fn builder(&self) -> &TransactionBuilder {
+        match self {
+            Self::Paper(_, builder) => builder,
+            Self::Chain(venue) => venue.builder(),
+        }
+    }
+}
+
 /// Everything that brings events.
 pub(super) struct Sources {
     pub(super) feed: mpsc::Receiver<FeedEvent>,
