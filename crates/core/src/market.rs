@@ -23,7 +23,7 @@ pub struct Mint {
     pub reference: Option<(Price, Timestamp)>,
     /// What the token gate said last, and as of which slot.
     pub gate: Option<(bool, Slot)>,
-    /// The first announced pair that prices it in dollars.
+    /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
 
@@ -251,10 +251,14 @@ impl Market {
                 candle: None,
                 next_after_gap: true,
             });
-            let dollars = self.is_usd(quote);
+            // What nothing but SOL quotes is priced through SOL, until a pair in dollars comes.
+            let known = self.mint(base).and_then(|mint| self.pair(mint.dollar_pair?));
+            let better = match known.map(|known| self.is_usd(known.quote)) {
+                None => self.is_usd(quote) || (Some(quote) == self.wrapped_sol && base != quote),
+                Some(in_dollars) => !in_dollars && self.is_usd(quote),
+            };
             if let Some(mint) = self.mints.get_mut(base.index())
-                && dollars
-                && mint.dollar_pair.is_none()
+                && better
             {
                 mint.dollar_pair = Some(pair);
             }

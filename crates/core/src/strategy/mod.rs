@@ -17,6 +17,7 @@ pub mod arbitrage;
 mod common;
 pub mod mean_reversion;
 pub mod momentum;
+pub mod new_pool;
 pub mod trend;
 
 pub use common::ParamsError;
@@ -146,6 +147,8 @@ pub enum StrategyKind {
     MeanReversion(mean_reversion::Params),
     /// Two-pool arbitrage.
     Arbitrage(arbitrage::Params),
+    /// New pools.
+    NewPool(new_pool::Params),
 }
 
 impl StrategyKind {
@@ -159,6 +162,7 @@ impl StrategyKind {
                 Box::new(mean_reversion::MeanReversion::new(params.clone()))
             }
             Self::Arbitrage(params) => Box::new(arbitrage::Arbitrage::new(params.clone())),
+            Self::NewPool(params) => Box::new(new_pool::NewPool::new(params.clone())),
         }
     }
 
@@ -173,6 +177,7 @@ impl StrategyKind {
             Self::Momentum(params) => params.check(),
             Self::MeanReversion(params) => params.check(),
             Self::Arbitrage(params) => params.check(),
+            Self::NewPool(params) => params.check(),
         }
     }
 }

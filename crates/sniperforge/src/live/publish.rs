@@ -345,5 +345,8 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::Stop => "stop",
         Reason::TimeStop => "time_stop",
         Reason::Unwind => "unwind",
+        Reason::LaunchEntry => "launch_entry",
+        Reason::TakeProfit => "take_profit",
+        Reason::Unsafe => "unsafe",
     }
 }
