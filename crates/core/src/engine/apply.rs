@@ -17,6 +17,7 @@ impl MultiStrategyEngine {
         match &input.event {
             Event::Market(event) => {
                 self.market.apply(event, now, &mut self.candles);
+                self.routes.follow(&self.market, event);
                 if let MarketEvent::Mint(_) = event
                     && let Some(last) = self.market.mints().len().checked_sub(1)
                     && let Ok(last) = u16::try_from(last)
