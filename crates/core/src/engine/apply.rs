@@ -22,6 +22,7 @@ impl MultiStrategyEngine {
                     self.drift(*kind, None, effects);
                 }
                 self.market.apply(event, now, &mut self.candles);
+                self.routes.follow(&self.market, event);
                 if let MarketEvent::Account { pool, .. } = event {
                     let differs = self.watchman.changed(*pool, &self.market);
                     self.differs(differs, effects);
@@ -62,6 +63,7 @@ impl MultiStrategyEngine {
         effects: &mut Vec<Effect>,
     ) {
         if self.market.drift(kind) {
+            self.routes.drifted(&self.market, kind);
             effects.push(Effect::Alert(Alert::Drift { kind, fill }));
         }
     }

@@ -19,6 +19,7 @@ use crate::market::Market;
 use crate::order::Intent;
 use crate::portfolio::{Allowance, PortfolioManager};
 use crate::risk::{Control, Desk, Limits, LimitsError, Mode, Refusal, review};
+use crate::route::Index;
 use crate::strategy::{Context, Strategy, StrategyKind};
 use crate::units::{Bps, Seq, Timestamp, Usd};
 
@@ -103,6 +104,8 @@ struct Seat {
 pub struct MultiStrategyEngine {
     config: EngineConfig,
     market: Market,
+    /// One for all strategies, kept in step with the market.
+    routes: Index,
     ledger: Ledger,
     portfolio: PortfolioManager,
     control: Control,
@@ -150,6 +153,7 @@ impl MultiStrategyEngine {
             (0_u8..).zip(strategies).map(|(id, strategy)| Seat { strategy, id: StrategyId(id) });
         Ok(Self {
             market: Market::new(config.candle_width, config.limits.market_age_max),
+            routes: Index::new(),
             ledger: Ledger::new(),
             portfolio: PortfolioManager::new(&allowances),
             control: Control::new(&config.limits),
@@ -267,6 +271,7 @@ impl MultiStrategyEngine {
                 now,
                 me: seat.id,
                 market: &self.market,
+                routes: &self.routes,
                 book,
                 ledger: &self.ledger,
                 orders: &self.orders,
