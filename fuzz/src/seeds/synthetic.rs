@@ -1,6 +1,6 @@
 //! Accounts made here, field by field: one pool of each kind that trades, and every account at every length.
 
-use sniper_core::amm::{AccountUpdate, Kind, PoolSpec, cpmm, whirlpool};
+use sniper_core::amm::{AccountUpdate, Kind, Part, PoolSpec, cpmm, whirlpool};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::market::WRAPPED_SOL;
@@ -110,6 +110,20 @@ fn trading(kind: Kind) -> Vec<Vec<Field>> {
     accounts
 }
 
+/// Half of a pool's liquidity ends.
+const HALF_OUT: i128 = -(1 << 39);
+
+/// A tick array with two ticks in use.
+fn clmm_ticks(start: i32, ticks: [(i32, i128); 2]) -> Vec<Field> {
+    let mut fields = vec![(40, start.to_le_bytes().into())];
+    for (at, (tick, net)) in [44, 44 + 168].into_iter().zip(ticks) {
+        fields.push((at, tick.to_le_bytes().into()));
+        fields.push((at + 4, net.to_le_bytes().into()));
+        fields.push(u128_at(at + 20, net.unsigned_abs()));
+    }
+    fields
+}
+
 fn clmm(price: u128) -> Vec<Vec<Field>> {
     let state = vec![
         u16_at(235, 10),
@@ -120,12 +134,9 @@ fn clmm(price: u128) -> Vec<Vec<Field>> {
         u64_at(904 + 64, 1),
     ];
     let config = vec![u32_at(43, 120_000), u32_at(47, 2_500), u32_at(53, 40_000)];
-    let ticks = vec![
-        (44, 300_i32.to_le_bytes().into()),
-        (48, (-(1_i128 << 40)).to_le_bytes().into()),
-        u128_at(64, 1 << 40),
-        u64_at(168, 5_000),
-    ];
+    let mut ticks = clmm_ticks(0, [(300, HALF_OUT), (590, HALF_OUT)]);
+    // Limit orders on the first of them.
+    ticks.push(u64_at(168, 5_000));
     vec![state, config, Vec::new(), ticks]
 }
 
@@ -167,19 +178,26 @@ fn dlmm() -> Vec<Vec<Field>> {
     vec![state, Vec::new(), bins]
 }
 
+/// What a later state of a pool's moving accounts has otherwise.
+fn newer(kind: Kind, part: Part) -> Vec<Field> {
+    match (kind, part) {
+        (_, Part::Vault { .. }) => vec![u64_at(64, 70_000_000_000)],
+        (Kind::Clmm, _) => vec![u128_at(237, 3 << 39), u128_at(253, (1 << 64) + (1 << 56))],
+        (Kind::Whirlpool, _) => vec![u128_at(49, 3 << 39), u128_at(65, (1 << 64) + (1 << 56))],
+        (Kind::Dlmm, _) => vec![u32_at(76, 6), u32_at(40, 20_000)],
+        (Kind::PumpCurve, _) => vec![u64_at(16, 33_000_000_000)],
+        _ => Vec::new(),
+    }
+}
+
 /// The arrays beside the one that [`trading`] makes, where a pool walks through several.
 fn more(kind: Kind, shape: &Shape) -> Vec<Vec<u8>> {
     let low = -(1_i128 << 40);
     match (kind, shape.start) {
-        (Kind::Clmm, Some(_)) => vec![account(
-            shape,
-            &[
-                (40, (-600_i32).to_le_bytes().into()),
-                (44, (-300_i32).to_le_bytes().into()),
-                (48, low.saturating_neg().to_le_bytes().into()),
-                u128_at(64, 1 << 40),
-            ],
-        )],
+        (Kind::Clmm, Some(_)) => {
+            let ticks = clmm_ticks(-600, [(-590, -HALF_OUT), (-300, -HALF_OUT)]);
+            vec![account(shape, &ticks)]
+        }
         (Kind::Whirlpool, Some(_)) => {
             let first = account(
                 shape,
@@ -225,6 +243,17 @@ pub(super) fn kind(seeds: &mut Seeds, name: &str, kind: Kind) {
             quotes.push(pool(kind, flags, asks(amount, NOW), &accounts));
         }
     }
+    // A second state after the first: what was worked out of the first must not be left behind.
+    for amount in [70_000, 5_000_000_000, 20_000_000_000] {
+        let mut moving = accounts.clone();
+        for (shape, fields) in shapes.iter().zip(trading(kind)) {
+            if shape.part == Part::State || matches!(shape.part, Part::Vault { .. }) {
+                let newer = [fields, newer(kind, shape.part)].concat();
+                moving.push(account(shape, &newer));
+            }
+        }
+        quotes.push(pool(kind, 0, asks(amount, NOW), &moving));
+    }
     // A second state, torn from the rest; then time settles it.
     let mut torn = pool(kind, 0, asks(70_000, NOW), &accounts);
     for (nth, data) in accounts.iter().enumerate().take(2) {
@@ -251,8 +280,8 @@ pub(super) fn kind(seeds: &mut Seeds, name: &str, kind: Kind) {
         Some((shape, data))
     }) {
         match shape.part {
-            sniper_core::amm::Part::State => state.clone_from(data),
-            sniper_core::amm::Part::Config | sniper_core::amm::Part::Bitmap => {
+            Part::State => state.clone_from(data),
+            Part::Config | Part::Bitmap => {
                 beside.clone_from(data);
             }
             _ => {}
