@@ -10,145 +10,20 @@
     reason = "a test may panic"
 )]
 
+mod dlmm_model;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use dlmm_model::{CLOCK, FREE, Model, NOW};
 use proptest::prelude::*;
 use sniper_core::amm::dlmm::{
     self, ARRAY_LEN, Bin, BinArray, Curve, EXTENSION_LEN, Extension, PAIR_LEN, Parameters,
-    PoolState, RATE_MAX, RATE_WHOLE, Volatility, array_of, decode_bin_array,
-    decode_bin_array_account, decode_extension, decode_pair_account, decode_pool, price_of,
+    PoolState, Volatility, array_of, decode_bin_array, decode_bin_array_account, decode_extension,
+    decode_pair_account, decode_pool, price_of,
 };
 use sniper_core::amm::transfer_fee::{EpochFees, TransferFee};
 use sniper_core::amm::{Clock, QuoteError};
-use sniper_core::units::{Atoms, Slot};
-
-const NOW: i64 = 1_750_000_000;
-const CLOCK: Clock = Clock { now: NOW, slot: Slot::ZERO, epoch: 800 };
-const FREE: [EpochFees; 2] = [EpochFees::NONE; 2];
-
-/// A pool and its bins, kept the simple way: by number, every fill worked out in full.
-#[derive(Clone, Debug)]
-struct Model {
-    pool: PoolState,
-    bins: BTreeMap<i32, Bin>,
-}
-
-fn up(product: u128, by: u128) -> u64 {
-    u64::try_from(product.div_ceil(by)).unwrap()
-}
-
-impl Model {
-    fn arrays(&self) -> Vec<BinArray> {
-        let indices: BTreeSet<i32> = self.bins.keys().map(|id| array_of(*id)).collect();
-        let of = |index: i32| self.bins.range(index * 70..(index + 1) * 70).map(|(_, bin)| *bin);
-        indices.iter().map(|index| BinArray { index: *index, bins: of(*index).collect() }).collect()
-    }
-
-    fn curve(&self) -> Curve {
-        let mut curve = Curve::new(&self.pool, FREE);
-        for array in self.arrays() {
-            curve.set_array(array);
-        }
-        curve
-    }
-
-    /// Sells as the program does, and keeps what it leaves behind; nothing where liquidity ends.
-    fn sell(&mut self, forward: bool, amount: u64) -> Option<u64> {
-        let Parameters { filter_period, decay_period, .. } = self.pool.parameters;
-        let parameters = self.pool.parameters;
-        let on_input = self.pool.fee_on_input(forward);
-        let orders = self.pool.fills_orders();
-        let volatility = &mut self.pool.volatility;
-        let elapsed = NOW - volatility.updated;
-        if elapsed >= i64::from(filter_period) {
-            volatility.index = self.pool.active;
-            let kept = u64::from(volatility.accumulator) * u64::from(parameters.reduction_factor);
-            let decays = elapsed < i64::from(decay_period);
-            volatility.reference = if decays { (kept / 10_000) as u32 } else { 0 };
-        }
-        let step = u128::from(self.pool.bin_step);
-        let (mut left, mut out, mut id) = (amount, 0, self.pool.active);
-        loop {
-            if id.abs() > 443_636 {
-                return None;
-            }
-            let Some(bin) = self.bins.get_mut(&id) else {
-                id += if forward { -1 } else { 1 };
-                continue;
-            };
-            let far = u64::from(volatility.index.abs_diff(id)) * 10_000;
-            let far = (far + u64::from(volatility.reference)).min(parameters.max_volatility.into());
-            let variable =
-                (u128::from(far) * step).pow(2) * u128::from(parameters.variable_fee_control);
-            let base = u128::from(parameters.base_factor) * step * 10;
-            let rate = (base + variable.div_ceil(100_000_000_000)).min(RATE_MAX.into());
-            let whole = u128::from(RATE_WHOLE);
-            let price = price_of(self.pool.bin_step, id).unwrap();
-            let mut net = left;
-            if on_input {
-                net -= up(u128::from(left) * rate, whole);
-            }
-            let fills = orders && bin.ask != forward;
-            let (side_in, side_out) = if forward { (0, 1) } else { (1, 0) };
-            let mut got_here = 0;
-            let mut rest = net;
-            let mut some = false;
-            for layer in 0..3 {
-                let held = match layer {
-                    0 => &mut bin.amounts[side_out],
-                    1 => &mut bin.started_orders,
-                    _ => &mut bin.open_orders,
-                };
-                if *held == Atoms::ZERO || (layer > 0 && !fills) {
-                    continue;
-                }
-                some = true;
-                let all = u128::from(held.get());
-                let cost = if forward { up(all << 64, price) } else { up(all * price, 1 << 64) };
-                let (spent, got) = if rest >= cost {
-                    (cost, held.get())
-                } else {
-                    let rest = u128::from(rest);
-                    let got = if forward { (rest * price) >> 64 } else { (rest << 64) / price };
-                    (rest as u64, got as u64)
-                };
-                *held = held.checked_sub(Atoms::new(got)).unwrap();
-                rest -= spent;
-                got_here += got;
-                if layer == 0 {
-                    let side = &mut bin.amounts[side_in];
-                    *side = side.checked_add(Atoms::new(spent)).unwrap();
-                }
-                if rest == 0 {
-                    break;
-                }
-            }
-            if some {
-                volatility.accumulator = far as u32;
-                let used = net - rest;
-                left -= if rest == 0 {
-                    left
-                } else if on_input {
-                    up(u128::from(used) * whole, whole - rate)
-                } else {
-                    used
-                };
-                out += got_here;
-                if !on_input {
-                    out -= up(u128::from(got_here) * rate, whole);
-                }
-            }
-            if left == 0 {
-                if id != self.pool.active {
-                    volatility.updated = NOW;
-                }
-                self.pool.active = id;
-                return Some(out);
-            }
-            id += if forward { -1 } else { 1 };
-        }
-    }
-}
+use sniper_core::units::Atoms;
 
 fn parameters() -> impl Strategy<Value = Parameters> {
     let shares = (0_u16..=2_500, 0_u16..=10_000, 0_u8..3, 0_u8..2);
@@ -545,99 +420,4 @@ impl Arbitrary for PoolSeed {
             })
             .boxed()
     }
-}
-
-/// A pool with the same liquidity in the active bin and one above and below.
-fn three_bins() -> Model {
-    let bin = |id: i32| {
-        let place = id.rem_euclid(70) as u8;
-        (id, Bin { place, amounts: [Atoms::new(1_000_000); 2], ..Bin::default() })
-    };
-    let mut pool = PoolState { bin_step: 10, ..PoolState::default() };
-    pool.parameters.base_factor = 10_000;
-    pool.bitmap = [0; 16];
-    pool.bitmap[7] = 1 << 63;
-    pool.bitmap[8] = 1;
-    Model { pool, bins: [-1, 0, 1].into_iter().map(bin).collect() }
-}
-
-#[test]
-fn a_pool_that_is_closed_or_opens_later_says_so() {
-    let open = three_bins();
-    let quote = |pool: &PoolState, clock: Clock| {
-        let curve = Model { pool: *pool, ..open.clone() }.curve();
-        curve.quote_exact_in(true, Atoms::new(1_000), &clock).map(|quote| quote.amount_out.get())
-    };
-    assert_eq!(quote(&open.pool, CLOCK), Ok(999));
-    assert_eq!(quote(&PoolState { status: 1, ..open.pool }, CLOCK), Err(QuoteError::Paused));
-    for pair_type in [1, 2] {
-        let later = PoolState { pair_type, activation_point: 77, ..open.pool };
-        let at = |slot| Clock { slot: Slot::new(slot), ..CLOCK };
-        assert_eq!(quote(&later, at(76)), Err(QuoteError::NotOpen));
-        assert_eq!(quote(&later, at(77)), Ok(999));
-        let later = PoolState { activation_type: 1, activation_point: 77, ..later };
-        assert_eq!(quote(&later, Clock { now: 76, ..at(99) }), Err(QuoteError::NotOpen));
-        assert_eq!(quote(&later, Clock { now: 77, ..at(0) }), Ok(999));
-    }
-    let strange = PoolState { pair_type: 4, ..open.pool };
-    assert_eq!(quote(&strange, CLOCK), Err(QuoteError::Unsupported));
-}
-
-#[test]
-fn an_array_whose_bit_is_not_set_is_passed_over() {
-    let mut model = three_bins();
-    let quote = |model: &Model, amount| {
-        model.curve().quote_exact_in(true, Atoms::new(amount), &CLOCK).map(|quote| quote.amount_out)
-    };
-    assert!(quote(&model, 1_500_000).is_ok());
-    model.pool.bitmap[7] = 0;
-    assert_eq!(quote(&model, 1_500_000), Err(QuoteError::NoLiquidity));
-    assert!(quote(&model, 500_000).is_ok());
-}
-
-#[test]
-fn what_a_vault_does_not_hold_cannot_come_out() {
-    let mut curve = three_bins().curve();
-    curve.set_vaults([Atoms::MAX, Atoms::new(1_200_000)]);
-    let quote = |amount| curve.quote_exact_in(true, Atoms::new(amount), &CLOCK);
-    assert!(quote(1_100_000).is_ok());
-    assert_eq!(quote(1_500_000), Err(QuoteError::NoLiquidity));
-}
-
-#[test]
-fn a_bin_that_cannot_take_more_refuses() {
-    let mut model = three_bins();
-    model.bins.get_mut(&0).unwrap().amounts[0] = Atoms::new(u64::MAX - 800_000);
-    let curve = model.curve();
-    let quote = |amount| curve.quote_exact_in(true, Atoms::new(amount), &CLOCK);
-    assert!(quote(800_000).is_ok());
-    assert_eq!(quote(900_000), Err(QuoteError::Overflow), "within the bin");
-    assert_eq!(quote(1_500_000), Err(QuoteError::Overflow), "through the bin");
-}
-
-#[test]
-fn a_bin_beyond_the_range_of_prices_sells_nothing() {
-    let mut model = three_bins();
-    model.pool = PoolState { bin_step: 400, active: 443_000, ..model.pool };
-    let bin = Bin { place: 40, ..model.bins[&0] };
-    model.bins = [(443_000, bin)].into();
-    assert_eq!(price_of(400, 443_000), None);
-    let mut curve = model.curve();
-    curve.set_extension(&Extension { positive: [[u64::MAX; 8]; 12], negative: [[0; 8]; 12] });
-    for forward in [true, false] {
-        let clock = &CLOCK;
-        let sold = curve.quote_exact_in(forward, Atoms::new(500), clock);
-        let bought = curve.quote_exact_out(forward, Atoms::new(500), clock);
-        assert_eq!((sold, bought), (Err(QuoteError::Overflow), Err(QuoteError::Overflow)));
-    }
-}
-
-#[test]
-fn the_spot_price_is_that_of_the_active_bin() {
-    let model = three_bins();
-    let mut curve = model.curve();
-    assert_eq!(curve.spot_price().unwrap().raw(), 1 << 64);
-    curve.set_pool(&PoolState { active: 1, ..model.pool });
-    assert_eq!(curve.spot_price().map(|price| price.raw()), price_of(10, 1));
-    assert_eq!(curve.fee_rate(&CLOCK), Ok(1_000_000));
 }

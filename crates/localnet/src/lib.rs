@@ -3,13 +3,13 @@
 //! # What it is for
 //!
 //! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
-//! Token, Token-2022, associated-token and memo programs, and [`cpmm`], a constant-product exchange
-//! mounted at Raydium CPMM's address with that program's account layouts, instructions, errors and
-//! integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! Token, Token-2022, associated-token and memo programs, and two exchanges: [`cpmm`], a constant-product
+//! one at Raydium CPMM's address, and [`whirlpool`], one of concentrated liquidity at Orca Whirlpool's,
+//! each with its program's account layouts, instructions, errors and integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
 //! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
 //! any other, down to the commitment levels, which read the state as of their own slot.
 //!
-//! Seeded agents with keys of their own trade on six pools over five tokens, around a fair value that
+//! Seeded agents with keys of their own trade on six and three pools over five tokens, around a fair value that
 //! the pools do not set, so that prices move, pools of one pair drift apart, and someone closes the gap
 //! only slowly. A recorded market can take the place of SOL's fair value.
 //!
@@ -28,7 +28,7 @@
 //!
 //! | method | does |
 //! |---|---|
-//! | `localnet_info` `[]` | genesis hash, timing, mints, pools, ports with their faults |
+//! | `localnet_info` `[]` | genesis hash, timing, mints, pools of both exchanges, ports with their faults |
 //! | `localnet_mint` `[{"owner","mint","amount"}]` | creates the holding and delivers tokens; the signature |
 //! | `localnet_faults` `[{"port"?,"faults":{..}}]` | replaces the faults of a port, or of the one asked |
 //! | `localnet_disconnect` `[{"port"?}]` | ends every open socket of a port |
@@ -53,6 +53,7 @@
 //! # Ok::<(), sniper_localnet::LocalnetError>(())
 //! ```
 
+mod anchor;
 mod chain;
 mod config;
 pub mod cpmm;
@@ -62,8 +63,9 @@ mod port;
 mod pubsub;
 mod rpc;
 mod server;
+pub mod whirlpool;
 
-pub use chain::genesis::{MintInfo, PoolInfo};
+pub use chain::genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
 pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, PortConfig};
 pub use error::LocalnetError;
 pub use server::{Ready, run_blocking, serve};

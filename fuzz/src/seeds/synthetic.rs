@@ -338,7 +338,15 @@ pub(super) fn events(seeds: &mut Seeds) {
     let (usdc, sol) = (MintId(1), MintId(2));
     let mint = |address, decimals, symbol: &str, is_usd| {
         let (token_program, symbol) = (Address::new_from_array([9; 32]), Symbol::new(symbol));
-        let spec = MintSpec { address, token_program, decimals, symbol, is_usd, plain: true };
+        let spec = MintSpec {
+            address,
+            token_program,
+            decimals,
+            symbol,
+            is_usd,
+            plain: true,
+            trusted: true,
+        };
         Event::Market(MarketEvent::Mint(spec))
     };
     let mut opening = vec![

@@ -24,9 +24,11 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
 /// All that the core is built on. A name is added here only when it brings no clock, no IO and no chance.
 const CORE_MAY: &[&str] = &[
     "arrayvec",
+    "base64",
     "blake3",
     "kand",
     "postcard",
+    "ruint",
     "serde",
     "solana-address",
     "solana-instruction",

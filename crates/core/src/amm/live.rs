@@ -32,6 +32,10 @@ pub(super) trait Hold {
     fn arrays(&self, _forward: bool) -> Arrays {
         Arrays::new()
     }
+    /// The balances of its vaults, where they are followed.
+    fn vaults(&self) -> Option<[Atoms; 2]> {
+        None
+    }
     /// An exact output can be asked for.
     fn has_exact_out(&self, _forward: bool) -> bool {
         true
@@ -80,6 +84,7 @@ const MOVING: usize = 3;
 
 /// What each kind keeps. One line a kind.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "the commonest kinds are read without a hop")]
 enum Held {
     Cpmm(cpmm::Held),
     AmmV4(amm_v4::Held),
@@ -139,6 +144,8 @@ pub struct Live {
     settled: bool,
     /// Its mints move what a transfer says.
     plain: bool,
+    /// Its program has changed.
+    drifted: bool,
 }
 
 impl Live {
@@ -147,13 +154,32 @@ impl Live {
     #[must_use]
     pub fn new(kind: &PoolKind, plain: bool) -> Self {
         let slots = [None; MOVING];
-        Self { kind: kind.kind(), held: Held::new(kind), slots, settled: false, plain }
+        Self {
+            kind: kind.kind(),
+            held: Held::new(kind),
+            slots,
+            settled: false,
+            plain,
+            drifted: false,
+        }
     }
 
     /// Which kind of pool it is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Its program is not what it was: no quote from here on, whatever comes.
+    pub fn drift(&mut self) {
+        self.drifted = true;
+    }
+
+    /// The balances of its vaults as of the last settled moment, gross of fees; none for a kind whose vaults are not
+    /// followed.
+    #[must_use]
+    pub fn vaults(&self) -> Option<[Atoms; 2]> {
+        self.held.get().vaults().filter(|_| self.settled)
     }
 
     /// Takes what an account holds at a slot. An account never goes back: older states are dropped.
@@ -217,7 +243,11 @@ impl Live {
     }
 
     fn held(&self) -> Result<&dyn Hold, QuoteError> {
-        if self.plain { Ok(self.held.get()) } else { Err(QuoteError::Unsupported) }
+        match (self.drifted, self.plain) {
+            (true, _) => Err(QuoteError::Drifted),
+            (false, false) => Err(QuoteError::Unsupported),
+            (false, true) => Ok(self.held.get()),
+        }
     }
 
     /// The curve of a Raydium CPMM pool as of the last settled moment.
@@ -227,7 +257,7 @@ impl Live {
     /// Why there is none; [`QuoteError::Unsupported`] for any other kind.
     pub fn cpmm(&self) -> Result<&cpmm::Curve, QuoteError> {
         match &self.held {
-            Held::Cpmm(held) if self.plain => held.curve(),
+            Held::Cpmm(held) if self.plain && !self.drifted => held.curve(),
             _ => Err(QuoteError::Unsupported),
         }
     }
@@ -280,7 +310,8 @@ impl Live {
         if let (Held::Cpmm(held), false) = (&self.held, of_first) {
             // Exact, where an inverse would round twice.
             let [first, second] = held.curve().ok()?.reserves();
-            return Price::of(first.get(), second.get()).filter(|_| self.plain);
+            let price = Price::of(first.get(), second.get());
+            return price.filter(|_| self.plain && !self.drifted);
         }
         let price = self.held().ok()?.spot_price()?;
         if of_first { Some(price) } else { price.inverse() }

@@ -10,6 +10,7 @@ mod live;
 pub mod pump_curve;
 pub mod pump_fees;
 pub mod pump_swap;
+pub(crate) mod tlv;
 pub mod transfer_fee;
 pub mod whirlpool;
 
@@ -211,6 +212,9 @@ pub enum QuoteError {
     /// The program's own estimate of the input falls short of the exact output, so it would refuse.
     #[error("no input gives exactly this output")]
     Inexact,
+    /// Its program no longer does what is known of it.
+    #[error("its program has changed")]
+    Drifted,
 }
 
 /// Why bytes are not the account they should be.

@@ -28,6 +28,7 @@ use crate::error::LocalnetError;
 use crate::market::Market;
 use crate::market::rng::Rng;
 use crate::market::tape::Tape;
+use crate::whirlpool;
 
 /// As on mainnet, heights trail slots by the slots that had no block.
 const HEIGHT_BEHIND_SLOT: u64 = 22_000_000;
@@ -65,12 +66,7 @@ impl Producer {
         let genesis = Genesis::write(&mut svm, config.seed, now, sol_price)?;
         let genesis_hash = genesis_hash(config.seed);
         let block = genesis_block(&svm, genesis_hash, time);
-        let market = Market::new(
-            config.seed,
-            (&genesis.pools, genesis.agents.iter().map(|key| key.insecure_clone()).collect()),
-            tape,
-            config.agents,
-        );
+        let market = Market::new(config.seed, &genesis, tape, config.agents);
         let kept = config.finalized_depth + LAG_BLOCKS_MAX + BLOCKS_SPARE;
         let limits = Limits {
             blocks: usize::try_from(kept).unwrap_or(usize::MAX),
@@ -89,6 +85,7 @@ impl Producer {
             identity: genesis.faucet.pubkey(),
             mints: Genesis::mint_infos(),
             pools: genesis.pool_infos(),
+            whirlpools: genesis.whirlpool_infos(),
             slot_millis: u64::try_from(config.slot_time.as_millis()).unwrap_or(u64::MAX),
             seed: config.seed,
             faucet: genesis.faucet,
@@ -217,7 +214,7 @@ impl Producer {
     }
 }
 
-/// A runtime with the standard programs and the exchange, which leaves signatures, blockhashes and
+/// A runtime with the standard programs and the exchanges, which leaves signatures, blockhashes and
 /// history to the chain.
 fn runtime() -> LiteSVM {
     let mut svm = LiteSVM::new()
@@ -225,6 +222,7 @@ fn runtime() -> LiteSVM {
         .with_blockhash_check(false)
         .with_transaction_history(0);
     cpmm::program::mount(&mut svm);
+    whirlpool::program::mount(&mut svm);
     svm
 }
 

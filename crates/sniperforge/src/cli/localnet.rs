@@ -121,7 +121,10 @@ fn announce(ready: &Ready, global: &Global) -> anyhow::Result<()> {
         rows.push(("mint", format!("{}  {}", mint.address, mint.symbol)));
     }
     for pool in &ready.pools {
-        rows.push(("pool", pool.address.clone()));
+        rows.push(("pool", format!("{}  {}", pool.address, pool.program)));
+    }
+    for pool in &ready.whirlpools {
+        rows.push(("pool", format!("{}  {}", pool.address, pool.program)));
     }
     print(&aligned(rows))
 }

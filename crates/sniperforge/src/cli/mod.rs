@@ -12,6 +12,7 @@ mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
 mod output;
+mod quote;
 mod run;
 mod status;
 mod verify;
@@ -75,6 +76,8 @@ pub enum Command {
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),
+    /// The best way through the configured pools for an amount, worked out here.
+    Quote(quote::QuoteArgs),
     /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
     Verify(verify::VerifyArgs),
     /// Show what a running instance does.

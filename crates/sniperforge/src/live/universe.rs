@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
-use sniper_core::amm::{DecodeError, Draft, Kind, PoolSpec};
+use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::units::Atoms;
@@ -18,10 +18,12 @@ use super::summary::Reconciled;
 
 /// Which pools to trade, and what to call their mints.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Universe {
-    pub(super) pools: Vec<Address>,
-    pub(super) usd_mints: Vec<Address>,
-    pub(super) symbols: Vec<(Address, String)>,
+pub(crate) struct Universe {
+    pub(crate) pools: Vec<Address>,
+    pub(crate) usd_mints: Vec<Address>,
+    pub(crate) symbols: Vec<(Address, String)>,
+    /// Mints that the operator vouches for.
+    pub(crate) trusted: Vec<Address>,
 }
 
 impl Universe {
@@ -34,14 +36,34 @@ impl Universe {
     }
 }
 
-/// Reads every wanted pool and announces what the engine does not know yet, mints before their pools. Gives the accounts
-/// to follow.
-pub(super) async fn announce(
-    desk: &mut Desk,
+/// A pool as found on the chain, and all that trading it takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) address: Address,
+    pub(crate) kind: PoolKind,
+    /// Its mints, in its own order.
+    pub(crate) mints: [MintSpec; 2],
+    /// The tick or bin arrays around its price.
+    pub(crate) arrays: Vec<i32>,
+}
+
+impl Found {
+    /// The accounts to follow, once the pool and its mints have their numbers.
+    pub(crate) fn watches(&self, id: PoolId, spec: &PoolSpec) -> Vec<Watch> {
+        let [first, second] = &self.mints;
+        let mints = [first.address, second.address];
+        let programs = [first.token_program, second.token_program];
+        Watch::for_pool(id, spec, mints, programs, &self.arrays)
+    }
+}
+
+/// Reads every wanted pool, and what follows from it.
+pub(crate) async fn discover(
     rpc: &RpcConnectionPool,
     wanted: &Universe,
-) -> anyhow::Result<Vec<Watch>> {
-    let read = accounts(rpc, &wanted.pools).await.context("read the pools")?;
+) -> anyhow::Result<Vec<Found>> {
+    let read = rpc.multiple_accounts(&wanted.pools, Commitment::Confirmed, None).await;
+    let read = read.context("read the pools")?.value;
     let mut drafts = Vec::with_capacity(wanted.pools.len());
     for (address, account) in wanted.pools.iter().zip(read) {
         let known = account.and_then(|a| Some((Kind::of_program(&a.owner)?, a.data)));
@@ -59,80 +81,80 @@ pub(super) async fn announce(
         .collect();
     beside.sort_unstable();
     beside.dedup();
-    let read = accounts(rpc, &beside).await.context("read the mints of the pools")?;
-    let found: BTreeMap<Address, AccountInfo> =
+    let read = rpc.multiple_accounts(&beside, Commitment::Confirmed, None).await;
+    let read = read.context("read the mints of the pools")?.value;
+    let accounts: BTreeMap<Address, AccountInfo> =
         beside.into_iter().zip(read).filter_map(|(at, account)| Some((at, account?))).collect();
-    let mut watches = Vec::new();
-    for (address, draft) in drafts {
-        let addresses = draft.mints();
-        let mut mints = [MintId::default(); 2];
-        let mut programs = [Address::default(); 2];
-        for ((mint, program), of) in mints.iter_mut().zip(&mut programs).zip(addresses) {
-            let account = found.get(&of).with_context(|| format!("mint {of} does not exist"))?;
-            *program = account.owner;
-            *mint = announce_mint(desk, wanted, of, account)?;
-        }
+    let describe = |(address, draft): (Address, Draft)| {
+        let [first, second] = draft.mints();
+        let mints = [mint_spec(wanted, &accounts, first)?, mint_spec(wanted, &accounts, second)?];
         let extra = draft.extra().and_then(|(at, owner)| {
-            Some(found.get(&at).filter(|a| a.owner == owner)?.data.as_slice())
+            Some(accounts.get(&at).filter(|a| a.owner == owner)?.data.as_slice())
         });
         let described = draft
-            .finish(programs, extra)
+            .finish(mints.map(|mint| mint.token_program), extra)
             .with_context(|| format!("read the pool {address}: it cannot be traded"))?;
-        let known = |desk: &Desk| {
-            let pools = desk.engine().market().pools();
-            pools.iter().position(|p| p.spec.address == address)
-        };
-        let spec = PoolSpec { address, mints, kind: described.kind };
-        if known(desk).is_none() {
-            desk.step(Event::Market(MarketEvent::Pool(Box::new(spec.clone()))))?;
-        }
-        let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
-        watches.extend(Watch::for_pool(PoolId(id), &spec, addresses, programs, &described.arrays));
-    }
-    ensure!(
-        desk.engine().market().mints().iter().any(|m| m.spec.is_usd),
-        "no pool trades a mint of trading.usd_mints: profits could not be counted"
-    );
-    Ok(watches)
+        Ok(Found { address, kind: described.kind, mints, arrays: described.arrays })
+    };
+    drafts.into_iter().map(describe).collect()
 }
 
-/// Reads accounts, a hundred at a time.
-async fn accounts(
-    rpc: &RpcConnectionPool,
-    addresses: &[Address],
-) -> anyhow::Result<Vec<Option<AccountInfo>>> {
-    let mut read = Vec::with_capacity(addresses.len());
-    for some in addresses.chunks(100) {
-        read.extend(rpc.multiple_accounts(some, Commitment::Confirmed, None).await?.value);
-    }
-    Ok(read)
-}
-
-fn announce_mint(
-    desk: &mut Desk,
+fn mint_spec(
     wanted: &Universe,
+    accounts: &BTreeMap<Address, AccountInfo>,
     address: Address,
-    account: &AccountInfo,
-) -> anyhow::Result<MintId> {
-    if let Some(known) = desk.engine().market().mint_by_address(&address) {
-        return Ok(known);
-    }
+) -> anyhow::Result<MintSpec> {
+    let account =
+        accounts.get(&address).with_context(|| format!("mint {address} does not exist"))?;
     // Also refuses what is not a mint.
     let fees = decode_transfer_fees(&account.data);
     let decimals = account.data.get(44).copied().filter(|_| {
         [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&account.owner)
             && !matches!(fees, Err(DecodeError::Length { .. }))
     });
-    let decimals = decimals.with_context(|| format!("{address} is not a mint"))?;
-    desk.step(Event::Market(MarketEvent::Mint(MintSpec {
+    Ok(MintSpec {
         address,
         token_program: account.owner,
-        decimals,
+        decimals: decimals.with_context(|| format!("{address} is not a mint"))?,
         symbol: wanted.symbol(&address),
         is_usd: wanted.usd_mints.contains(&address),
         plain: fees == Ok(EpochFees::NONE),
-    })))?;
-    desk.engine().market().mint_by_address(&address).context("announce a mint")
+        trusted: wanted.trusted.contains(&address),
+    })
+}
+
+/// Announces what the engine does not know yet, mints before their pools. Gives the accounts to follow.
+pub(super) async fn announce(
+    desk: &mut Desk,
+    rpc: &RpcConnectionPool,
+    wanted: &Universe,
+) -> anyhow::Result<Vec<Watch>> {
+    let mut watches = Vec::new();
+    for found in discover(rpc, wanted).await? {
+        let mut mints = [MintId::default(); 2];
+        for (id, spec) in mints.iter_mut().zip(&found.mints) {
+            let known = |desk: &Desk| desk.engine().market().mint_by_address(&spec.address);
+            if known(desk).is_none() {
+                desk.step(Event::Market(MarketEvent::Mint(*spec)))?;
+            }
+            *id = known(desk).context("announce a mint")?;
+        }
+        let known = |desk: &Desk| {
+            let pools = desk.engine().market().pools();
+            pools.iter().position(|p| p.spec.address == found.address)
+        };
+        let spec = PoolSpec { address: found.address, mints, kind: found.kind.clone() };
+        if known(desk).is_none() {
+            desk.step(Event::Market(MarketEvent::Pool(Box::new(spec.clone()))))?;
+        }
+        let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
+        watches.extend(found.watches(PoolId(id), &spec));
+    }
+    ensure!(
+        desk.engine().market().mints().iter().any(|m| m.spec.is_usd),
+        "no pool trades a mint of trading.usd_mints: profits could not be counted"
+    );
+    Ok(watches)
 }
 
 /// Books what was found at the first start as money from outside.

@@ -1,0 +1,146 @@
+//! Mints by number, and pairs of mints with their pools.
+
+use crate::ids::Address;
+use crate::scan::index::{Hash, ID_MAX, Index, hash_address, hash_words};
+
+/// No pool: the end of a pair's chain.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Two mints that pools trade.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    /// What is priced, by number.
+    pub(super) base: u32,
+    /// What it is priced in: the mint that was known first.
+    pub(super) quote: u32,
+    /// The first of its pools.
+    pub(super) first: u32,
+}
+
+/// All mints and pairs ever seen; they are not forgotten when their last pool is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs {
+    mints: Vec<Address>,
+    mint_index: Index,
+    pairs: Vec<Pair>,
+    pair_index: Index,
+    /// Pairs that had two pools at some time since the last look; each once.
+    pub(super) contested: Vec<u32>,
+    listed: Vec<bool>,
+}
+
+fn hash_pair(base: u32, quote: u32) -> Hash {
+    hash_words(u64::from(base), u64::from(quote))
+}
+
+impl Pairs {
+    pub(super) fn with_capacity(mints: usize) -> Self {
+        Self {
+            mints: Vec::with_capacity(mints),
+            mint_index: Index::with_capacity(mints),
+            pairs: Vec::with_capacity(mints),
+            pair_index: Index::with_capacity(mints),
+            contested: Vec::new(),
+            listed: Vec::with_capacity(mints),
+        }
+    }
+
+    pub(super) fn mint(&self, id: u32) -> Option<&Address> {
+        self.mints.get(usize::try_from(id).ok()?)
+    }
+
+    pub(super) fn find_mint(&self, address: &Address) -> Option<u32> {
+        self.mint_index.find(hash_address(address), |id| self.mint(id) == Some(address))
+    }
+
+    /// The number of a mint, a new one if need be; none when all numbers are taken.
+    pub(super) fn add_mint(&mut self, address: &Address) -> Option<u32> {
+        if let Some(id) = self.find_mint(address) {
+            return Some(id);
+        }
+        let id = u32::try_from(self.mints.len()).ok().filter(|id| *id <= ID_MAX)?;
+        self.mints.push(*address);
+        let mints = &self.mints;
+        let hash_of = |id: u32| mints.get(at(id)).map_or(hash_words(0, 0), hash_address);
+        self.mint_index.insert(hash_address(address), id, hash_of);
+        Some(id)
+    }
+
+    pub(super) fn get(&self, id: u32) -> Option<&Pair> {
+        self.pairs.get(at(id))
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Pair> {
+        self.pairs.get_mut(at(id))
+    }
+
+    pub(super) fn find(&self, base: u32, quote: u32) -> Option<u32> {
+        let is = |id| self.get(id).is_some_and(|pair| pair.base == base && pair.quote == quote);
+        self.pair_index.find(hash_pair(base, quote), is)
+    }
+
+    /// The number of a pair, a new one if need be; none when all numbers are taken.
+    pub(super) fn add(&mut self, base: u32, quote: u32) -> Option<u32> {
+        if let Some(id) = self.find(base, quote) {
+            return Some(id);
+        }
+        let id = u32::try_from(self.pairs.len()).ok().filter(|id| *id <= ID_MAX)?;
+        self.pairs.push(Pair { base, quote, first: NONE });
+        self.listed.push(false);
+        let pairs = &self.pairs;
+        let hash_of = |id: u32| {
+            pairs.get(at(id)).map_or(hash_words(0, 0), |pair| hash_pair(pair.base, pair.quote))
+        };
+        self.pair_index.insert(hash_pair(base, quote), id, hash_of);
+        Some(id)
+    }
+
+    /// Puts a pair with two pools on the list, once.
+    pub(super) fn list(&mut self, id: u32) {
+        if let Some(listed) = self.listed.get_mut(at(id))
+            && !*listed
+        {
+            *listed = true;
+            self.contested.push(id);
+        }
+    }
+
+    /// Takes pairs off the list for which `stays` does not hold.
+    pub(super) fn unlist(&mut self, stays: impl Fn(&Pair) -> bool) {
+        let (pairs, listed) = (&self.pairs, &mut self.listed);
+        self.contested.retain(|id| {
+            let kept = pairs.get(at(*id)).is_some_and(&stays);
+            if !kept && let Some(listed) = listed.get_mut(at(*id)) {
+                *listed = false;
+            }
+            kept
+        });
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.mints.shrink_to_fit();
+        self.pairs.shrink_to_fit();
+        self.contested.shrink_to_fit();
+        self.listed.shrink_to_fit();
+    }
+
+    pub(super) const fn counts(&self) -> [usize; 2] {
+        [self.mints.len(), self.pairs.len()]
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        let mints = self.mints.capacity().saturating_mul(size_of::<Address>());
+        let pairs = self.pairs.capacity().saturating_mul(size_of::<Pair>());
+        let contested = self.contested.capacity().saturating_mul(size_of::<u32>());
+        mints
+            .saturating_add(pairs)
+            .saturating_add(contested)
+            .saturating_add(self.listed.capacity())
+            .saturating_add(self.mint_index.bytes())
+            .saturating_add(self.pair_index.bytes())
+    }
+}
+
+fn at(id: u32) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
+}
