@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
     reason = "the fuzzer's own modules, and a test may panic"
 )]
 
@@ -237,6 +238,30 @@ fn an_older_state_changes_nothing_and_a_newer_one_does() {
         }
         assert!(live.is_settled(), "{kind:?}");
         assert_ne!(answers(&live), answers(&before), "{kind:?}: the state says something");
+    }
+}
+
+/// What cannot be used yet is kept once for each account, however often it comes: a feed never ends.
+#[test]
+fn accounts_that_wait_for_others_do_not_pile_up() {
+    for kind in Kind::ALL {
+        let world = World::new(kind);
+        for left_out in 0..world.updates.len() {
+            let mut live = Live::new(&world.spec, true);
+            let mut size = 0;
+            for round in 0..20 {
+                for (at, update) in world.updates.iter().enumerate() {
+                    if at != left_out {
+                        // Every account at a slot of its own, so that none agrees with another.
+                        live.apply(update, Slot::new(round * 100 + at as u64));
+                    }
+                }
+                let now = format!("{live:?}").len();
+                let first = size == 0;
+                size = if first { now } else { size };
+                assert!(now <= size * 2, "{kind:?}: {now} after {round} rounds, {size} after one");
+            }
+        }
     }
 }
 

@@ -52,7 +52,24 @@ impl Hold for Held {
         if let AccountUpdate::DlmmPool(pool) = update {
             self.pool = Some(**pool);
         }
-        self.waiting.push(update.clone());
+        let ours = matches!(
+            update,
+            AccountUpdate::DlmmPool(_) | AccountUpdate::DlmmBins(_) | AccountUpdate::DlmmBitmap(_)
+        );
+        if !ours {
+            return;
+        }
+        // One of each account at most: a pool that stays torn, or is never seen, must not fill the memory.
+        let same = |known: &&mut AccountUpdate| match (&**known, update) {
+            (AccountUpdate::DlmmPool(_), AccountUpdate::DlmmPool(_))
+            | (AccountUpdate::DlmmBitmap(_), AccountUpdate::DlmmBitmap(_)) => true,
+            (AccountUpdate::DlmmBins(one), AccountUpdate::DlmmBins(two)) => one.index == two.index,
+            _ => false,
+        };
+        match self.waiting.iter_mut().find(same) {
+            Some(known) => known.clone_from(update),
+            None => self.waiting.push(update.clone()),
+        }
     }
 
     fn build(&mut self) {
