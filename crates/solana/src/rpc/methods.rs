@@ -47,7 +47,7 @@ pub(super) struct Options<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum RawFilter {
+pub(crate) enum RawFilter {
     DataSize(u64),
     Memcmp { offset: usize, bytes: String },
 }
@@ -385,7 +385,7 @@ pub(crate) fn commitment_params(commitment: Commitment) -> impl Serialize {
     [Options::at(commitment)]
 }
 
-fn raw_filter(filter: &AccountFilter) -> RawFilter {
+pub(crate) fn raw_filter(filter: &AccountFilter) -> RawFilter {
     match filter {
         AccountFilter::DataSize(size) => RawFilter::DataSize(*size),
         AccountFilter::Memcmp { offset, bytes } => {
