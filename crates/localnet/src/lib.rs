@@ -16,9 +16,20 @@
 //! The same chain is served on any number of ports, each with its own [`Faults`]: delay, lag, errors,
 //! stalls, lost transactions, silent sockets. `localnet_faults` changes them while it runs.
 //!
+//! # Scenery
+//!
+//! [`LocalnetConfig::pools`] adds pools by the thousand for programs that look at a whole exchange: Raydium CPMM,
+//! Raydium AMM v4 and Orca Whirlpool with its tick arrays, over generated mints and over those above, some of them on
+//! a pair that another pool has too. Accounts have their real layouts and owners, and the same seed writes the same
+//! ones. In every block one of two hundred changes as a swap by somebody would change it: both vaults and the pool's
+//! state at once, by the exchange's arithmetic. These pools are scenery and cannot be traded on: no transaction stands
+//! behind what happens to them, liquidity mints and price observations are missing, and the program of AMM v4 is not
+//! mounted, so that every order to it fails. Generated tokens are held by their pools and, for the rest, by nobody.
+//! Ten thousand pools take about 60 MB.
+//!
 //! # What it must never do
 //!
-//! - Answer with something the runtime did not do: no canned balances, no pretended confirmations.
+//! - Answer with something the runtime did not do, the scenery aside: no canned balances, no pretended confirmations.
 //! - Listen anywhere but on loopback: its faucet gives money to whoever asks.
 //! - Share code with the engine's own quotes. Its arithmetic is a second implementation on purpose, so
 //!   that one can catch the other's mistakes.
@@ -66,6 +77,6 @@ mod server;
 pub mod whirlpool;
 
 pub use chain::genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
-pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, PortConfig};
+pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, POOLS_MAX, PortConfig};
 pub use error::LocalnetError;
 pub use server::{Ready, run_blocking, serve};

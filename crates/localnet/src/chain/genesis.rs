@@ -1,5 +1,6 @@
 //! The first state of the chain: mints, pools, agents and the faucet.
 
+mod scenery;
 mod whirlpools;
 mod writer;
 
@@ -14,6 +15,7 @@ pub(crate) use whirlpools::Concentrated;
 pub use whirlpools::WhirlpoolInfo;
 use writer::Writer;
 
+use crate::chain::scenery::Prop;
 use crate::cpmm::{PROGRAM_ID, PoolAddresses};
 use crate::error::LocalnetError;
 use crate::market::fair::Temper;
@@ -168,6 +170,7 @@ pub(crate) struct Genesis {
     pub(crate) agents: Vec<Keypair>,
     pub(crate) pools: Vec<Pool>,
     pub(crate) whirlpools: Vec<Concentrated>,
+    pub(crate) props: Vec<Prop>,
 }
 
 /// How many traders there are: two for each pool.
@@ -176,12 +179,13 @@ const AGENTS: usize = 2 * (POOLS.len() + whirlpools::COUNT);
 impl Genesis {
     /// Writes the first state into the runtime.
     ///
-    /// `sol_price` is SOL's first price in dollars, when a tape says it.
+    /// `sol_price` is SOL's first price in dollars, when a tape says it; `scenery` is how many pools there are besides.
     pub(crate) fn write(
         svm: &mut LiteSVM,
         seed: u64,
         now: u64,
         sol_price: Option<f64>,
+        scenery: usize,
     ) -> Result<Self, LocalnetError> {
         let mut rng = Rng::new(seed);
         let mut key = || Keypair::new_from_array(rng.bytes());
@@ -207,6 +211,7 @@ impl Genesis {
             pools.push(writer.pool(plan, creator.pubkey(), now)?);
         }
         let whirlpools = writer.whirlpools(vaults, now)?;
+        let props = writer.scenery(scenery, seed)?;
         for agent in &agents {
             for token in &tokens {
                 let atoms = to_atoms(2_000_000.0 / token.price, token.decimals);
@@ -214,7 +219,7 @@ impl Genesis {
             }
         }
         writer.mints(mint_authority.pubkey())?;
-        Ok(Self { faucet, mint_authority, agents, pools, whirlpools })
+        Ok(Self { faucet, mint_authority, agents, pools, whirlpools, props })
     }
 
     /// The tokens, as told to clients.

@@ -7,6 +7,7 @@ pub(crate) mod genesis;
 pub(crate) mod ledger;
 pub(crate) mod mempool;
 pub(crate) mod producer;
+pub(crate) mod scenery;
 pub(crate) mod simulate;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use super::execute::{Place, execute};
 use super::genesis::Genesis;
 use super::ledger::{Depths, Ledger, Limits};
 use super::mempool::{Mempool, Pending};
+use super::scenery::Scenery;
 use super::simulate::Simulator;
 use super::{Chain, Prices, epoch};
 use crate::config::{LAG_BLOCKS_MAX, LocalnetConfig};
@@ -44,6 +45,7 @@ pub(crate) struct Producer {
     svm: LiteSVM,
     chain: Arc<Chain>,
     market: Market,
+    scenery: Scenery,
     agents: HashSet<Address>,
     slot_time: Duration,
     skip_rate: f64,
@@ -63,7 +65,7 @@ impl Producer {
         let time = unix_seconds();
         let now = u64::try_from(time).unwrap_or(0);
         set_clock(&mut svm, MAINNET_DEFAULT_SLOT, time);
-        let genesis = Genesis::write(&mut svm, config.seed, now, sol_price)?;
+        let genesis = Genesis::write(&mut svm, config.seed, now, sol_price, config.pools)?;
         let genesis_hash = genesis_hash(config.seed);
         let block = genesis_block(&svm, genesis_hash, time);
         let market = Market::new(config.seed, &genesis, tape, config.agents);
@@ -96,6 +98,7 @@ impl Producer {
             svm,
             chain: Arc::new(chain),
             market,
+            scenery: Scenery::new(genesis.props, config.seed),
             agents: genesis.agents.iter().map(Signer::pubkey).collect(),
             slot_time: config.slot_time,
             skip_rate: config.skip_rate,
@@ -106,6 +109,12 @@ impl Producer {
     /// What readers share with this producer.
     pub(crate) fn chain(&self) -> Arc<Chain> {
         Arc::clone(&self.chain)
+    }
+
+    /// The pools that nobody trades on.
+    #[cfg(test)]
+    pub(super) fn scenery(&self) -> &Scenery {
+        &self.scenery
     }
 
     /// Makes a block every slot time until the other end of `stop` is gone.
@@ -137,6 +146,8 @@ impl Producer {
         let pending = self.chain.mempool().drain();
         let (records, kept) = self.execute_all(pending, &parent, (slot, time), &mut changed);
         self.chain.mempool().restore(kept);
+        let seconds = u64::try_from(time).unwrap_or(0);
+        self.scenery.step(&mut self.svm, (slot, seconds), &mut changed);
         let block = Block {
             sequence: parent.sequence + 1,
             slot,

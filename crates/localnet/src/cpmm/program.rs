@@ -291,20 +291,7 @@ fn settle(
 ) -> Result<(), InstructionError> {
     let mut pool = accounts.pool.clone();
     let input_is_zero = accounts.direction == Direction::ZeroForOne;
-    let (protocol, fund) = if input_is_zero {
-        (&mut pool.protocol_fees_0, &mut pool.fund_fees_0)
-    } else {
-        (&mut pool.protocol_fees_1, &mut pool.fund_fees_1)
-    };
-    add(protocol, swap.protocol_fee)?;
-    add(fund, swap.fund_fee)?;
-    let creator = if input_is_zero == swap.creator_fee_on_input {
-        &mut pool.creator_fees_0
-    } else {
-        &mut pool.creator_fees_1
-    };
-    add(creator, swap.creator_fee)?;
-    pool.recent_epoch = epoch;
+    book(&mut pool, swap, input_is_zero, epoch)?;
 
     let (zero, one) = if input_is_zero {
         (swap.reserve_in, swap.reserve_out)
@@ -325,6 +312,30 @@ fn settle(
     let mut account = instruction.try_borrow_instruction_account(OBSERVATION)?;
     observation::update(account.get_data_mut()?, now, price_0, price_1)
         .ok_or(InstructionError::InvalidAccountData)
+}
+
+/// Books what a swap owes to protocol, fund and creator.
+pub(crate) fn book(
+    pool: &mut PoolState,
+    swap: &Swap,
+    input_is_zero: bool,
+    epoch: u64,
+) -> Result<(), InstructionError> {
+    let (protocol, fund) = if input_is_zero {
+        (&mut pool.protocol_fees_0, &mut pool.fund_fees_0)
+    } else {
+        (&mut pool.protocol_fees_1, &mut pool.fund_fees_1)
+    };
+    add(protocol, swap.protocol_fee)?;
+    add(fund, swap.fund_fee)?;
+    let creator = if input_is_zero == swap.creator_fee_on_input {
+        &mut pool.creator_fees_0
+    } else {
+        &mut pool.creator_fees_1
+    };
+    add(creator, swap.creator_fee)?;
+    pool.recent_epoch = epoch;
+    Ok(())
 }
 
 fn add(counter: &mut u64, amount: u64) -> Result<(), InstructionError> {

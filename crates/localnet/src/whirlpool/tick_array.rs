@@ -123,6 +123,23 @@ impl TickArray {
         bytes
     }
 
+    /// The bytes of this array as an account of the dynamic kind.
+    #[must_use]
+    pub fn encode_dynamic(&self) -> Vec<u8> {
+        let used = self.ticks.iter().zip(0..128u32).filter(|(tick, _)| tick.is_some());
+        let map = used.fold(0u128, |map, (_, place)| map | 1 << place);
+        let mut bytes = Vec::new();
+        bytes.extend(DYNAMIC_DISCRIMINATOR);
+        bytes.extend(self.start.to_le_bytes());
+        bytes.extend(self.pool.as_array());
+        bytes.extend(map.to_le_bytes());
+        for place in &self.ticks {
+            bytes.push(u8::from(place.is_some()));
+            bytes.extend(place.iter().flat_map(Tick::body));
+        }
+        bytes
+    }
+
     /// Writes a tick in use over the old one of an account of either kind; all else stays.
     ///
     /// Returns `None` if the account is no tick array or its tick at `place` is not in use.

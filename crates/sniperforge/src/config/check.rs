@@ -436,7 +436,7 @@ impl Check<'_> {
 
 /// The PubSub address that goes with a JSON-RPC one: the same host with the socket's scheme, and the next port where
 /// one is written, as Solana's own tools have it.
-fn pubsub_of(http: &reqwest::Url) -> Option<reqwest::Url> {
+pub(crate) fn pubsub_of(http: &reqwest::Url) -> Option<reqwest::Url> {
     let mut ws = http.clone();
     ws.set_scheme(if http.scheme() == "https" { "wss" } else { "ws" }).ok()?;
     if let Some(port) = http.port() {

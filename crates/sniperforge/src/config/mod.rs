@@ -31,6 +31,7 @@ use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
 
+pub(crate) use check::pubsub_of;
 pub use error::{ConfigError, Place, Problem, variable_of};
 pub use layers::{Layers, Sources};
 pub use show::{to_json, to_toml};

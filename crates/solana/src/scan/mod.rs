@@ -15,6 +15,7 @@
 mod cold;
 mod data;
 mod error;
+mod follow;
 mod json;
 mod program;
 mod reply;
@@ -26,6 +27,7 @@ mod torn;
 
 pub use data::Encoding;
 pub use error::{ReplyError, ScanError};
+pub use follow::{Account as Followed, Follower, Told};
 pub use program::{Decoded, Program, Rates, Slice};
 pub use reply::{Account, ReplyReader, Summary};
 pub use report::{ColdReport, CycleTimes, Opportunity, Report};

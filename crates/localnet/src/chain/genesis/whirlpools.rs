@@ -217,20 +217,20 @@ fn first_price(a: &Token, b: &Token) -> u128 {
 }
 
 /// Liquidity by tick, and the tokens behind it.
-struct Book {
+pub(super) struct Book {
     pool: Address,
     spacing: u16,
     sqrt_price: u128,
-    tick: i32,
-    liquidity: u128,
-    amount_a: u64,
-    amount_b: u64,
+    pub(super) tick: i32,
+    pub(super) liquidity: u128,
+    pub(super) amount_a: u64,
+    pub(super) amount_b: u64,
     /// In order of their start.
-    arrays: Vec<TickArray>,
+    pub(super) arrays: Vec<TickArray>,
 }
 
 impl Book {
-    fn new(pool: Address, spacing: u16, sqrt_price: u128) -> Self {
+    pub(super) fn new(pool: Address, spacing: u16, sqrt_price: u128) -> Self {
         Self {
             pool,
             spacing,
@@ -244,7 +244,7 @@ impl Book {
     }
 
     /// Adds a position of `atoms_b` below the price and as much value above it; what goes in rounds up.
-    fn add(&mut self, reach: i32, atoms_b: u64) -> Option<()> {
+    pub(super) fn add(&mut self, reach: i32, atoms_b: u64) -> Option<()> {
         let spacing = i32::from(self.spacing);
         // The usable tick at or below, but not below the lowest usable one.
         let usable = |tick: i32| tick.max(MIN_TICK + spacing).div_euclid(spacing) * spacing;

@@ -187,7 +187,7 @@ impl Writer<'_> {
         Ok(Pool { addresses, config, fee_rate, tokens })
     }
 
-    fn mint(
+    pub(super) fn mint(
         &mut self,
         token: &Token,
         authority: Option<Address>,
