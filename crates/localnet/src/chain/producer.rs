@@ -147,7 +147,9 @@ impl Producer {
         let (records, kept) = self.execute_all(pending, &parent, (slot, time), &mut changed);
         self.chain.mempool().restore(kept);
         let seconds = u64::try_from(time).unwrap_or(0);
-        self.scenery.step(&mut self.svm, (slot, seconds), &mut changed);
+        let worth = drifts(&self.chain, &self.market);
+        let drift = |mint: &Address| worth.get(mint).copied().unwrap_or(0.0);
+        self.scenery.step(&mut self.svm, (slot, seconds), &drift, &mut changed);
         let block = Block {
             sequence: parent.sequence + 1,
             slot,
@@ -223,6 +225,13 @@ impl Producer {
             .commit(Arc::new(block), &is_agent);
         self.chain.tip.send_replace(sequence);
     }
+}
+
+/// Logarithms of what the chain's own tokens have gained since the start.
+fn drifts(chain: &Chain, market: &Market) -> HashMap<Address, f64> {
+    let first = chain.prices().first.clone();
+    let now = market.prices().into_iter().zip(first);
+    now.map(|((mint, now), (_, first))| (mint, (now / first).ln())).collect()
 }
 
 /// A runtime with the standard programs and the exchanges, which leaves signatures, blockhashes and

@@ -43,7 +43,8 @@ pub(crate) struct Prop {
     pub(crate) venue: Venue,
     pub(crate) address: Address,
     pub(crate) vaults: [Address; 2],
-    /// Logarithm of the price at the start, which later ones tend back to.
+    mints: [Address; 2],
+    /// Logarithm of the price at the start, which later ones tend back to as far as the tokens are worth the same.
     home: f64,
 }
 
@@ -52,9 +53,10 @@ impl Prop {
         venue: Venue,
         address: Address,
         vaults: [Address; 2],
-        amounts: [u64; 2],
+        sides: [(Address, u64); 2],
     ) -> Self {
-        Self { venue, address, vaults, home: log_ratio(amounts) }
+        let mints = sides.map(|(mint, _)| mint);
+        Self { venue, address, vaults, mints, home: log_ratio(sides.map(|(_, amount)| amount)) }
     }
 }
 
@@ -86,6 +88,7 @@ impl Scenery {
         &mut self,
         svm: &mut LiteSVM,
         (slot, now): (u64, u64),
+        drift: &dyn Fn(&Address) -> f64,
         changed: &mut HashMap<Address, AccountSharedData>,
     ) {
         if self.props.is_empty() {
@@ -95,6 +98,9 @@ impl Scenery {
             let count = u64::try_from(self.props.len()).unwrap_or(u64::MAX);
             let at = usize::try_from(self.rng.below(count)).unwrap_or(usize::MAX);
             let Some(prop) = self.props.get(at).copied() else { continue };
+            // What has become of its tokens' worth moves the price that its own tends to.
+            let [first, second] = &prop.mints;
+            let prop = Prop { home: prop.home + drift(first) - drift(second), ..prop };
             // One swap of a pool in a block is enough; a refused one changes nothing, as on a real chain.
             if !changed.contains_key(&prop.address)
                 && let Some(traded) = trade(&mut self.rng, svm, &prop, (slot, now))
@@ -114,16 +120,20 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
     let [first, second] = &prop.vaults;
     let balances = [balance(first)?, balance(second)?];
     let state = data(&prop.address)?;
-    let share = rng.exponential(0.001).min(0.02);
-    let luck = rng.unit();
-    // A price above home is rather sold.
-    let sells = |log_price: f64| luck < 0.5 + ((log_price - prop.home) * 20.0).clamp(-0.45, 0.45);
+    let log_price_now = match prop.venue {
+        Venue::Whirlpool => log_price(Whirlpool::decode(&state)?.sqrt_price),
+        Venue::Cpmm | Venue::AmmV4 => log_ratio(balances),
+    };
+    let gap = log_price_now - prop.home;
+    // A price above home is rather sold, and the more, the further it is away.
+    let forward = rng.unit() < 0.5 + (gap * 150.0).clamp(-0.45, 0.45);
+    let towards = if forward == (gap > 0.0) { gap.abs() * 0.4 } else { 0.0 };
+    let share = (rng.exponential(0.0005) + towards).min(0.02);
     let of = |amount: u64| amount_of(amount, share).max(1);
     match prop.venue {
         Venue::Cpmm => {
             let mut pool = PoolState::decode(&state)?;
             let config = AmmConfig::decode(&data(&pool.amm_config)?)?;
-            let forward = sells(log_ratio(balances));
             let direction = if forward { Direction::ZeroForOne } else { Direction::OneForZero };
             let [vault_0, vault_1] = balances;
             let done = Quote {
@@ -145,7 +155,6 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
             Some(Traded { vaults, state, arrays: Vec::new() })
         }
         Venue::AmmV4 => {
-            let forward = sells(log_ratio(balances));
             let [coin, pc] = balances;
             let paid = of(if forward { coin } else { pc });
             let received = amm_v4::swap(&state, balances, forward, paid)?;
@@ -155,7 +164,7 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
         }
         Venue::Whirlpool => {
             let pool = Whirlpool::decode(&state)?;
-            let a_to_b = sells(log_price(pool.sqrt_price));
+            let a_to_b = forward;
             let (arrays, known): (Vec<_>, Vec<_>) =
                 starts_for(pool.tick, pool.tick_spacing, a_to_b)
                     .into_iter()

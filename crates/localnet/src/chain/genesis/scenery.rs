@@ -94,7 +94,7 @@ impl Writer<'_> {
         let most = if base.symbol.is_empty() { base.price * 5e7 } else { 1e6 };
         let side_usd = 10f64.powf(stage.rng.between(2.0, 6.0)).min(most);
         // Pools of a pair start a little apart.
-        let apart = 1.0 + 0.002 * stage.rng.normal();
+        let apart = 1.0 + 0.0005 * stage.rng.normal();
         let mut sides = [
             (base, to_atoms(side_usd / base.price, base.decimals)),
             (quote, to_atoms(side_usd / quote.price * apart, quote.decimals)),
@@ -179,7 +179,7 @@ impl Writer<'_> {
             });
         }
         self.put(address, PROGRAM_ID, data)?;
-        Ok(Prop::new(Venue::Cpmm, address, vaults, [amount_0, amount_1]))
+        Ok(Prop::new(Venue::Cpmm, address, vaults, sides.map(mint_and_amount)))
     }
 
     fn amm_v4_prop(
@@ -201,7 +201,7 @@ impl Writer<'_> {
             lp_supply: root(amount_0, amount_1),
         };
         self.put(address, amm_v4::PROGRAM_ID, pool.encode())?;
-        Ok(Prop::new(Venue::AmmV4, address, vaults, [amount_0, amount_1]))
+        Ok(Prop::new(Venue::AmmV4, address, vaults, sides.map(mint_and_amount)))
     }
 
     /// None where the pair has a pool of that tick spacing already: its address is taken.
@@ -254,8 +254,12 @@ impl Writer<'_> {
             let at = tick_array_address(&address, array.start);
             self.put(at, whirlpool::PROGRAM_ID, array.encode_dynamic())?;
         }
-        Ok(Some(Prop::new(Venue::Whirlpool, address, vaults, [amount_a, amount_b])))
+        Ok(Some(Prop::new(Venue::Whirlpool, address, vaults, sides.map(mint_and_amount))))
     }
+}
+
+fn mint_and_amount((token, amount): (Token, u64)) -> (Address, u64) {
+    (token.mint, amount)
 }
 
 /// What all pools of the scenery have in common.
