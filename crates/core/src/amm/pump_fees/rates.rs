@@ -2,6 +2,7 @@
 
 use crate::amm::QuoteError::{self, Overflow};
 use crate::amm::pump_fees::Fees;
+use crate::units::quotient_up;
 
 /// Rates are counted in parts of this.
 const WHOLE: u64 = 10_000;
@@ -64,6 +65,7 @@ impl Rates {
 
     /// What leaves `rest` after the fees, rounded up; each fee is rounded up by itself, so two atoms can still be
     /// missing.
+    #[inline]
     pub(in crate::amm) fn before(&self, rest: u64) -> Result<u64, QuoteError> {
         product_over_up(rest, WHOLE, WHOLE.saturating_sub(self.total))
     }
@@ -90,7 +92,7 @@ pub(in crate::amm) fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, Quo
         return Ok(product.div_ceil(c));
     }
     let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(product.div_ceil(u128::from(c))).map_err(|_| Overflow)
+    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 /// What a constant product gives for `input`, rounded down: `input * reserve_out / (reserve_in + input)`.
