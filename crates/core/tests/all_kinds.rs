@@ -14,6 +14,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use sniper_core::amm::dlmm::{Bin, BinArray};
 use sniper_core::amm::{AccountUpdate, Clock, Kind, Live, PoolKind, PoolSpec, QuoteError};
 use sniper_core::event::{MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
@@ -223,6 +224,48 @@ fn accounts_that_disagree_are_torn_until_they_agree_or_time_has_passed() {
         assert!(live.is_settled(), "{kind:?}");
     }
     assert_eq!(with_two, 4, "the two vaults of three kinds, and a pool with its bins");
+}
+
+/// A swap out of one array of bins into the next writes both, and the pool. Which notice comes first is chance: with the
+/// pool and the array that it left alone, the active bin would be one that somebody has already bought from.
+#[test]
+fn a_pool_that_moved_on_waits_for_the_array_it_moved_to() {
+    let world = World::new(Kind::Dlmm);
+    let find = |wanted: fn(&AccountUpdate) -> bool| {
+        world.updates.iter().find(|update| wanted(update)).unwrap().clone()
+    };
+    let left = find(|update| matches!(update, AccountUpdate::DlmmBins(_)));
+    let AccountUpdate::DlmmPool(mut state) =
+        find(|update| matches!(update, AccountUpdate::DlmmPool(_)))
+    else {
+        unreachable!()
+    };
+    state.bitmap[8] |= 0b10;
+    let bin = Bin { place: 5, amounts: [Atoms::new(900_000_000); 2], ..Bin::default() };
+    let entered = AccountUpdate::DlmmBins(Box::new(BinArray { index: 1, bins: vec![bin] }));
+    let mut before = world.live(Slot::new(7));
+    before.apply(&AccountUpdate::DlmmPool(state.clone()), Slot::new(7));
+    before.apply(&entered, Slot::new(7));
+    assert!(before.is_settled());
+    state.active = 75;
+    let moved = AccountUpdate::DlmmPool(state);
+    let notices = [&left, &moved, &entered];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut live = before.clone();
+        let mut come = [false; 3];
+        for nth in order {
+            live.apply(notices[nth], Slot::new(9));
+            come[nth] = true;
+            let [left, moved, entered] = come;
+            // Before the pool has come, what it was counts; from then on, the array that it is in.
+            let torn = if moved { !entered } else { left };
+            assert_eq!(live.is_torn(), torn, "{order:?} {come:?}");
+        }
+        let known = answers(&live);
+        let empty = BinArray { index: 1, bins: Vec::new() };
+        live.apply(&AccountUpdate::DlmmBins(Box::new(empty)), Slot::new(8));
+        assert_eq!(answers(&live), known, "an older state of the array it is in");
+    }
 }
 
 #[test]

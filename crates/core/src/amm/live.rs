@@ -16,6 +16,11 @@ pub(super) trait Hold {
     fn moving(&self) -> usize;
     /// Takes an account. It counts for quotes only once [`Self::build`] is called.
     fn take(&mut self, update: &AccountUpdate);
+    /// Hears at which slot it took an account. Tells, where a place is not always the same account's, which place that
+    /// is and when the account that now has it was last seen.
+    fn taken(&mut self, _update: &AccountUpdate, _slot: Slot) -> Option<(usize, Option<Slot>)> {
+        None
+    }
     /// The accounts agree: makes the curve of them.
     fn build(&mut self);
     /// What comes out.
@@ -188,6 +193,7 @@ impl Live {
         let Some(place) = held.place(update) else {
             // A swap does not write it, so it is true whatever the others say.
             held.take(update);
+            held.taken(update, slot);
             if self.settled {
                 held.build();
             }
@@ -198,6 +204,11 @@ impl Live {
             _ => return,
         }
         held.take(update);
+        if let Some((place, seen)) = held.taken(update, slot)
+            && let Some(known) = self.slots.get_mut(place)
+        {
+            *known = seen;
+        }
         let mut moving = self.slots.iter().take(held.moving());
         // What was never seen disagrees with nothing; there is no curve without it.
         self.settled = moving.all(|known| known.is_none_or(|known| known == slot));
