@@ -25,7 +25,7 @@
 //! state at once, by the exchange's arithmetic. These pools are scenery and cannot be traded on: no transaction stands
 //! behind what happens to them, liquidity mints and price observations are missing, and the program of AMM v4 is not
 //! mounted, so that every order to it fails. Generated tokens are held by their pools and, for the rest, by nobody.
-//! Ten thousand pools take about 60 MB.
+//! Ten thousand pools take about 60 MB, and as much again or more once the blocks that are kept hold their changes.
 //!
 //! # What it must never do
 //!
