@@ -30,9 +30,10 @@ use sniper_core::units::Atoms;
 fn main() {
     // Cargo may build and run benches as tests: a short pass then shows that they still work.
     let is_test = !std::env::args().any(|arg| arg == "--bench");
-    let rounds = if is_test { 1 } else { 101 };
+    let rounds = if is_test { 1 } else { 801 };
     let mut rows = Rows(Vec::new());
-    let amounts = (0..4_096).map(|nth| Atoms::new(1_000_000 + nth * 1_000_003)).collect();
+    let amounts =
+        (0..pools::AMOUNTS as u64).map(|nth| Atoms::new(1_000_000 + nth * 1_000_003)).collect();
     let name = String::from("floor");
     rows.take(Timed { name, limit: f64::INFINITY, amounts, quote: |amount| Ok(floor(amount)) });
     pools::all(&mut rows);
