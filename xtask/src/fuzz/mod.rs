@@ -129,7 +129,7 @@ impl Shop {
     fn build(&self) -> anyhow::Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--release", "--locked", "--target"]).arg(&self.host);
+        command.args(["build", "--release", "--target"]).arg(&self.host);
         command.arg("--manifest-path").arg(&self.manifest);
         // With a target named, these flags reach neither build scripts nor macros.
         command.env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", &self.built);
