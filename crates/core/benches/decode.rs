@@ -47,7 +47,7 @@ fn main() {
     }
 }
 
-/// Reads an account many times.
+/// Decodes an account and throws away what was in it.
 type Decode = Box<dyn Fn(&[u8])>;
 
 struct Row {

@@ -50,6 +50,12 @@ pub enum Reason {
     TimeStop,
     /// Wind down: the run ends or the operator wants out.
     Unwind,
+    /// A coin has just begun to trade.
+    LaunchEntry,
+    /// A part was sold at the gain it was held for.
+    TakeProfit,
+    /// What is held is no longer called safe.
+    Unsafe,
 }
 
 /// A strategy's wish.

@@ -163,7 +163,8 @@ async fn a_lock_is_known_by_the_program_that_owns_the_owner() {
     largest(&node, &LP_MINT, &[(30, key(70), 1_000)]);
     assert_eq!(unsafe_because(&evidence(&rpc).await), ["liquidity_free"]);
     let places = Places { lock_programs: [key(71)].into(), ..places() };
-    let ask = || gather(&rpc, &request(&places), Duration::from_secs(20), sold());
+    let request = request(&places);
+    let ask = || gather(&rpc, &request, Duration::from_secs(20), sold());
     assert_eq!(unsafe_because(&ask().await), ["liquidity_free"], "the owner has no account");
     put(&node, &key(70), &key(71), &[]);
     assert_eq!(unsafe_because(&ask().await), [""; 0]);
@@ -174,7 +175,7 @@ async fn every_refusal_and_every_unreadable_answer_is_unknown_and_unsafe() {
     let node = node().await;
     let rpc = pool(&[&node]).await;
     let methods = [
-        ("getMultipleAccounts", 6),
+        ("getMultipleAccounts", 5),
         ("getTokenSupply", 1),
         ("getTokenLargestAccounts", 2),
         ("getTokenAccountsByOwner", 1),

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Watchman;
 use crate::event::{
     Alert, Candle, Effect, EquityPoint, Event, MarketEvent, ModeCause, SignalEvent, Stamped,
     StopCause,
@@ -109,6 +110,7 @@ pub struct MultiStrategyEngine {
     portfolio: PortfolioManager,
     control: Control,
     orders: OpenOrders,
+    watchman: Watchman,
     seats: Vec<Seat>,
     signals: Vec<SignalEvent>,
     refusals: Vec<(&'static str, u64)>,
@@ -156,6 +158,7 @@ impl MultiStrategyEngine {
             portfolio: PortfolioManager::new(&allowances),
             control: Control::new(&config.limits),
             orders: OpenOrders::default(),
+            watchman: Watchman::default(),
             seats: seats.collect(),
             signals: Vec::with_capacity(16),
             refusals: Vec::with_capacity(32),
@@ -310,6 +313,7 @@ impl MultiStrategyEngine {
                     results.approved = results.approved.saturating_add(1);
                     self.control.approved(intent, input.at);
                     self.portfolio.opened(&order, &self.market);
+                    self.watchman.submitted(&order, &self.market);
                     self.orders.open(order.clone());
                     effects.push(Effect::Submit(Box::new(order)));
                 }

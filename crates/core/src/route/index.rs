@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::rank::{Frontier, NONE, Ranks, Rates};
 use super::rate::{marginal, times_up};
 use super::table::{Table, sorted};
+use crate::amm::Kind;
 use crate::event::MarketEvent;
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
@@ -126,10 +127,22 @@ impl Index {
                 self.refresh(market, *pool);
             }
             MarketEvent::Slot { .. } => self.settle(market),
+            MarketEvent::Drifted { kind } => self.drifted(market, *kind),
             MarketEvent::Mint(_)
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. }
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
             | MarketEvent::Feed { .. } => {}
+        }
+    }
+
+    /// The pools of a kind give no quote any more. Looks at every pool: a program changes seldom.
+    pub fn drifted(&mut self, market: &Market, kind: Kind) {
+        for (id, pool) in (0..).map(PoolId).zip(market.pools()) {
+            if pool.live.kind() == kind {
+                self.refresh(market, id);
+            }
         }
     }
 

@@ -59,7 +59,6 @@ impl Pairs {
             return Some(id);
         }
         let id = u32::try_from(self.mints.len()).ok().filter(|id| *id <= ID_MAX)?;
-        super::make_room(&mut self.mints);
         self.mints.push(*address);
         let mints = &self.mints;
         let hash_of = |id: u32| mints.get(at(id)).map_or(hash_words(0, 0), hash_address);
@@ -86,8 +85,6 @@ impl Pairs {
             return Some(id);
         }
         let id = u32::try_from(self.pairs.len()).ok().filter(|id| *id <= ID_MAX)?;
-        super::make_room(&mut self.pairs);
-        super::make_room(&mut self.listed);
         self.pairs.push(Pair { base, quote, first: NONE });
         self.listed.push(false);
         let pairs = &self.pairs;
@@ -118,6 +115,13 @@ impl Pairs {
             }
             kept
         });
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.mints.shrink_to_fit();
+        self.pairs.shrink_to_fit();
+        self.contested.shrink_to_fit();
+        self.listed.shrink_to_fit();
     }
 
     pub(super) const fn counts(&self) -> [usize; 2] {

@@ -159,6 +159,9 @@ impl SimVenue {
                 }
             }
             MarketEvent::Mint(_)
+            | MarketEvent::Drifted { .. }
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. }
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
             | MarketEvent::Feed { .. } => {}

@@ -18,6 +18,7 @@ pub mod arbitrage;
 mod common;
 pub mod mean_reversion;
 pub mod momentum;
+pub mod new_pool;
 pub mod trend;
 
 pub use common::ParamsError;
@@ -149,6 +150,8 @@ pub enum StrategyKind {
     MeanReversion(mean_reversion::Params),
     /// Arbitrage over cycles of two and three pools.
     Arbitrage(arbitrage::Params),
+    /// New pools.
+    NewPool(new_pool::Params),
 }
 
 impl StrategyKind {
@@ -162,6 +165,7 @@ impl StrategyKind {
                 Box::new(mean_reversion::MeanReversion::new(params.clone()))
             }
             Self::Arbitrage(params) => Box::new(arbitrage::Arbitrage::new(params.clone())),
+            Self::NewPool(params) => Box::new(new_pool::NewPool::new(params.clone())),
         }
     }
 
@@ -176,6 +180,7 @@ impl StrategyKind {
             Self::Momentum(params) => params.check(),
             Self::MeanReversion(params) => params.check(),
             Self::Arbitrage(params) => params.check(),
+            Self::NewPool(params) => params.check(),
         }
     }
 }

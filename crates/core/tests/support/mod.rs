@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 pub mod bench;
+pub mod launch;
 pub mod web;
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
@@ -31,6 +32,7 @@ pub fn mint(address: Address, decimals: u8, symbol: &str, is_usd: bool) -> Event
         symbol,
         is_usd,
         plain: true,
+        trusted: true,
     }))
 }
 
