@@ -146,10 +146,17 @@ fn style() -> impl Strategy<Value = Style> {
     })
 }
 
+const AS_AGAVE: usize = 7;
+
 /// Members in an order of choice.
 fn object(mut members: Vec<(&str, String)>, turn: usize) -> String {
     let count = members.len();
-    members.rotate_left(turn % count);
+    // By name, as Agave does, or any way round.
+    if turn == AS_AGAVE {
+        members.sort_unstable()
+    } else {
+        members.rotate_left(turn % count)
+    }
     let text: Vec<String> = members.iter().map(|(k, v)| format!("{}:{v}", json!(k))).collect();
     format!("{{{}}}", text.join(","))
 }

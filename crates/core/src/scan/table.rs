@@ -114,6 +114,9 @@ impl PoolTable {
         self.prices.shrink_to_fit();
         self.deep.shrink_to_fit();
         self.pairs.shrink_to_fit();
+        let keys = &self.keys;
+        let hash_of = |id: u32| keys.get(RowId(id).at()).map_or(hash_words(0, 0), hash_address);
+        self.index.shrink_to_fit(hash_of);
     }
 
     /// Where a pool is, by its address.

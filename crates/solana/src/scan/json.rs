@@ -32,6 +32,16 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// What is not read yet.
+    pub(super) fn ahead(&self) -> &'a [u8] {
+        self.rest()
+    }
+
+    /// Goes on this many bytes later.
+    pub(super) const fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     pub(super) const fn bad<T>(&self) -> Result<T, Stop> {
         Err(Stop::Bad(self.at))
     }
@@ -99,8 +109,8 @@ impl<'a> Cursor<'a> {
             return self.escaped();
         }
         let body = rest.get(..length).unwrap_or_default();
-        if let Some(control) = body.iter().position(|byte| *byte < b' ') {
-            return Err(Stop::Bad(self.at + control));
+        if has_control(body) {
+            return self.bad();
         }
         self.at += length + 1;
         Ok(Cow::Borrowed(body))
@@ -126,11 +136,7 @@ impl<'a> Cursor<'a> {
         if digits == 0 || leading_zero || broken {
             return self.bad();
         }
-        let mut value = 0_u64;
-        for digit in rest.get(..digits).unwrap_or_default() {
-            let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit - b'0')));
-            value = next.ok_or(Stop::Bad(self.at))?;
-        }
+        let value = whole(rest.get(..digits).unwrap_or_default()).ok_or(Stop::Bad(self.at))?;
         self.at += digits;
         Ok(value)
     }
@@ -199,6 +205,20 @@ impl<'a> Cursor<'a> {
         self.at = end;
         Ok(value)
     }
+}
+
+/// The number that digits stand for; none beyond 64 bits.
+#[inline]
+pub(super) fn whole(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
+    })
+}
+
+/// Without an early end, so that it takes many bytes at a time.
+#[inline]
+pub(super) fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, byte| found | (*byte < b' '))
 }
 
 /// Whether it is the last byte that is wrong: `1.` is no number, and may become one.

@@ -16,6 +16,7 @@ mod cold;
 mod data;
 mod error;
 mod follow;
+mod item;
 mod json;
 mod program;
 mod reply;

@@ -3,13 +3,11 @@
 //! An answer is read while it arrives: what is kept of it is the account under way, so that the answer for a hundred
 //! thousand pools needs no more memory than the answer for one.
 
-use std::borrow::Cow;
-use std::str::FromStr as _;
-
 use sniper_core::ids::Address;
 
-use super::data::{Decoder, Encoding};
+use super::data::Decoder;
 use super::error::ReplyError;
+use super::item::item;
 use super::json::{Cursor, Stop};
 use crate::rpc::wire::clean;
 
@@ -284,7 +282,7 @@ const fn after(wrapped: bool) -> State {
 
 /// Members of an object, in any order.
 #[inline]
-fn members<'a>(
+pub(super) fn members<'a>(
     cursor: &mut Cursor<'a>,
     mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
@@ -316,75 +314,4 @@ fn node_error(cursor: &mut Cursor<'_>) -> Result<(i64, String), Stop> {
         _ => cursor.skip(),
     })?;
     Ok((code, message))
-}
-
-type Text<'a> = Cow<'a, [u8]>;
-
-/// An account as text.
-#[derive(Default)]
-struct Item<'a> {
-    pubkey: Option<Text<'a>>,
-    lamports: Option<u64>,
-    owner: Option<Text<'a>>,
-    space: Option<u64>,
-    data: Option<(Text<'a>, Text<'a>)>,
-}
-
-/// An account, bare or beside its key; none for `null`.
-fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop> {
-    if cursor.null()? {
-        return Ok(None);
-    }
-    let mut item = Item::default();
-    members(cursor, |cursor, key| match key {
-        b"pubkey" => {
-            item.pubkey = Some(cursor.string()?);
-            Ok(())
-        }
-        b"account" => members(cursor, |cursor, key| field(cursor, key, &mut item)),
-        key => field(cursor, key, &mut item),
-    })?;
-    Ok(Some(item))
-}
-
-#[inline]
-fn field<'a>(cursor: &mut Cursor<'a>, key: &[u8], item: &mut Item<'a>) -> Result<(), Stop> {
-    match key {
-        b"lamports" => item.lamports = Some(cursor.number()?),
-        b"owner" => item.owner = Some(cursor.string()?),
-        b"space" if !cursor.null()? => item.space = Some(cursor.number()?),
-        b"space" => {}
-        b"data" => {
-            cursor.expect(b'[')?;
-            let text = cursor.string()?;
-            cursor.expect(b',')?;
-            item.data = Some((text, cursor.string()?));
-            cursor.expect(b']')?;
-        }
-        _ => cursor.skip()?,
-    }
-    Ok(())
-}
-
-impl Item<'_> {
-    fn open<'a>(&'a self, at: usize, decoder: &'a mut Decoder) -> Result<Account<'a>, ReplyError> {
-        let missing = |field| ReplyError::Missing { at, field };
-        let lamports = self.lamports.ok_or(missing("lamports"))?;
-        let owner = self.owner.as_deref().ok_or(missing("owner"))?;
-        let owner = std::str::from_utf8(owner).map_err(|_| ReplyError::Key { at })?;
-        let (text, encoding) = self.data.as_ref().ok_or(missing("data"))?;
-        let other = ReplyError::Data { at, encoding: "base64 or base64+zstd" };
-        let encoding = Encoding::from_bytes(encoding).ok_or(other)?;
-        let broken = ReplyError::Data { at, encoding: encoding.as_str() };
-        let data = decoder.decode(text, encoding).ok_or(broken)?;
-        let key = |bytes: &Cow<'_, [u8]>| {
-            let text = std::str::from_utf8(bytes).ok()?;
-            Address::from_str(text).ok()
-        };
-        let address = match &self.pubkey {
-            Some(text) => Some(key(text).ok_or(ReplyError::Key { at })?),
-            None => None,
-        };
-        Ok(Account { address, owner, lamports, space: self.space, data })
-    }
 }

@@ -1,5 +1,7 @@
 //! What is sent to a node.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use serde::Serialize;
 use sniper_core::ids::Address;
@@ -85,7 +87,7 @@ pub fn accounts_request<'a>(
     text.push_str(r#"{"jsonrpc":"2.0","id":1,"method":"getMultipleAccounts","params":[["#);
     for (i, key) in keys.enumerate() {
         text.push_str(if i == 0 { "\"" } else { ",\"" });
-        text.push_str(&key.to_string());
+        write!(text, "{key}").ok();
         text.push('"');
     }
     text.push_str("],");

@@ -102,6 +102,8 @@ impl Pools {
         self.table.shrink_to_fit();
         self.extras.shrink_to_fit();
         self.to_read.shrink_to_fit();
+        let extras = &self.extras;
+        self.vaults.shrink_to_fit(|id| hash_of(extras, id));
     }
 
     pub(super) fn extra(&self, row: RowId) -> Option<&Extra> {
