@@ -178,17 +178,21 @@ impl World {
     }
 
     fn updates(&mut self, batch: &[PoolId], row: usize, counts: bool) -> f64 {
-        let costs = Costs { fee: Atoms::new(5_000), tip: Atoms::new(10_000), rent: Atoms::ZERO };
-        let starts =
-            [USDC, WSOL].map(|mint: MintId| Start { mint, most: Atoms::new(1 << 38), costs });
-        let terms = Terms { starts: &starts, held: &[true; 3], margin: Atoms::ZERO };
+        let fees = [Atoms::new(5_000); 3];
+        let costs = Costs { fees, tip: Atoms::new(10_000), rent: Atoms::ZERO };
+        let (most, margin) = (Atoms::new(1 << 38), Atoms::ZERO);
+        let mints: [MintId; 2] = [USDC, WSOL];
+        let starts = mints.map(|mint| Start { mint, most, costs, margin });
+        let terms = Terms { starts: &starts, held: &[true; 3] };
         let (mut searched, mut cycles) = (0, 0);
         let started = Instant::now();
         for pool in batch {
             self.found.clear();
             let Self { web, index, finder, found, .. } = self;
-            let work = finder.update(&web.market, index, black_box(*pool), &terms, found);
-            searched += u64::from(work.searched);
+            index.refresh(&web.market, black_box(*pool));
+            if finder.screen(index, *pool, &mints, |_| true) > 0 {
+                searched += u64::from(finder.size(&web.market, &terms, found).searched);
+            }
             cycles += found.len() as u64;
         }
         let nanos = started.elapsed().as_nanos() as f64 / batch.len() as f64;

@@ -27,6 +27,7 @@
 
 pub mod amm;
 pub mod digest;
+pub mod drift;
 pub mod engine;
 pub mod event;
 pub mod execution;

@@ -6,9 +6,11 @@
 //! notice a pool shows a price it never had. Such a pool is *unsettled* and gives no quote: it settles when its
 //! accounts agree on a slot, or when the chain has moved past the newest of them.
 
+mod parts;
+
 use serde::Serialize;
 
-use crate::amm::{Clock, Detail, Live, PoolSpec, Quote, QuoteError};
+use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
@@ -21,6 +23,8 @@ pub struct Mint {
     pub spec: MintSpec,
     /// Millionths of a dollar per atom, and when that was said.
     pub reference: Option<(Price, Timestamp)>,
+    /// What the token gate said last, and as of which slot.
+    pub gate: Option<(bool, Slot)>,
     /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
@@ -71,10 +75,15 @@ pub struct Market {
     wrapped_sol: Option<MintId>,
     /// Pools between two states: few, and only until the next slots.
     torn: Vec<PoolId>,
+    /// Kinds whose programs have changed.
+    drifted: Vec<Kind>,
     whole: bool,
     /// The feed was not whole at some moment of the candles under way.
     holed: bool,
 }
+
+/// How long the token gate's word holds, in slots: about a quarter of an hour.
+pub const GATE_HOLDS: u64 = 2_250;
 
 /// Slots of an epoch on every public cluster.
 const SLOTS_PER_EPOCH: u64 = 432_000;
@@ -97,9 +106,10 @@ impl Market {
             symbol: Symbol::new("SOL"),
             is_usd: false,
             plain: true,
+            trusted: true,
         };
         Self {
-            mints: vec![Mint { spec: sol, reference: None, dollar_pair: None }],
+            mints: vec![Mint { spec: sol, reference: None, gate: None, dollar_pair: None }],
             pools: Vec::new(),
             pairs: Vec::new(),
             slot: Slot::ZERO,
@@ -111,6 +121,7 @@ impl Market {
             bucket: Timestamp::new(i64::MIN),
             wrapped_sol: None,
             torn: Vec::with_capacity(64),
+            drifted: Vec::new(),
             whole: true,
             holed: false,
         }
@@ -157,14 +168,26 @@ impl Market {
                 self.whole = *whole;
                 self.holed |= !whole;
             }
+            // A pool that has just begun to trade is a strategy's business.
+            MarketEvent::Launched { .. } => {}
+            MarketEvent::Gate { mint, safe, at } => {
+                if let Some(mint) = self.mints.get_mut(mint.index()) {
+                    mint.gate = Some((*safe, *at));
+                }
+            }
+            MarketEvent::Drifted { kind } => {
+                self.drift(*kind);
+            }
             MarketEvent::Lost { pool } => {
                 let plain = self.pool(*pool).is_some_and(|pool| self.is_plain(&pool.spec));
                 if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    let drifted = self.drifted.contains(&pool.spec.kind.kind());
                     pool.live = Live::new(&pool.spec.kind, plain);
+                    if drifted {
+                        pool.live.drift();
+                    }
                 }
             }
-            // For strategies: the market knows the pool and the mint already.
-            MarketEvent::Launched { .. } | MarketEvent::Gate { .. } => {}
         }
     }
 
@@ -204,7 +227,7 @@ impl Market {
             if spec.address == WRAPPED_SOL {
                 self.wrapped_sol = Some(MintId(index));
             }
-            self.mints.push(Mint { spec, reference: None, dollar_pair: None });
+            self.mints.push(Mint { spec, reference: None, gate: None, dollar_pair: None });
         }
     }
 
@@ -245,13 +268,28 @@ impl Market {
         if let Some(pair) = self.pairs.get_mut(index) {
             pair.pools.push(id);
         }
+        let mut live = Live::new(&spec.kind, self.is_plain(spec));
+        if self.drifted.contains(&spec.kind.kind()) {
+            live.drift();
+        }
         self.pools.push(Pool {
             spec: spec.clone(),
             pair,
             base_first,
-            live: Live::new(&spec.kind, self.is_plain(spec)),
+            live,
             updated: Timestamp::new(i64::MIN),
         });
+    }
+
+    /// Takes all pools of a kind out of trading. Says whether they were in it.
+    pub fn drift(&mut self, kind: Kind) -> bool {
+        if self.drifted.contains(&kind) {
+            return false;
+        }
+        self.drifted.push(kind);
+        let of_kind = |pool: &&mut Pool| pool.live.kind() == kind;
+        self.pools.iter_mut().filter(of_kind).for_each(|pool| pool.live.drift());
+        true
     }
 
     fn is_plain(&self, spec: &PoolSpec) -> bool {
@@ -375,6 +413,18 @@ impl Market {
     #[must_use]
     pub fn pair(&self, id: PairId) -> Option<&Pair> {
         self.pairs.get(id.index())
+    }
+
+    /// Whether a mint may be bought: dollars and SOL, what the operator vouches for, and what the token gate found
+    /// safe not more than [`GATE_HOLDS`] slots ago.
+    #[must_use]
+    pub fn may_be_bought(&self, mint: MintId) -> bool {
+        let Some(known) = self.mint(mint) else { return false };
+        let vouched = known.spec.trusted || known.spec.is_usd || Some(mint) == self.wrapped_sol;
+        let fresh = |(safe, at): (bool, Slot)| {
+            safe && self.slot <= at.saturating_add(Slot::new(GATE_HOLDS))
+        };
+        vouched || known.gate.is_some_and(fresh)
     }
 
     /// Whether a mint counts as a dollar.
@@ -515,39 +565,4 @@ impl Market {
 
 fn to_usd(value: Atoms) -> Option<Usd> {
     i64::try_from(value.get()).ok().map(Usd::new)
-}
-
-impl Pool {
-    /// Price of the pair's base in its quote, from the reserves.
-    #[must_use]
-    pub fn price(&self) -> Option<Price> {
-        self.live.spot_price(self.base_first)
-    }
-
-    /// Whether a hop goes from mint 0 to mint 1; `None` when it is not a hop through this pool.
-    #[must_use]
-    pub fn direction(&self, hop: Hop) -> Option<bool> {
-        let [first, second] = self.spec.mints;
-        match (hop.mint_in, hop.mint_out) {
-            (a, b) if a == first && b == second => Some(true),
-            (a, b) if a == second && b == first => Some(false),
-            _ => None,
-        }
-    }
-}
-
-impl Pair {
-    fn open_candle(&mut self, start: Timestamp, width: Timestamp, pair: PairId) {
-        self.candle = self.price.map(|price| Candle {
-            pair,
-            start,
-            width,
-            open: price,
-            high: price,
-            low: price,
-            close: price,
-            volume: Atoms::ZERO,
-            after_gap: self.next_after_gap,
-        });
-    }
 }

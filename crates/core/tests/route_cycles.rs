@@ -14,21 +14,59 @@ use std::cmp::Reverse;
 use allocation_counter::measure;
 use proptest::prelude::*;
 use ruint::aliases::U256;
+use sniper_core::amm::AccountUpdate;
+use sniper_core::event::Event;
 use sniper_core::ids::{MintId, PoolId};
 use sniper_core::market::Market;
 use sniper_core::order::{Hop, Route};
 use sniper_core::route::{
     Costs, Cycle, DETOURS_MAX, Finder, Given, Index, LEG_POOLS_MAX, PARTNERS_MAX, QUOTES_MAX,
-    SEARCHED_MAX, Start, TRIANGLES_MAX, Terms, best_input, marginal,
+    SEARCHED_MAX, Start, TRIANGLES_MAX, Terms, Work, best_input, marginal,
 };
 use sniper_core::units::{Atoms, Price};
 use support::web::Web;
-use support::{USDC, WSOL};
+use support::{USDC, WSOL, account, slot};
 
+/// Three swaps cost twice as much as two.
 fn starts(cost: u64) -> [Start; 2] {
     let cost = Atoms::new(cost);
-    let costs = Costs { fee: cost, tip: cost, rent: cost };
-    [USDC, WSOL].map(|mint| Start { mint, most: Atoms::new(1 << 40), costs })
+    let fees = [Atoms::ZERO, cost, Atoms::new(2 * cost.get())];
+    let costs = Costs { fees, tip: cost, rent: cost };
+    let margin = Atoms::ZERO;
+    [USDC, WSOL].map(|mint| Start { mint, most: Atoms::new(1 << 40), costs, margin })
+}
+
+/// Cycles through a pool by the index as it is, how many passed the screen, and what searching them took.
+fn search(
+    market: &Market,
+    index: &Index,
+    finder: &mut Finder,
+    pool: PoolId,
+    terms: &Terms<'_>,
+) -> (Vec<Cycle>, u32, Work) {
+    let mints: Vec<MintId> = terms.starts.iter().map(|start| start.mint).collect();
+    let passed = finder.screen(index, pool, &mints, |_| true);
+    let mut found = vec![];
+    let work = finder.size(market, terms, &mut found);
+    (found, passed, work)
+}
+
+/// Tells the index of a change to a pool that the market has taken.
+fn notice(web: &Web, index: &mut Index, pool: PoolId) {
+    // The index asks the pool; what the notice said is the market's.
+    let update = AccountUpdate::Vault { second: false, amount: Atoms::ZERO };
+    follow_event(web, index, &account(pool.0, web.slot, update));
+}
+
+/// The chain moves on, for the market and for the index.
+fn pass(web: &mut Web, index: &mut Index) {
+    web.pass();
+    follow_event(web, index, &slot(web.slot));
+}
+
+fn follow_event(web: &Web, index: &mut Index, event: &Event) {
+    let Event::Market(event) = event else { return };
+    index.follow(&web.market, event);
 }
 
 fn times_up(a: Price, b: Price) -> Price {
@@ -130,7 +168,7 @@ fn gaining(market: &Market, pool: PoolId, cost: u64) -> Vec<Cycle> {
         };
         // Dollars and SOL have accounts, other mints need one.
         let new = hops.iter().filter(|hop| ![USDC, WSOL].contains(&hop.mint_in)).count() as u64;
-        let costs = 2 * cost + new * cost;
+        let costs = (hops.len() as u64 + new) * cost;
         if amount_out > amount_in + costs {
             cycles.push(Cycle {
                 route: hops.into_iter().collect::<Route>(),
@@ -138,6 +176,7 @@ fn gaining(market: &Market, pool: PoolId, cost: u64) -> Vec<Cycle> {
                 amount_out: Atoms::new(amount_out),
                 costs: Atoms::new(costs),
                 profit: Atoms::new(amount_out - amount_in - costs),
+                floor: Atoms::new(amount_in + costs),
             });
         }
     }
@@ -156,39 +195,35 @@ fn follow(
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(cost);
-    let terms = Terms { starts: &starts, held: &HELD, margin: Atoms::ZERO };
+    let terms = Terms { starts: &starts, held: &HELD };
     let mut count = 0;
     for (pool, vaults, kind) in moves {
         let pool = PoolId((pool % web.market.pools().len()) as u32);
-        let mut found = vec![];
         if *kind == 0 {
             web.tear(pool, vaults[0]);
         } else {
             web.set(pool, *vaults);
         }
-        let work = finder.update(&web.market, &mut index, pool, &terms, &mut found);
+        notice(&web, &mut index, pool);
         if *kind == 1 {
-            web.pass();
-            finder.settle(&web.market, &mut index, &terms, &mut found);
+            // Settles whatever else was torn, which must be found as well.
+            pass(&mut web, &mut index);
         }
+        let (found, passed, work) = search(&web.market, &index, &mut finder, pool, &terms);
         if *kind == 0 {
-            prop_assert!(found.is_empty(), "a torn pool has no cycles");
+            prop_assert!(found.is_empty() && passed == 0, "a torn pool has no cycles");
             continue;
         }
         prop_assert!(work.searched <= SEARCHED_MAX as u32);
         prop_assert!(work.quotes <= work.searched * QUOTES_MAX);
         let mut fresh = Index::new();
         fresh.announce(&web.market);
-        let mut again = vec![];
-        Finder::new().search(&web.market, &fresh, pool, &terms, &mut again);
+        let (again, ..) = search(&web.market, &fresh, &mut Finder::new(), pool, &terms);
         let wanted = gaining(&web.market, pool, cost);
         prop_assert_eq!(&again, &wanted, "from scratch, pool {}", pool.0);
-        found.truncate(wanted.len().max(again.len()));
-        if *kind != 1 {
-            prop_assert_eq!(work.passed as usize, screened(&web.market, pool).len());
-            prop_assert_eq!(&found, &wanted, "by updates, pool {}", pool.0);
-            count += found.len();
-        }
+        prop_assert_eq!(passed as usize, screened(&web.market, pool).len());
+        prop_assert_eq!(&found, &wanted, "by updates, pool {}", pool.0);
+        count += found.len();
     }
     Ok(count)
 }
@@ -317,25 +352,29 @@ fn a_cycle_pays_for_each_account_that_we_lack() {
     web.set(PoolId(2), [side, side + (side >> 5)]);
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
-    let costs = Costs { fee: Atoms::new(1), tip: Atoms::new(10), rent: Atoms::new(100) };
-    let starts = [Start { mint: USDC, most: Atoms::new(1 << 30), costs }];
+    // What one swap or two would cost counts for nothing here.
+    let fees = [1 << 39, 1 << 39, 1].map(Atoms::new);
+    let costs = Costs { fees, tip: Atoms::new(10), rent: Atoms::new(100) };
+    let start = Start { mint: USDC, most: Atoms::new(1 << 30), costs, margin: Atoms::ZERO };
     for (held, costs) in [(&[true; 4][..], 11), (&HELD[..], 111), (&[true, true], 211), (&[], 311)]
     {
-        let terms = Terms { starts: &starts, held, margin: Atoms::ZERO };
-        let mut found = vec![];
-        finder.update(&web.market, &mut index, PoolId(2), &terms, &mut found);
+        let mut cycles = |margin| {
+            let starts = [Start { margin, ..start }];
+            let terms = Terms { starts: &starts, held };
+            search(&web.market, &index, &mut finder, PoolId(2), &terms).0
+        };
+        let found = cycles(Atoms::ZERO);
         assert_eq!(found[0].route.len(), 3);
         assert_eq!(found[0].costs, Atoms::new(costs));
         let all = found[0].profit.get() + costs + found[0].amount_in.get();
         assert_eq!(found[0].amount_out.get(), all);
-        assert!(found[0].amount_in <= starts[0].most);
+        assert!(found[0].amount_in <= start.most);
         let margin = found[0].profit;
-        for (margin, count) in [(margin, found.len()), (Atoms::new(margin.get() + 1), 0)] {
-            let mut again = vec![];
-            let terms = Terms { margin, ..terms };
-            finder.update(&web.market, &mut index, PoolId(2), &terms, &mut again);
+        for (margin, count) in [(margin, 1), (Atoms::new(margin.get() + 1), 0)] {
+            let mut again = cycles(margin);
             again.retain(|cycle| cycle.route == found[0].route);
-            assert_eq!(again.len(), count.min(1));
+            assert_eq!(again.len(), count);
+            assert!(again.iter().all(|cycle| cycle.floor == cycle.amount_out));
         }
     }
 }
@@ -346,21 +385,50 @@ fn a_torn_pool_has_no_cycles_until_it_settles() {
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(0);
-    let terms = Terms { starts: &starts, held: &HELD, margin: Atoms::ZERO };
-    let mut found = vec![];
+    let terms = Terms { starts: &starts, held: &HELD };
+    let mut cycles = |web: &Web, index: &Index, pool| {
+        search(&web.market, index, &mut finder, PoolId(pool), &terms).0
+    };
+    let passes = |cycle: &Cycle| cycle.route.iter().any(|hop| hop.pool == PoolId(0));
     let side = 1_u64 << 40;
     web.tear(PoolId(0), side + (side >> 4));
-    finder.update(&web.market, &mut index, PoolId(0), &terms, &mut found);
+    notice(&web, &mut index, PoolId(0));
+    assert!(cycles(&web, &index, 0).is_empty());
     // Nor may others pass through it.
     web.set(PoolId(1), [side, side + (side >> 7)]);
-    finder.update(&web.market, &mut index, PoolId(1), &terms, &mut found);
-    assert!(found.iter().all(|cycle| cycle.route.iter().all(|hop| hop.pool != PoolId(0))));
-    found.clear();
-    finder.settle(&web.market, &mut index, &terms, &mut found);
-    assert!(found.is_empty());
-    web.pass();
-    finder.settle(&web.market, &mut index, &terms, &mut found);
-    assert!(found.iter().any(|cycle| cycle.route.iter().any(|hop| hop.pool == PoolId(0))));
+    notice(&web, &mut index, PoolId(1));
+    assert!(!cycles(&web, &index, 1).iter().any(passes));
+    pass(&mut web, &mut index);
+    assert!(!cycles(&web, &index, 0).is_empty());
+    assert!(cycles(&web, &index, 1).iter().any(passes));
+}
+
+#[test]
+fn what_may_not_be_used_makes_room_for_the_next_best() {
+    let side = 1_u64 << 40;
+    let mut web = Web::new(3);
+    // Three pools for each leg of a way round three mints, the first announced the best.
+    for mints in [[1, 2], [2, 3], [3, 1]] {
+        for worse in 0..3 {
+            web.add(mints, [side, side + (side >> 5) - (worse << 30)], 2_500);
+        }
+    }
+    let mut index = Index::new();
+    index.announce(&web.market);
+    let mut finder = Finder::new();
+    let starts = starts(0);
+    let terms = Terms { starts: &starts, held: &HELD };
+    let mut best = |barred: &[u32]| {
+        finder.screen(&index, PoolId(0), &[USDC], |pool| !barred.contains(&pool.0));
+        let mut found = vec![];
+        finder.size(&web.market, &terms, &mut found);
+        let pools = |cycle: &Cycle| cycle.route.iter().map(|hop| hop.pool.0).collect::<Vec<_>>();
+        found.iter().find(|cycle| cycle.route.len() == 3).map(pools)
+    };
+    assert_eq!(best(&[]), Some(vec![0, 3, 6]));
+    // More than are tried for a leg.
+    assert_eq!(best(&[3, 4, 6]), Some(vec![0, 5, 7]));
+    assert_eq!(best(&[3, 4, 5]), None);
 }
 
 #[test]
@@ -369,7 +437,7 @@ fn a_warm_update_allocates_nothing() {
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(0);
-    let terms = Terms { starts: &starts, held: &HELD, margin: Atoms::ZERO };
+    let terms = Terms { starts: &starts, held: &HELD };
     let mut found = Vec::with_capacity(64);
     let mut cycles = 0;
     for nth in 0..600_u64 {
@@ -377,7 +445,9 @@ fn a_warm_update_allocates_nothing() {
         web.set(pool, [1 << 40, (1 << 40) + ((nth % 13) << 33)]);
         found.clear();
         let counted = measure(|| {
-            finder.update(&web.market, &mut index, pool, &terms, &mut found);
+            notice(&web, &mut index, pool);
+            finder.screen(&index, pool, &[USDC, WSOL], |_| true);
+            finder.size(&web.market, &terms, &mut found);
         });
         assert_eq!(counted.count_total, 0, "update {nth} of pool {}", pool.0);
         cycles += found.len();

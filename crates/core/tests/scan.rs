@@ -461,6 +461,7 @@ fn many_pools_keep_to_their_memory_and_are_all_found() {
         };
         assert_eq!(u64::from(table.insert(&new, Slot::new(n)).unwrap().row.get()), n);
     }
+    table.shrink_to_fit();
     assert!(table.bytes() as u64 <= 160 * count, "{} bytes a pool", table.bytes() as u64 / count);
     assert_eq!(table.mints_and_pairs(), [count as usize + 1, count as usize]);
     for n in 0..count {

@@ -4,15 +4,17 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sniper_core::amm::{Clock, Live, PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::{Arrays, Clock, Live, PoolKind, PoolSpec, cpmm};
 use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
+use sniper_core::gate::{Fact, RoundTrip, Why};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
-use sniper_core::order::Order;
+use sniper_core::order::{Hop, Order};
 use sniper_core::units::{Atoms, Lamports, Slot, Timestamp};
 use sniper_localnet::{LocalnetConfig, PortConfig, Ready};
 use sniper_solana::feed::{
     FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
 };
+use sniper_solana::gate::{Rehearsal, rehearse};
 use sniper_solana::rpc::{
     Commitment, EndpointConfig, PoolSettings, RpcConnectionPool, SendRequest,
 };
@@ -269,6 +271,7 @@ async fn learn(
             symbol: Symbol::new(mint.symbol),
             is_usd: mint.symbol.contains("USD"),
             plain: true,
+            trusted: true,
         });
         ids.insert(address, id);
     }
@@ -305,6 +308,7 @@ async fn an_order_is_filled_at_its_quote_and_everything_agrees_with_the_chain() 
     an_exact_fill(&mut world, pool, sol).await;
     a_revert_costs_its_fee(&mut world, pool, sol).await;
     two_legs_in_one_transaction(&mut world, sol).await;
+    a_rehearsal_moves_nothing_and_tells_what_a_round_trip_loses(&mut world, pool, sol).await;
     an_order_whose_time_is_over(&mut world, pool, sol).await;
     a_torn_feed_converges(&mut world, pool, sol).await;
     what_must_not_be_signed_is_not(&mut world, pool, sol);
@@ -411,6 +415,48 @@ async fn two_legs_in_one_transaction(world: &mut World, sol: MintId) {
     let OrderEvent::Filled { deltas, .. } = end else { panic!("a fill, not {end:?}") };
     let change = i64::try_from(back.get()).unwrap() - i64::try_from(amount.get()).unwrap();
     assert_eq!(deltas.as_slice(), [(sol, change)], "what passes through leaves no delta");
+}
+
+async fn a_rehearsal_moves_nothing_and_tells_what_a_round_trip_loses(
+    world: &mut World,
+    pool: usize,
+    sol: MintId,
+) {
+    let [a, b] = world.specs[pool].mints;
+    let hop = Hop {
+        pool: PoolId(u32::try_from(pool).unwrap()),
+        mint_in: sol,
+        mint_out: if a == sol { b } else { a },
+    };
+    let spend = Atoms::new(SOL / 10);
+    let quoted = world.quote(pool, sol, spend);
+    let before = world.held().await;
+    let rehearsal = |spend, quoted| Rehearsal {
+        hop,
+        spend,
+        quoted,
+        buy_arrays: Arrays::new(),
+        sell_arrays: Arrays::new(),
+    };
+    let builder = world.venue.builder();
+    let done = rehearse(&world.pool, builder, &rehearsal(spend, quoted)).await;
+    let Fact::Known(RoundTrip::Sold { paid, received }, _) = done else { panic!("{done:?}") };
+    assert_eq!(paid, spend);
+    // Three in a hundred stay behind, and two fees of a quarter in a hundred are paid.
+    assert!((960..975).contains(&(received.get() * 1_000 / paid.get())), "{received}");
+    // A promise that the pool does not keep: the exchange's "exceeds desired slippage limit".
+    let twice = Atoms::new(quoted.get() * 2);
+    let failed = rehearse(&world.pool, builder, &rehearsal(spend, twice)).await;
+    let code = Some(6005);
+    assert!(
+        matches!(failed, Fact::Known(RoundTrip::Failed { code: c }, _) if c == code),
+        "{failed:?}"
+    );
+    // More than we hold is no answer at all.
+    let all = rehearse(&world.pool, builder, &rehearsal(Atoms::new(u64::MAX / 2), quoted)).await;
+    assert!(matches!(all, Fact::Unknown(Why::NotAsked)), "{all:?}");
+    let after = world.held().await;
+    assert_eq!((before.lamports, before.tokens), (after.lamports, after.tokens), "nothing moved");
 }
 
 async fn an_order_whose_time_is_over(world: &mut World, pool: usize, sol: MintId) {

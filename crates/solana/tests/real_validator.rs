@@ -32,6 +32,7 @@ fn wrapped_sol() -> MintSpec {
         symbol: Symbol::new("SOL"),
         is_usd: false,
         plain: true,
+        trusted: true,
     }
 }
 

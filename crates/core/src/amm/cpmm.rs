@@ -250,13 +250,20 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse.
+    #[inline]
     pub fn quote_exact_out(
         &self,
         forward: bool,
         amount: Atoms,
         now: i64,
     ) -> Result<Quote, QuoteError> {
-        self.swap_exact_out(forward, amount, now).map(|swap| swap.quote())
+        match &self.plain {
+            Some(rates) => {
+                let rates = if forward { rates[1] } else { rates[0] };
+                self.plain_exact_out(forward, rates, amount, now)
+            }
+            None => self.swap_exact_out(forward, amount, now).map(|swap| swap.quote()),
+        }
     }
 
     fn creator_rate(&self) -> u64 {

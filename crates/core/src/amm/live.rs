@@ -16,6 +16,11 @@ pub(super) trait Hold {
     fn moving(&self) -> usize;
     /// Takes an account. It counts for quotes only once [`Self::build`] is called.
     fn take(&mut self, update: &AccountUpdate);
+    /// Hears at which slot it took an account. Tells, where a place is not always the same account's, which place that
+    /// is and when the account that now has it was last seen.
+    fn taken(&mut self, _update: &AccountUpdate, _slot: Slot) -> Option<(usize, Option<Slot>)> {
+        None
+    }
     /// The accounts agree: makes the curve of them.
     fn build(&mut self);
     /// What comes out.
@@ -31,6 +36,10 @@ pub(super) trait Hold {
     /// The tick or bin arrays that a swap may cross, nearest first.
     fn arrays(&self, _forward: bool) -> Arrays {
         Arrays::new()
+    }
+    /// The balances of its vaults, where they are followed.
+    fn vaults(&self) -> Option<[Atoms; 2]> {
+        None
     }
     /// An exact output can be asked for.
     fn has_exact_out(&self, _forward: bool) -> bool {
@@ -140,6 +149,8 @@ pub struct Live {
     settled: bool,
     /// Its mints move what a transfer says.
     plain: bool,
+    /// Its program has changed.
+    drifted: bool,
 }
 
 impl Live {
@@ -148,7 +159,14 @@ impl Live {
     #[must_use]
     pub fn new(kind: &PoolKind, plain: bool) -> Self {
         let slots = [None; MOVING];
-        Self { kind: kind.kind(), held: Held::new(kind), slots, settled: false, plain }
+        Self {
+            kind: kind.kind(),
+            held: Held::new(kind),
+            slots,
+            settled: false,
+            plain,
+            drifted: false,
+        }
     }
 
     /// Which kind of pool it is.
@@ -157,12 +175,25 @@ impl Live {
         self.kind
     }
 
+    /// Its program is not what it was: no quote from here on, whatever comes.
+    pub fn drift(&mut self) {
+        self.drifted = true;
+    }
+
+    /// The balances of its vaults as of the last settled moment, gross of fees; none for a kind whose vaults are not
+    /// followed.
+    #[must_use]
+    pub fn vaults(&self) -> Option<[Atoms; 2]> {
+        self.held.get().vaults().filter(|_| self.settled)
+    }
+
     /// Takes what an account holds at a slot. An account never goes back: older states are dropped.
     pub fn apply(&mut self, update: &AccountUpdate, slot: Slot) {
         let held = self.held.get_mut();
         let Some(place) = held.place(update) else {
             // A swap does not write it, so it is true whatever the others say.
             held.take(update);
+            held.taken(update, slot);
             if self.settled {
                 held.build();
             }
@@ -173,6 +204,11 @@ impl Live {
             _ => return,
         }
         held.take(update);
+        if let Some((place, seen)) = held.taken(update, slot)
+            && let Some(known) = self.slots.get_mut(place)
+        {
+            *known = seen;
+        }
         let mut moving = self.slots.iter().take(held.moving());
         // What was never seen disagrees with nothing; there is no curve without it.
         self.settled = moving.all(|known| known.is_none_or(|known| known == slot));
@@ -218,7 +254,11 @@ impl Live {
     }
 
     fn held(&self) -> Result<&dyn Hold, QuoteError> {
-        if self.plain { Ok(self.held.get()) } else { Err(QuoteError::Unsupported) }
+        match (self.drifted, self.plain) {
+            (true, _) => Err(QuoteError::Drifted),
+            (false, false) => Err(QuoteError::Unsupported),
+            (false, true) => Ok(self.held.get()),
+        }
     }
 
     /// The curve of a Raydium CPMM pool as of the last settled moment.
@@ -228,7 +268,7 @@ impl Live {
     /// Why there is none; [`QuoteError::Unsupported`] for any other kind.
     pub fn cpmm(&self) -> Result<&cpmm::Curve, QuoteError> {
         match &self.held {
-            Held::Cpmm(held) if self.plain => held.curve(),
+            Held::Cpmm(held) if self.plain && !self.drifted => held.curve(),
             _ => Err(QuoteError::Unsupported),
         }
     }
@@ -281,7 +321,8 @@ impl Live {
         if let (Held::Cpmm(held), false) = (&self.held, of_first) {
             // Exact, where an inverse would round twice.
             let [first, second] = held.curve().ok()?.reserves();
-            return Price::of(first.get(), second.get()).filter(|_| self.plain);
+            let price = Price::of(first.get(), second.get());
+            return price.filter(|_| self.plain && !self.drifted);
         }
         let price = self.held().ok()?.spot_price()?;
         if of_first { Some(price) } else { price.inverse() }

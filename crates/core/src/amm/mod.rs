@@ -212,6 +212,9 @@ pub enum QuoteError {
     /// The program's own estimate of the input falls short of the exact output, so it would refuse.
     #[error("no input gives exactly this output")]
     Inexact,
+    /// Its program no longer does what is known of it.
+    #[error("its program has changed")]
+    Drifted,
 }
 
 /// Why bytes are not the account they should be.

@@ -246,6 +246,7 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse, or has less than `amount`.
+    #[inline]
     pub fn quote_exact_out(
         &self,
         forward: bool,

@@ -220,6 +220,7 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse.
+    #[inline]
     pub fn quote_exact_out(
         &self,
         forward: bool,

@@ -194,6 +194,9 @@ fn may_trade(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> R
     if desk.now >= intent.expires {
         return Err(Refusal::Late);
     }
+    if !desk.market.may_be_bought(plan.mint_out) {
+        return Err(Refusal::Gate);
+    }
     if desk.control.is_cooling(desk.now) && !reduces {
         return Err(Refusal::CoolDown);
     }

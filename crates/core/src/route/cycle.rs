@@ -10,7 +10,7 @@ use super::rate::{gains, times_up};
 use super::size::best_input;
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
-use crate::order::{Hop, Route};
+use crate::order::{Hop, MAX_HOPS, Route};
 use crate::units::{Atoms, Price};
 
 /// Most pools that a changed pool is paired with per direction: those of its own two mints with the best rates.
@@ -35,13 +35,15 @@ pub struct Start {
     pub most: Atoms,
     /// What landing costs.
     pub costs: Costs,
+    /// The least profit after all costs; at least one atom counts.
+    pub margin: Atoms,
 }
 
 /// What a cycle costs besides its pools' fees, in atoms of the start mint, each rounded up by who says it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Costs {
-    /// Base and priority fee.
-    pub fee: Atoms,
+    /// Base and priority fee of a transaction with one swap, with two, and so on.
+    pub fees: [Atoms; MAX_HOPS],
     /// Tip.
     pub tip: Atoms,
     /// Rent of one new token account.
@@ -55,8 +57,6 @@ pub struct Terms<'a> {
     pub starts: &'a [Start],
     /// By mint: whether we have a token account. What lies beyond the end has none.
     pub held: &'a [bool],
-    /// The least profit after all costs, in atoms of the start mint; at least one counts.
-    pub margin: Atoms,
 }
 
 /// A cycle that gains.
@@ -72,14 +72,14 @@ pub struct Cycle {
     pub costs: Atoms,
     /// What is left.
     pub profit: Atoms,
+    /// The least that must come out: what goes in, the costs and the start's margin.
+    pub floor: Atoms,
 }
 
-/// What one update took.
+/// What one search took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Cycles whose product of rates is above one.
-    pub passed: u32,
-    /// Of these, those whose size was searched.
+    /// Cycles whose size was searched.
     pub searched: u32,
     /// Quotes of whole cycles asked for in doing so.
     pub quotes: u32,
@@ -99,7 +99,6 @@ struct Candidate {
 pub struct Finder {
     frontier: Frontier,
     best: ArrayVec<Candidate, { SEARCHED_MAX + 1 }>,
-    torn: Vec<PoolId>,
 }
 
 impl Default for Finder {
@@ -113,88 +112,47 @@ impl Finder {
     #[must_use]
     pub fn new() -> Self {
         // A frontier grows by one node per level for each leaf visited: 32 levels, DETOURS_MAX leaves.
-        Self {
-            frontier: Frontier::with_capacity(1_024),
-            best: ArrayVec::new(),
-            torn: Vec::with_capacity(64),
-        }
+        Self { frontier: Frontier::with_capacity(1_024), best: ArrayVec::new() }
     }
 
-    /// Takes a change of a pool into the index and adds the cycles through it that gain to `found`, the best first.
+    /// Keeps the cycles through a pool whose product of rates is above one: those that pass one of `starts` and, but
+    /// for the pool itself, only what is `usable`; of more than [`SEARCHED_MAX`] those with the greatest product. Says
+    /// how many there were.
     ///
-    /// To be called after each account of a pool. A pool between two states has no rates and no cycles until it has
-    /// settled: by its next account, or by [`Self::settle`].
+    /// To be called after the index has taken in a change of the pool; then [`Self::size`], if there are any.
     ///
-    /// Work, whatever the number of pools known: that of [`Index::refresh`]; a screen of at most [`PARTNERS_MAX`]
-    /// cycles of two per direction and, by at most [`super::TRIANGLES_MAX`] third mints, of [`DETOURS_MAX`] x
-    /// [`LEG_POOLS_MAX`]² of three; at most [`SEARCHED_MAX`] searches of [`super::QUOTES_MAX`] quotes. No allocation
-    /// once `found` has room.
-    pub fn update(
+    /// Work, whatever the number of pools known: at most [`PARTNERS_MAX`] cycles of two per direction and, by at most
+    /// [`super::TRIANGLES_MAX`] third mints, [`DETOURS_MAX`] x [`LEG_POOLS_MAX`]² of three, and each pool met that is
+    /// not usable. No allocation.
+    pub fn screen(
         &mut self,
-        market: &Market,
-        index: &mut Index,
-        pool: PoolId,
-        terms: &Terms<'_>,
-        found: &mut Vec<Cycle>,
-    ) -> Work {
-        index.refresh(market, pool);
-        if market.pool(pool).is_some_and(|pool| pool.live.is_torn()) {
-            if !self.torn.contains(&pool) {
-                self.torn.push(pool);
-            }
-            return Work::default();
-        }
-        self.search(market, index, pool, terms, found)
-    }
-
-    /// Looks again at pools that were between two states; to be called after each slot.
-    pub fn settle(
-        &mut self,
-        market: &Market,
-        index: &mut Index,
-        terms: &Terms<'_>,
-        found: &mut Vec<Cycle>,
-    ) -> Work {
-        let mut work = Work::default();
-        let mut at = 0;
-        while let Some(id) = self.torn.get(at).copied() {
-            if market.pool(id).is_some_and(|pool| pool.live.is_torn()) {
-                at = at.saturating_add(1);
-                continue;
-            }
-            self.torn.swap_remove(at);
-            let more = self.update(market, index, id, terms, found);
-            work.passed = work.passed.saturating_add(more.passed);
-            work.searched = work.searched.saturating_add(more.searched);
-            work.quotes = work.quotes.saturating_add(more.quotes);
-        }
-        work
-    }
-
-    /// The cycles through a pool by the rates that the index has now; see [`Self::update`].
-    pub fn search(
-        &mut self,
-        market: &Market,
         index: &Index,
         pool: PoolId,
-        terms: &Terms<'_>,
-        found: &mut Vec<Cycle>,
-    ) -> Work {
-        self.best.clear();
+        starts: &[MintId],
+        usable: impl Fn(PoolId) -> bool,
+    ) -> u32 {
+        let Self { frontier, best } = self;
+        best.clear();
+        let mut passed = 0_u32;
+        screen(index, pool, frontier, usable, |candidate| {
+            if candidate.hops.iter().any(|hop| starts.contains(&hop.mint_in)) {
+                passed = passed.saturating_add(1);
+                keep(best, candidate);
+            }
+        });
+        passed
+    }
+
+    /// Adds those of the cycles kept by [`Self::screen`] that gain to `found`, each in its best size, the greatest
+    /// profit first.
+    ///
+    /// Work: at most [`SEARCHED_MAX`] searches of [`super::QUOTES_MAX`] quotes. No allocation once `found` has room.
+    pub fn size(&self, market: &Market, terms: &Terms<'_>, found: &mut Vec<Cycle>) -> Work {
         let mut work = Work::default();
         let before = found.len();
-        let mut take =
-            |candidate: Candidate, best: &mut ArrayVec<Candidate, { SEARCHED_MAX + 1 }>| {
-                let starts = |hop: &Hop| terms.starts.iter().any(|start| start.mint == hop.mint_in);
-                if candidate.hops.iter().any(starts) {
-                    work.passed = work.passed.saturating_add(1);
-                    keep(best, candidate);
-                }
-            };
-        screen(index, pool, &mut self.frontier, |candidate| take(candidate, &mut self.best));
         for candidate in &self.best {
-            work.searched = work.searched.saturating_add(1);
             let (cycle, quotes) = sized(market, &candidate.hops, terms);
+            work.searched = work.searched.saturating_add(1);
             work.quotes = work.quotes.saturating_add(quotes);
             found.extend(cycle);
         }
@@ -238,7 +196,13 @@ fn keep(best: &mut ArrayVec<Candidate, { SEARCHED_MAX + 1 }>, new: Candidate) {
 }
 
 /// Cycles through a pool whose product of rates is above one.
-fn screen(index: &Index, pool: PoolId, frontier: &mut Frontier, mut take: impl FnMut(Candidate)) {
+fn screen(
+    index: &Index,
+    pool: PoolId,
+    frontier: &mut Frontier,
+    usable: impl Fn(PoolId) -> bool,
+    mut take: impl FnMut(Candidate),
+) {
     let Some((edge, mints, rates)) = index.rates(pool) else { return };
     for second in [false, true] {
         let rate = side(rates, second);
@@ -253,7 +217,7 @@ fn screen(index: &Index, pool: PoolId, frontier: &mut Frontier, mut take: impl F
         if wanted(side(index.top(edge), !second)) {
             let mut left = PARTNERS_MAX;
             index.best_pools(edge, !second, frontier, wanted, |partner, back| {
-                if partner != pool {
+                if partner != pool && usable(partner) {
                     let hop = Hop { pool: partner, mint_in: mint_out, mint_out: mint_in };
                     let hops = [first, hop].into_iter().collect();
                     take(Candidate { product: times_up(rate, back), hops });
@@ -278,7 +242,9 @@ fn screen(index: &Index, pool: PoolId, frontier: &mut Frontier, mut take: impl F
                     frontier,
                     |_| true,
                     |pool, rate| {
-                        pools.push((Hop { pool, mint_in, mint_out }, rate));
+                        if usable(pool) {
+                            pools.push((Hop { pool, mint_in, mint_out }, rate));
+                        }
                         !pools.is_full()
                     },
                 );
@@ -310,24 +276,20 @@ fn sized(market: &Market, hops: &Route, terms: &Terms<'_>) -> (Option<Cycle>, u3
     route.rotate_left(at);
     let (best, quotes) = best_input(|amount| super::give(market, &route, amount), start.most.get());
     let cycle = best.and_then(|(amount_in, amount_out)| {
+        let (amount_in, amount_out) = (Atoms::new(amount_in), Atoms::new(amount_out));
         let costs = costs(&route, start, terms)?;
-        let gain = amount_out.checked_sub(amount_in).map(Atoms::new)?;
-        let profit = gain.checked_sub(costs)?;
-        (profit >= terms.margin && profit > Atoms::ZERO).then_some(Cycle {
-            route,
-            amount_in: Atoms::new(amount_in),
-            amount_out: Atoms::new(amount_out),
-            costs,
-            profit,
-        })
+        let floor = amount_in.checked_add(costs)?.checked_add(start.margin)?;
+        let profit = amount_out.checked_sub(amount_in)?.checked_sub(costs)?;
+        let pays = amount_out >= floor && profit > Atoms::ZERO;
+        pays.then_some(Cycle { route, amount_in, amount_out, costs, profit, floor })
     });
     (cycle, quotes)
 }
 
 /// Fee, tip, and rent for each mint on the way that we have no account of; `None` past the range.
 fn costs(route: &Route, start: &Start, terms: &Terms<'_>) -> Option<Atoms> {
-    let Costs { fee, tip, rent } = start.costs;
+    let Costs { fees, tip, rent } = start.costs;
     let held = |mint: MintId| terms.held.get(mint.index()).copied().unwrap_or(false);
-    let fixed = fee.checked_add(tip)?;
+    let fixed = fees.get(route.len().checked_sub(1)?)?.checked_add(tip)?;
     route.iter().filter(|hop| !held(hop.mint_in)).try_fold(fixed, |sum, _| sum.checked_add(rent))
 }

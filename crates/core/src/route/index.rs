@@ -1,8 +1,12 @@
 //! Which pools trade which mint, and which cycles a pool is part of.
 
+use serde::Serialize;
+
 use super::rank::{Frontier, NONE, Ranks, Rates};
 use super::rate::{marginal, times_up};
 use super::table::{Table, sorted};
+use crate::amm::Kind;
+use crate::event::MarketEvent;
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
 use crate::order::Hop;
@@ -14,7 +18,7 @@ pub const TRIANGLES_MAX: usize = 64;
 pub const HUBS_MAX: usize = 32;
 
 /// Two mints that some pools trade, by position in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct EdgeId(u32);
 
 impl EdgeId {
@@ -24,7 +28,7 @@ impl EdgeId {
 }
 
 /// A third mint that both mints of an edge trade with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Triangle {
     pub(super) via: MintId,
     /// From the edge's lower mint to the third, and from its higher mint.
@@ -32,14 +36,14 @@ pub(super) struct Triangle {
 }
 
 /// A detour of a hub that an edge is one side of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Feed {
     hub: usize,
     leaf: usize,
 }
 
 /// Two mints, the lower first, with the pools that trade them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 struct Edge {
     mints: [MintId; 2],
     /// In order of announcement, as are the leaves of `ranks`.
@@ -53,7 +57,7 @@ struct Edge {
 }
 
 /// An edge with more triangles than may be looked at one by one: they are ranked by what the detour brings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 struct Hub {
     mints: [MintId; 2],
     triangles: Vec<Triangle>,
@@ -61,14 +65,16 @@ struct Hub {
     ranks: Ranks,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 struct Seat {
     edge: EdgeId,
     leaf: usize,
+    /// It is on the list of those that are between two states, or were since the last slot.
+    torn: bool,
 }
 
 /// The market as a graph of mints; see the [module](super).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Index {
     seats: Vec<Seat>,
     edges: Vec<Edge>,
@@ -79,6 +85,8 @@ pub struct Index {
     table: Table,
     hubs: Vec<Hub>,
     dropped: u64,
+    /// To be asked again at the next slot, which may settle them.
+    torn: Vec<PoolId>,
 }
 
 /// From the lower mint to the higher is the first direction.
@@ -98,6 +106,62 @@ impl Index {
         Self::default()
     }
 
+    /// Keeps step with the market: to be called with each event that the market has taken.
+    ///
+    /// Work of an account or a lost pool: that of [`Self::refresh`]; of a slot the same for each pool that was between
+    /// two states since the slot before. Allocates only as pools are announced, or torn in greater numbers than ever.
+    pub fn follow(&mut self, market: &Market, event: &MarketEvent) {
+        match event {
+            MarketEvent::Pool(_) => self.announce(market),
+            MarketEvent::Account { pool, .. } => {
+                self.refresh(market, *pool);
+                if is_torn(market, *pool)
+                    && let Some(seat) = self.seats.get_mut(pool.index())
+                    && !seat.torn
+                {
+                    seat.torn = true;
+                    self.torn.push(*pool);
+                }
+            }
+            MarketEvent::Lost { pool } => {
+                self.refresh(market, *pool);
+            }
+            MarketEvent::Slot { .. } => self.settle(market),
+            MarketEvent::Drifted { kind } => self.drifted(market, *kind),
+            MarketEvent::Mint(_)
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. }
+            | MarketEvent::Reference { .. }
+            | MarketEvent::Candle(_)
+            | MarketEvent::Feed { .. } => {}
+        }
+    }
+
+    /// The pools of a kind give no quote any more. Looks at every pool: a program changes seldom.
+    pub fn drifted(&mut self, market: &Market, kind: Kind) {
+        for (id, pool) in (0..).map(PoolId).zip(market.pools()) {
+            if pool.live.kind() == kind {
+                self.refresh(market, id);
+            }
+        }
+    }
+
+    /// Asks the pools again that were between two states and are no longer.
+    fn settle(&mut self, market: &Market) {
+        let mut at = 0;
+        while let Some(pool) = self.torn.get(at).copied() {
+            if is_torn(market, pool) {
+                at = at.saturating_add(1);
+                continue;
+            }
+            self.torn.swap_remove(at);
+            if let Some(seat) = self.seats.get_mut(pool.index()) {
+                seat.torn = false;
+            }
+            self.refresh(market, pool);
+        }
+    }
+
     /// Takes in the pools announced since the last call, with their rates.
     ///
     /// Amortised constant time for a pool of mints that are known to trade. The first pool of two mints also finds
@@ -113,7 +177,7 @@ impl Index {
                 edge.pools.push(id);
                 leaf = edge.ranks.push();
             }
-            self.seats.push(Seat { edge, leaf });
+            self.seats.push(Seat { edge, leaf, torn: false });
             self.refresh(market, id);
             at = at.saturating_add(1);
         }
@@ -124,7 +188,7 @@ impl Index {
     /// Work: two quotes, a level per doubling of the pools of its pair, and if these now have another best rate, one
     /// detour for each of at most [`HUBS_MAX`] hubs. Allocates nothing.
     pub fn refresh(&mut self, market: &Market, pool: PoolId) -> bool {
-        let Some(Seat { edge: id, leaf }) = self.seats.get(pool.index()).copied() else {
+        let Some(Seat { edge: id, leaf, .. }) = self.seats.get(pool.index()).copied() else {
             return false;
         };
         let Some(edge) = self.edges.get_mut(id.index()) else { return false };
@@ -325,6 +389,10 @@ impl Index {
             }
         }
     }
+}
+
+fn is_torn(market: &Market, pool: PoolId) -> bool {
+    market.pool(pool).is_some_and(|pool| pool.live.is_torn())
 }
 
 /// What the way back by the third mint brings at best: from the higher mint to the lower, and the other way.

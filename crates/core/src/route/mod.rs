@@ -4,7 +4,8 @@
 //!
 //! An [`Index`] is a graph of mints. Two mints that pools trade are an *edge*; each edge ranks its pools by what an atom
 //! brings at the margin, after fees, by the pool's own quote ([`marginal`]). An update of a pool asks that pool for two
-//! quotes and touches the ranking of its own edge. Nothing is rescanned.
+//! quotes and touches the ranking of its own edge. Nothing is rescanned. The engine keeps one index in step with its
+//! market ([`Index::follow`]); strategies look at it and bring a [`Finder`], which is memory of a search and no more.
 //!
 //! Cycles of two pools are the pool that changed and the best of its own edge the other way. Cycles of three go by a
 //! third mint that both mints of the edge trade with: an edge keeps the list of these. A few edges have very many (SOL

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use serde::Serialize;
+
 use crate::units::Price;
 
 /// Rates of both directions; zero where there is none.
@@ -13,7 +15,7 @@ pub(super) const NONE: Rates = [Price::from_raw(0); 2];
 
 /// A tree of maxima over rates. Leaves are in order of announcement, so that the first of equals is the first
 /// announced.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Ranks {
     /// The root is 1, node `n` has children `2 n` and `2 n + 1`, leaves begin at `width`; 0 is not used.
     nodes: Vec<Rates>,

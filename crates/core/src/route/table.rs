@@ -1,11 +1,13 @@
 //! Which edge joins two mints: a table with open addressing, the same on every machine.
 
+use serde::Serialize;
+
 use crate::ids::MintId;
 
 const EMPTY: u32 = u32::MAX;
 
 /// Two mints to the number of their edge. At most half full; adding is amortised constant time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Table {
     /// Keys and edges; the length is a power of two.
     places: Vec<(u32, u32)>,

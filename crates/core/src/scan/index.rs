@@ -77,8 +77,11 @@ impl Index {
     /// Room for so many without moving.
     #[must_use]
     pub fn with_capacity(numbers: usize) -> Self {
-        let places = if numbers == 0 { 0 } else { numbers.saturating_mul(5).div_ceil(4).max(16) };
-        Self { places: vec![FREE; places], used: 0 }
+        Self { places: vec![FREE; Self::places_for(numbers)], used: 0 }
+    }
+
+    fn places_for(numbers: usize) -> usize {
+        if numbers == 0 { 0 } else { numbers.saturating_mul(5).div_ceil(4).max(16) }
     }
 
     /// How many it holds.
@@ -201,13 +204,28 @@ impl Index {
     }
 
     fn grow(&mut self, hash_of: impl Fn(u32) -> Hash) {
-        let room = self.used.saturating_add(self.used >> 2).max(12);
-        let old = std::mem::replace(self, Self::with_capacity(room));
-        for place in old.places.into_iter().filter(|place| *place != FREE) {
-            let id = place & ID_MASK;
+        self.rebuild(self.used.saturating_mul(2).max(12), hash_of);
+    }
+
+    /// Gives back room that growing has set aside, but for a quarter more than is held.
+    pub fn shrink_to_fit(&mut self, hash_of: impl Fn(u32) -> Hash) {
+        let room = self.used.saturating_add(self.used >> 2);
+        if Self::places_for(room) < self.places.len() {
+            self.rebuild(room, hash_of);
+        }
+    }
+
+    /// Every key is read once more, which is what growing costs; one after the other, where they lie in order.
+    fn rebuild(&mut self, room: usize, hash_of: impl Fn(u32) -> Hash) {
+        let Self { mut places, used } = std::mem::take(self);
+        places.retain(|place| *place != FREE);
+        places.iter_mut().for_each(|place| *place &= ID_MASK);
+        places.sort_unstable();
+        *self = Self::with_capacity(room);
+        for id in places {
             self.place(hash_of(id), id);
         }
-        self.used = old.used;
+        self.used = used;
     }
 }
 

@@ -20,15 +20,10 @@ mod pairs;
 mod row;
 mod sweep;
 mod table;
+mod types;
 
 pub use index::{Hash, ID_MAX, Index, hash_address, hash_words};
 pub use row::{Anchor, Flags, Kind, NewPool, Terms};
 pub use sweep::{Sweep, Verdict};
-pub use table::{Applied, Figures, Inserted, Place, PoolTable, Row, RowId, TableError};
-
-/// Room for one more, by steps of a sixteenth: doubling would set aside twice what is needed.
-fn make_room<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact((list.len() >> 4).max(64));
-    }
-}
+pub use table::PoolTable;
+pub use types::{Applied, Figures, Inserted, Place, Row, RowId, TableError};

@@ -33,6 +33,14 @@ fn hash_pair(base: u32, quote: u32) -> Hash {
     hash_words(u64::from(base), u64::from(quote))
 }
 
+fn hash_mint(mints: &[Address], id: u32) -> Hash {
+    mints.get(at(id)).map_or(hash_words(0, 0), hash_address)
+}
+
+fn hash_known(pairs: &[Pair], id: u32) -> Hash {
+    pairs.get(at(id)).map_or(hash_words(0, 0), |pair| hash_pair(pair.base, pair.quote))
+}
+
 impl Pairs {
     pub(super) fn with_capacity(mints: usize) -> Self {
         Self {
@@ -59,11 +67,9 @@ impl Pairs {
             return Some(id);
         }
         let id = u32::try_from(self.mints.len()).ok().filter(|id| *id <= ID_MAX)?;
-        super::make_room(&mut self.mints);
         self.mints.push(*address);
         let mints = &self.mints;
-        let hash_of = |id: u32| mints.get(at(id)).map_or(hash_words(0, 0), hash_address);
-        self.mint_index.insert(hash_address(address), id, hash_of);
+        self.mint_index.insert(hash_address(address), id, |id| hash_mint(mints, id));
         Some(id)
     }
 
@@ -86,15 +92,10 @@ impl Pairs {
             return Some(id);
         }
         let id = u32::try_from(self.pairs.len()).ok().filter(|id| *id <= ID_MAX)?;
-        super::make_room(&mut self.pairs);
-        super::make_room(&mut self.listed);
         self.pairs.push(Pair { base, quote, first: NONE });
         self.listed.push(false);
         let pairs = &self.pairs;
-        let hash_of = |id: u32| {
-            pairs.get(at(id)).map_or(hash_words(0, 0), |pair| hash_pair(pair.base, pair.quote))
-        };
-        self.pair_index.insert(hash_pair(base, quote), id, hash_of);
+        self.pair_index.insert(hash_pair(base, quote), id, |id| hash_known(pairs, id));
         Some(id)
     }
 
@@ -118,6 +119,16 @@ impl Pairs {
             }
             kept
         });
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.mints.shrink_to_fit();
+        self.pairs.shrink_to_fit();
+        self.contested.shrink_to_fit();
+        self.listed.shrink_to_fit();
+        let (mints, pairs) = (&self.mints, &self.pairs);
+        self.mint_index.shrink_to_fit(|id| hash_mint(mints, id));
+        self.pair_index.shrink_to_fit(|id| hash_known(pairs, id));
     }
 
     pub(super) const fn counts(&self) -> [usize; 2] {

@@ -3,7 +3,8 @@
 use crate::scan::figures::{self, Side};
 use crate::scan::pairs::NONE;
 use crate::scan::row::Packed;
-use crate::scan::table::{PoolTable, RowId};
+use crate::scan::table::PoolTable;
+use crate::scan::types::RowId;
 use crate::stats::bulk;
 
 /// Pools looked at in one go: their floats stay in the fastest memory, and their bits make one word.

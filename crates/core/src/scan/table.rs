@@ -4,126 +4,10 @@ use crate::ids::Address;
 use crate::scan::figures::{self, Flow, Side, Volatility};
 use crate::scan::index::{ID_MAX, Index, hash_address, hash_words};
 use crate::scan::pairs::{NONE, Pairs};
-use crate::scan::row::{Anchor, Flags, Kind, NewPool, PLAIN, Packed, Terms, turn};
-use crate::scan::{make_room, sweep::Verdict};
+use crate::scan::row::{Anchor, Flags, NewPool, PLAIN, Packed, Terms, turn};
+use crate::scan::types::{Applied, Figures, Inserted, Place, Row, RowId, TableError};
 use crate::stats::bulk;
-use crate::units::{Atoms, Price, Slot};
-
-/// A row of the table of constant-product pools. It stays a pool's as long as the pool is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowId(u32);
-
-impl RowId {
-    /// The bare number: below the most pools that were ever known at once.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-
-    /// The row of that number, which may not be there.
-    #[must_use]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    fn at(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-}
-
-/// Where a pool is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// With the constant-product pools. Concentrated pools get a table of their own.
-    Constant(RowId),
-}
-
-/// Why the table does not take something. Nothing is changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TableError {
-    /// There is no such row.
-    #[error("no pool in row {0}: it was removed, or never known")]
-    Unknown(u32),
-    /// Every number is taken.
-    #[error("the table is full: it holds {ID_MAX} pools, mints or pairs at most")]
-    Full,
-    /// One mint on both sides.
-    #[error("pool {0} has one mint on both sides")]
-    SameMint(Address),
-    /// An address cannot change its mints or its kind.
-    #[error("pool {0} is known with other mints or of another kind")]
-    Different(Address),
-    /// A slot is kept in 32 bits, which last until about 2075.
-    #[error("slot {0} is beyond what the table can keep")]
-    Slot(Slot),
-    /// Anchors are numbered in eight bits.
-    #[error("{0} anchors: name 254 at most, and each once")]
-    Anchors(usize),
-}
-
-/// What an insertion did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inserted {
-    /// Where it is.
-    pub row: RowId,
-    /// It was not known before.
-    pub new: bool,
-}
-
-/// What an update did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// The reserves differ from those before.
-    Changed,
-    /// The same reserves at a later slot.
-    Same,
-    /// Older than what is known: dropped.
-    Stale,
-}
-
-/// A row as it was given, in the pool's own order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its state account.
-    pub address: Address,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its mints.
-    pub mints: [Address; 2],
-    /// What swaps count.
-    pub reserves: [Atoms; 2],
-    /// Its fees, and what speaks against it.
-    pub terms: Terms,
-    /// Of its reserves.
-    pub slot: Slot,
-    /// When it was first known.
-    pub since: Slot,
-}
-
-/// What can be said of a pool. Exact, but for the averages, whose rounding their types tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// What is priced.
-    pub base: Address,
-    /// What it is priced in.
-    pub quote: Address,
-    /// Atoms of quote per atom of base, rounded down; none where the base is empty.
-    pub price: Option<Price>,
-    /// Quote that moves the price up by one percent; see [`figures::depth`].
-    pub depth: Option<Atoms>,
-    /// Average move of the price per update, in millionths.
-    pub volatility: u32,
-    /// Average change of the quote reserve per update, in atoms.
-    pub flow: i64,
-    /// Slots since it was first known here: a pool found by the first scan may be much older.
-    pub age: u64,
-    /// Whether its depth reaches its anchor's least.
-    pub deep: bool,
-    /// The best that can be had against another pool of its pair.
-    pub verdict: Option<Verdict>,
-}
+use crate::units::{Atoms, Slot};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Motion {
@@ -220,6 +104,21 @@ impl PoolTable {
             .saturating_add(self.pairs.bytes())
     }
 
+    /// Gives back room that was set aside while growing.
+    pub fn shrink_to_fit(&mut self) {
+        self.keys.shrink_to_fit();
+        self.reserves.shrink_to_fit();
+        self.terms.shrink_to_fit();
+        self.motion.shrink_to_fit();
+        self.next.shrink_to_fit();
+        self.prices.shrink_to_fit();
+        self.deep.shrink_to_fit();
+        self.pairs.shrink_to_fit();
+        let keys = &self.keys;
+        let hash_of = |id: u32| keys.get(RowId(id).at()).map_or(hash_words(0, 0), hash_address);
+        self.index.shrink_to_fit(hash_of);
+    }
+
     /// Where a pool is, by its address.
     #[must_use]
     pub fn find(&self, address: &Address) -> Option<Place> {
@@ -292,14 +191,14 @@ impl PoolTable {
             return Ok(row);
         }
         let number = u32::try_from(self.keys.len()).map_err(|_| TableError::Full)?;
-        push(&mut self.keys, Address::default());
-        push(&mut self.reserves, [0; 2]);
-        push(&mut self.terms, Packed::VACANT);
-        push(&mut self.motion, Motion::default());
-        push(&mut self.next, NONE);
-        push(&mut self.prices, 0.0);
+        self.keys.push(Address::default());
+        self.reserves.push([0; 2]);
+        self.terms.push(Packed::VACANT);
+        self.motion.push(Motion::default());
+        self.next.push(NONE);
+        self.prices.push(0.0);
         if number.is_multiple_of(64) {
-            push(&mut self.deep, 0);
+            self.deep.push(0);
         }
         Ok(RowId(number))
     }
@@ -407,6 +306,22 @@ impl PoolTable {
         })
     }
 
+    /// What a pool keeps back, in its own order, and what speaks against it.
+    #[must_use]
+    pub fn terms(&self, row: RowId) -> Option<Terms> {
+        let packed = self.terms.get(row.at()).filter(|t| !t.flags().has(Flags::VACANT))?;
+        Some(packed.terms())
+    }
+
+    /// A pool's reserves in its own order, their slot, and what speaks against it.
+    #[must_use]
+    pub fn state(&self, row: RowId) -> Option<([Atoms; 2], Slot, Flags)> {
+        let packed = self.terms.get(row.at()).filter(|t| !t.flags().has(Flags::VACANT))?;
+        let reserves = turn(self.reserves.get(row.at())?.map(Atoms::new), packed.turned());
+        let slot = u64::from(self.motion.get(row.at())?.slot);
+        Some((reserves, Slot::new(slot), packed.flags()))
+    }
+
     /// All that can be said of a pool now. The verdict takes as long as its pair has pools.
     #[must_use]
     pub fn figures(&self, row: RowId, now: Slot) -> Option<Figures> {
@@ -455,9 +370,4 @@ fn set<T>(list: &mut [T], at: usize, value: T) {
     if let Some(place) = list.get_mut(at) {
         *place = value;
     }
-}
-
-fn push<T>(list: &mut Vec<T>, value: T) {
-    make_room(list);
-    list.push(value);
 }

@@ -159,11 +159,12 @@ impl SimVenue {
                 }
             }
             MarketEvent::Mint(_)
+            | MarketEvent::Drifted { .. }
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. }
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
-            | MarketEvent::Feed { .. }
-            | MarketEvent::Launched { .. }
-            | MarketEvent::Gate { .. } => {}
+            | MarketEvent::Feed { .. } => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::market::Market;
 use crate::order::{Hop, Intent, Reason, Route};
 use crate::portfolio::{Book, Position};
 use crate::risk::{Limits, Mode};
+use crate::route::Index;
 use crate::units::{Atoms, Bps, Timestamp, Usd};
 
 pub mod arbitrage;
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     pub me: StrategyId,
     /// The market.
     pub market: &'a Market,
+    /// What its pools bring at the margin, and which cycles they are part of.
+    pub routes: &'a Index,
     /// Its own positions and budget.
     pub book: &'a Book,
     /// All cash: what is free of a mint.
@@ -145,7 +148,7 @@ pub enum StrategyKind {
     Momentum(momentum::Params),
     /// Mean reversion.
     MeanReversion(mean_reversion::Params),
-    /// Two-pool arbitrage.
+    /// Arbitrage over cycles of two and three pools.
     Arbitrage(arbitrage::Params),
     /// New pools.
     NewPool(new_pool::Params),

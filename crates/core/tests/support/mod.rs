@@ -32,6 +32,7 @@ pub fn mint(address: Address, decimals: u8, symbol: &str, is_usd: bool) -> Event
         symbol,
         is_usd,
         plain: true,
+        trusted: true,
     }))
 }
 

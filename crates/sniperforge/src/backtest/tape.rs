@@ -509,6 +509,7 @@ fn mint(address: Address, decimals: u8, symbol: Symbol, is_usd: bool) -> MarketE
         symbol,
         is_usd,
         plain: true,
+        trusted: true,
     })
 }
 

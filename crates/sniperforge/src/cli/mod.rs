@@ -14,6 +14,7 @@ mod localnet;
 mod output;
 mod quote;
 mod run;
+mod scan;
 mod status;
 mod verify;
 mod wallet;
@@ -78,6 +79,8 @@ pub enum Command {
     Localnet(localnet::LocalnetArgs),
     /// The best way through the configured pools for an amount, worked out here.
     Quote(quote::QuoteArgs),
+    /// All pools of the exchanges, looked at as they change.
+    Scan(scan::ScanArgs),
     /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
     Verify(verify::VerifyArgs),
     /// Show what a running instance does.

@@ -125,6 +125,7 @@ pub(super) fn quote(args: &QuoteArgs, config: &Config, global: &Global) -> anyho
         pools: config.trading.pools.clone(),
         usd_mints: config.trading.usd_mints.clone(),
         symbols: config.trading.symbols.clone(),
+        trusted: config.trading.trusted_mints.clone(),
     };
     let started = Instant::now();
     let market = runtime.block_on(async {

@@ -22,6 +22,8 @@ pub(crate) struct Universe {
     pub(crate) pools: Vec<Address>,
     pub(crate) usd_mints: Vec<Address>,
     pub(crate) symbols: Vec<(Address, String)>,
+    /// Mints that the operator vouches for.
+    pub(crate) trusted: Vec<Address>,
 }
 
 impl Universe {
@@ -117,6 +119,7 @@ fn mint_spec(
         symbol: wanted.symbol(&address),
         is_usd: wanted.usd_mints.contains(&address),
         plain: fees == Ok(EpochFees::NONE),
+        trusted: wanted.trusted.contains(&address),
     })
 }
 

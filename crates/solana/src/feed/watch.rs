@@ -88,6 +88,16 @@ impl Watch {
         })
     }
 
+    /// The kind whose program has changed, if bytes that it wrote do not read for this reason: another length or
+    /// another discriminator than any that is known.
+    pub(crate) fn drifted(&self, error: &DecodeError) -> Option<Kind> {
+        let shape = matches!(error, DecodeError::Length { .. } | DecodeError::Discriminator { .. });
+        match self.role {
+            Role::Pool { kind, .. } if shape && self.owner == kind.program() => Some(kind),
+            _ => None,
+        }
+    }
+
     /// Whether bytes under that owner are what we watch. A tick array that nobody has made yet belongs to nobody.
     pub(crate) fn accepts(&self, owner: &Address, data: &[u8]) -> bool {
         let absent = *owner == SYSTEM_PROGRAM && data.is_empty();
@@ -163,6 +173,23 @@ mod tests {
             pool.prop_map(|(kind, part)| Role::Pool { pool: PoolId(0), kind, part }),
             Just(Role::OwnToken(MintId(1))),
         ]
+    }
+
+    #[test]
+    fn only_a_shape_that_is_not_known_under_the_right_program_is_a_change_of_it() {
+        let of = |owner, part| Watch {
+            address: Address::default(),
+            owner,
+            role: Role::Pool { pool: PoolId(0), kind: Kind::Cpmm, part },
+        };
+        let state = of(Kind::Cpmm.program(), Part::State);
+        let error = |data: &[u8]| Kind::Cpmm.decode(Part::State, data).unwrap_err();
+        assert_eq!(state.drifted(&error(&[0; 637])), Some(Kind::Cpmm), "another discriminator");
+        assert_eq!(state.drifted(&error(&[0; 700])), Some(Kind::Cpmm), "another length");
+        let field = DecodeError::Field { account: "pool", field: "status" };
+        assert_eq!(state.drifted(&field), None, "a value out of its range");
+        let vault = of(SYSTEM_PROGRAM, Part::Vault { second: false });
+        assert_eq!(vault.drifted(&error(&[0; 700])), None, "a token account is not the program's");
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 //! A node that lies consistently is believed, as everywhere: the endpoints are the operator's choice.
 
 mod read;
+mod rehearse;
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use sniper_core::gate::{Evidence, Fact, Places, RoundTrip, Why};
 use sniper_core::ids::Address;
 use sniper_core::units::{Atoms, Slot};
 use tokio::time::{Instant, timeout_at};
+
+pub use self::rehearse::{Rehearsal, rehearse};
 
 use self::read::Accounts;
 use crate::rpc::RpcConnectionPool;

@@ -17,7 +17,7 @@ const COMMITMENT: Commitment = Commitment::Confirmed;
 
 type Answer<T> = Result<(T, Slot), Why>;
 
-fn why(error: &RpcError) -> Why {
+pub(super) fn why(error: &RpcError) -> Why {
     match error {
         RpcError::Timeout { .. } => Why::Late,
         RpcError::Node { code, .. } => Why::Refused(*code),

@@ -249,20 +249,8 @@ impl Endpoint {
         body: Bytes,
         limits: Limits,
     ) -> Result<Bytes, RpcError> {
-        let transport = |source: reqwest::Error| RpcError::Transport {
-            endpoint: self.name().clone(),
-            method,
-            source: source.without_url(),
-        };
-        let mut response = self
-            .client
-            .post(self.config.http.expose().clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body)
-            .send()
-            .await
-            .map_err(transport)?;
-        self.accept(method, response.status(), response.headers())?;
+        let transport = |source| self.transport(method, source);
+        let mut response = self.open(method, body).await?;
         let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
         let Some(second) = response.chunk().await.map_err(transport)? else {
             return Ok(first); // the common case: one chunk, no copy
@@ -278,6 +266,28 @@ impl Endpoint {
             next = response.chunk().await.map_err(transport)?;
         }
         Ok(all.freeze())
+    }
+
+    /// Sends a request and judges the head of the answer; its body is still to be read.
+    pub(super) async fn open(
+        &self,
+        method: &'static str,
+        body: Bytes,
+    ) -> Result<reqwest::Response, RpcError> {
+        let response = self
+            .client
+            .post(self.config.http.expose().clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body)
+            .send()
+            .await
+            .map_err(|source| self.transport(method, source))?;
+        self.accept(method, response.status(), response.headers())?;
+        Ok(response)
+    }
+
+    pub(super) fn transport(&self, method: &'static str, source: reqwest::Error) -> RpcError {
+        RpcError::Transport { endpoint: self.name().clone(), method, source: source.without_url() }
     }
 
     /// What the head of an answer means.

@@ -43,11 +43,22 @@ pub(super) struct Options<'a> {
     max_supported_transaction_version: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sig_verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replace_recent_blockhash: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Shown<'a>>,
+}
+
+/// Accounts to be shown as a simulation leaves them.
+#[derive(Clone, Copy, Serialize)]
+struct Shown<'a> {
+    encoding: &'static str,
+    addresses: &'a [String],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum RawFilter {
+pub(crate) enum RawFilter {
     DataSize(u64),
     Memcmp { offset: usize, bytes: String },
 }
@@ -339,6 +350,38 @@ impl RpcConnectionPool {
         }))
     }
 
+    /// What a node thinks an unsigned transaction would do on a blockhash of the node's own, and what an account would
+    /// hold then.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn rehearse(
+        &self,
+        transaction_base64: &str,
+        commitment: Commitment,
+        shown: Address,
+    ) -> Result<At<(Simulation, Option<AccountInfo>)>, RpcError> {
+        let addresses = [shown.to_string()];
+        let options = Options {
+            sig_verify: Some(false),
+            replace_recent_blockhash: Some(true),
+            accounts: Some(Shown { encoding: "base64", addresses: &addresses }),
+            ..Options::base64(commitment)
+        };
+        let params = (transaction_base64, options);
+        let answer: Wrapped<RawSimulation> =
+            self.read("simulateTransaction", &params, Weight::Light, any).await?;
+        Ok(answer.map(|raw| {
+            let account = raw.accounts.unwrap_or_default().into_iter().flatten().next();
+            let simulation = Simulation {
+                err: raw.err,
+                logs: raw.logs.unwrap_or_default(),
+                units: raw.units_consumed,
+            };
+            (simulation, account.map(AccountInfo::from))
+        }))
+    }
+
     /// Hands signed bytes to all usable endpoints at once and returns when the first took them. Nothing is repeated
     /// here; whoever repeats must use the same bytes.
     ///
@@ -385,7 +428,7 @@ pub(crate) fn commitment_params(commitment: Commitment) -> impl Serialize {
     [Options::at(commitment)]
 }
 
-fn raw_filter(filter: &AccountFilter) -> RawFilter {
+pub(crate) fn raw_filter(filter: &AccountFilter) -> RawFilter {
     match filter {
         AccountFilter::DataSize(size) => RawFilter::DataSize(*size),
         AccountFilter::Memcmp { offset, bytes } => {

@@ -9,10 +9,11 @@ pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
 mod send;
+mod stream;
 mod tokens;
 mod types;
 mod verify;
-mod wire;
+pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};
 pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};

@@ -412,6 +412,12 @@ impl RpcConnectionPool {
             .map(|(_, _, index)| index)
     }
 
+    /// The endpoint that a request goes to now, paid for.
+    pub(super) async fn endpoint(&self, method: &'static str) -> Result<&Endpoint, RpcError> {
+        let index = self.pick(method, None).await?;
+        self.inner.endpoints.get(index).ok_or(RpcError::NoEndpoint { method })
+    }
+
     /// Picks an endpoint and pays for the request, waiting for budget if need be.
     async fn pick(&self, method: &'static str, avoid: Option<usize>) -> Result<usize, RpcError> {
         let mut skip = avoid;

@@ -21,6 +21,8 @@ use super::message::compile;
 const CREATE_ACCOUNT_UNITS: u32 = 60_000;
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
+/// Compute units of a transaction that is only simulated: all there may be.
+const REHEARSAL_UNITS: u32 = 1_400_000;
 /// Compute units of a plain transfer, budget instructions included.
 const TRANSFER_UNITS: u32 = 1_000;
 
@@ -167,6 +169,26 @@ impl TransactionBuilder {
         instructions.push(ix::compute_unit_limit(order.compute_unit_limit()));
         instructions.push(ix::compute_unit_price(order.compute_unit_price()));
         for leg in order.legs() {
+            instructions.push(self.leg(leg)?);
+        }
+        compile(self.owner, &instructions, blockhash, &[])
+    }
+
+    /// The message of legs that are to be simulated and never sent; makes the token accounts that they need.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn rehearsal(&self, legs: &[Leg], blockhash: &Hash) -> Result<Vec<u8>, BuildError> {
+        let mut instructions = vec![ix::compute_unit_limit(REHEARSAL_UNITS)];
+        for leg in legs {
+            let MintEntry { spec, .. } = self.mint(leg.hop.mint_out)?;
+            let (mint, program) = (spec.address, spec.token_program);
+            let create = ix::create_associated_token_account(self.owner, self.owner, mint, program);
+            if !instructions.contains(&create) {
+                instructions.push(create);
+            }
+        }
+        for leg in legs {
             instructions.push(self.leg(leg)?);
         }
         compile(self.owner, &instructions, blockhash, &[])

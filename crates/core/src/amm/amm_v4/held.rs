@@ -41,6 +41,11 @@ impl Hold for Held {
         3
     }
 
+    fn vaults(&self) -> Option<[Atoms; 2]> {
+        let [first, second] = self.vaults;
+        Some([first?, second?])
+    }
+
     fn take(&mut self, update: &AccountUpdate) {
         match update {
             AccountUpdate::Vault { second, amount } => {

@@ -13,6 +13,8 @@ const GROUP: u64 = 10_000;
 const REDUCTION_WHOLE: u64 = 10_000;
 /// Of [`DynamicFee::control`], times the square of [`GROUP`].
 const CONTROL_WHOLE: u128 = 100_000 * 10_000 * 10_000;
+/// The same, for numbers that are small.
+const CONTROL_WHOLE_64: u64 = 100_000 * 10_000 * 10_000;
 
 /// A fee that grows with how many groups of ticks the price has passed lately; a group is as wide as the pool's
 /// tick spacing.
@@ -73,7 +75,11 @@ impl DynamicFee {
     pub(super) fn rate(&self, base: u32, tick_spacing: u16) -> Result<u32, QuoteError> {
         let passed = self.accumulator.checked_mul(u32::from(tick_spacing)).ok_or(Overflow)?;
         let squared = u128::from(passed).wrapping_mul(u128::from(passed));
-        let rate = squared.wrapping_mul(u128::from(self.control)).div_ceil(CONTROL_WHOLE);
+        let scaled = squared.wrapping_mul(u128::from(self.control));
+        let rate = match u64::try_from(scaled) {
+            Ok(scaled) => u128::from(scaled.div_ceil(CONTROL_WHOLE_64)),
+            Err(_) => scaled.div_ceil(CONTROL_WHOLE),
+        };
         let rate = u32::try_from(rate).unwrap_or(RATE_MAX).min(RATE_MAX);
         Ok(base.saturating_add(rate).min(RATE_MAX))
     }

@@ -3,7 +3,8 @@
 
 use crate::amm::QuoteError::{self, Overflow};
 use crate::amm::clmm::wide::{
-    Wide, low, minus, plus, product, shifted_quotient, shifted_quotient_up, times, up64,
+    Wide, low, minus, plus, product, shifted_quotient, shifted_quotient_up, short_quotient, times,
+    up64,
 };
 
 /// The lowest tick.
@@ -152,6 +153,15 @@ impl Move {
     }
 }
 
+/// `price * moved / depth`, rounded down, and whether anything is left, where all of it is as small as in a usual swap.
+#[inline]
+fn short_move(sqrt_price: u128, moved: Wide, depth: Wide) -> Option<(u64, bool)> {
+    if moved.0 != 0 || depth.0 != 0 {
+        return None;
+    }
+    short_quotient(product(sqrt_price, moved.1), depth.1)
+}
+
 /// Where an input of `amount` moves the price, in the trader's disfavour by rounding.
 #[inline]
 pub(super) fn after_input(
@@ -166,6 +176,10 @@ pub(super) fn after_input(
     if forward {
         let added = product(u128::from(amount), sqrt_price);
         let depth = plus(up64((0, liquidity)), added).ok_or(Overflow)?;
+        // The price less `price * added / depth`, a number with fewer digits.
+        if let Some((by, _)) = short_move(sqrt_price, added, depth) {
+            return sqrt_price.checked_sub(u128::from(by)).ok_or(Overflow);
+        }
         shifted_quotient_up(product(liquidity, sqrt_price), depth).ok_or(Overflow)
     } else {
         let step = (u128::from(amount) << 64).checked_div(liquidity).ok_or(Overflow)?;
@@ -193,6 +207,10 @@ pub(super) fn after_output(
     } else {
         let taken = product(u128::from(amount), sqrt_price);
         let depth = minus(up64((0, liquidity)), taken).ok_or(Overflow)?;
+        if let Some((by, more)) = short_move(sqrt_price, taken, depth) {
+            let next = sqrt_price.checked_add(u128::from(by));
+            return next.and_then(|next| next.checked_add(u128::from(more))).ok_or(Overflow);
+        }
         shifted_quotient_up(product(liquidity, sqrt_price), depth).ok_or(Overflow)
     }
 }

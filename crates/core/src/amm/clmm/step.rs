@@ -54,11 +54,29 @@ pub(super) fn group_of(tick: i32, spacing: u16) -> i32 {
     tick.checked_div_euclid(i32::from(spacing)).unwrap_or(0)
 }
 
-/// The far edge of a group: square root of the price, and tick.
-pub(super) fn group_edge(group: i32, spacing: u16, way: Way) -> Result<(u128, i32), QuoteError> {
+/// The far edge of a group, where `target` does not lie before it: square root of the price, and tick.
+#[inline]
+pub(super) fn edge_before(
+    group: i32,
+    spacing: u16,
+    way: Way,
+    stop: &Stop,
+    target: u128,
+) -> Result<Option<(u128, i32)>, QuoteError> {
     let edge = if way.forward { group } else { group.saturating_add(1) };
     let tick = edge.saturating_mul(i32::from(spacing)).clamp(MIN_TICK, MAX_TICK);
-    Ok((sqrt_price_at_tick(tick).ok_or(Overflow)?, tick))
+    // Prices rise with ticks, so that most edges need not be priced: the stop's own, and all behind it.
+    if target == stop.sqrt_price {
+        if tick == stop.tick {
+            return Ok(Some((target, tick)));
+        }
+        if (tick < stop.tick) == way.forward {
+            return Ok(None);
+        }
+    }
+    let price = sqrt_price_at_tick(tick).ok_or(Overflow)?;
+    let within = if way.forward { target <= price } else { target >= price };
+    Ok(within.then_some((price, tick)))
 }
 
 impl<const FULL: bool> Walk<FULL> {

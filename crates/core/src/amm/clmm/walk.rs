@@ -3,7 +3,7 @@
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, Paused, TooSmall};
 use crate::amm::clmm::fee::scaled_down;
 use crate::amm::clmm::price::{Amounts, MAX_SQRT_PRICE, MIN_SQRT_PRICE, tick_at_sqrt_price};
-use crate::amm::clmm::step::{Step, Walk, Way, group_edge, group_of};
+use crate::amm::clmm::step::{Step, Walk, Way, edge_before, group_of};
 use crate::amm::clmm::ticks::Stop;
 use crate::amm::clmm::{Curve, Fixed, RATE_WHOLE, STATUS_NO_SWAP, Swap};
 use crate::amm::transfer_fee::TransferFee;
@@ -301,12 +301,8 @@ impl Curve {
             let rate = dynamic.rate(self.config.trade_fee_rate, spacing)?;
             // Where the fee cannot change any more, groups no longer matter.
             let skipping = walk.liquidity == 0 || dynamic.is_full();
-            let edge = if skipping { None } else { Some(group_edge(walk.group, spacing, way)?) };
-            let edge = edge.filter(
-                |(price, _)| {
-                    if way.forward { target <= *price } else { target >= *price }
-                },
-            );
+            let edge =
+                if skipping { None } else { edge_before(walk.group, spacing, way, stop, target)? };
             let bound = edge.map_or(target, |(price, _)| price);
             let step = if walk.sqrt_price == bound {
                 Step { sqrt_price: bound, input: 0, output: 0, fee: 0 }
@@ -320,13 +316,17 @@ impl Curve {
                 let unfilled = Stop { orders, ..*stop };
                 orders = self.fill_orders(walk, way, &unfilled, rate)?;
                 liquidity_next = walk.cross(way, stop, orders != 0)?;
-            } else if walk.sqrt_price != step.sqrt_price {
+            } else if walk.sqrt_price != step.sqrt_price && (FULL || walk.remaining != 0) {
                 walk.tick = match edge {
                     Some((price, tick)) if price == step.sqrt_price => tick,
                     _ => tick_at_sqrt_price(step.sqrt_price).ok_or(Overflow)?,
                 };
             }
             walk.sqrt_price = step.sqrt_price;
+            if !FULL && walk.remaining == 0 && !skipping {
+                // Where the fee stands afterwards is only for the books.
+                return Ok(liquidity_next);
+            }
             walk.next_group(way, stop, spacing, skipping)?;
             if walk.remaining == 0 || walk.sqrt_price == target {
                 if walk.remaining != 0 && orders != before && orders != 0 {

@@ -97,6 +97,17 @@ pub(super) fn shifted_quotient(n: Wide, d: Wide) -> Option<(u64, bool)> {
     u64::try_from(quotient).ok().map(|quotient| (quotient, left))
 }
 
+/// `n / d` where that fits 64 bits and `d` 128, rounded down, and whether anything is left.
+#[inline]
+pub(super) fn short_quotient(n: Wide, d: u128) -> Option<(u64, bool)> {
+    let upper = (n.0 >> 64, (n.0 << 64) | (n.1 >> 64));
+    if upper >= (0, d) {
+        return None;
+    }
+    let (quotient, rest) = digit(upper, low(n.1), (0, d));
+    Some((quotient, rest != (0, 0)))
+}
+
 /// `(n << 64) / d`, rounded up; `None` when it does not fit 128 bits.
 #[inline]
 pub(super) fn shifted_quotient_up(n: Wide, d: Wide) -> Option<u128> {
@@ -162,6 +173,18 @@ mod tests {
             }
             let up = long.and_then(|(quotient, left)| quotient.checked_add(u128::from(left)));
             prop_assert_eq!(shifted_quotient_up(n, d), up);
+            // The same number with 64 bits more, which the divisor takes away again.
+            let short = long.and_then(|(quotient, left)| Some((u64::try_from(quotient).ok()?, left)));
+            if d.0 == 0 && n.0 >> 64 == 0 {
+                prop_assert_eq!(short_quotient(up64(n), d.1), short);
+            }
+            if d.0 == 0 && d.1 != 0 {
+                let limbs = [low(n.1), low(n.1 >> 64), low(n.0), low(n.0 >> 64)];
+                let (quotient, rest) =
+                    Uint::<256, 4>::from_limbs(limbs).div_rem(Uint::from(d.1));
+                let plain = u64::try_from(quotient).ok().map(|quotient| (quotient, !rest.is_zero()));
+                prop_assert_eq!(short_quotient(n, d.1), plain);
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What is kept of a pool's accounts.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{BINS_PER_ARRAY, Curve, PoolState, decode_bin_array, decode_extension, decode_pool};
 use crate::amm::live::{Hold, quotes_by_curve};
 use crate::amm::transfer_fee::EpochFees;
 use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
+use crate::units::Slot;
 
 /// A pool's accounts as last seen, and their curve.
 ///
@@ -14,6 +17,9 @@ use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::amm) struct Held {
     pool: Option<PoolState>,
+    /// When each array was last seen.
+    #[serde(skip)]
+    seen: BTreeMap<i32, Slot>,
     #[serde(skip)]
     waiting: Vec<AccountUpdate>,
     #[serde(skip)]
@@ -22,7 +28,12 @@ pub(in crate::amm) struct Held {
 
 impl Default for Held {
     fn default() -> Self {
-        Self { pool: None, waiting: Vec::new(), curve: Err(QuoteError::Unknown) }
+        Self {
+            pool: None,
+            seen: BTreeMap::new(),
+            waiting: Vec::new(),
+            curve: Err(QuoteError::Unknown),
+        }
     }
 }
 
@@ -30,16 +41,18 @@ impl Held {
     fn curve(&self) -> Result<&Curve, QuoteError> {
         self.curve.as_ref().map_err(|error| *error)
     }
+
+    /// The number of the array that holds the active bin.
+    fn active_array(&self) -> Option<i32> {
+        Some(self.pool.as_ref()?.active.div_euclid(BINS_PER_ARRAY))
+    }
 }
 
 impl Hold for Held {
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         match update {
             AccountUpdate::DlmmPool(_) => Some(0),
-            AccountUpdate::DlmmBins(array) => {
-                let active = self.pool.as_ref()?.active.div_euclid(BINS_PER_ARRAY);
-                (array.index == active).then_some(1)
-            }
+            AccountUpdate::DlmmBins(array) => (array.index == self.active_array()?).then_some(1),
             _ => None,
         }
     }
@@ -52,7 +65,32 @@ impl Hold for Held {
         if let AccountUpdate::DlmmPool(pool) = update {
             self.pool = Some(**pool);
         }
-        self.waiting.push(update.clone());
+        let ours = matches!(
+            update,
+            AccountUpdate::DlmmPool(_) | AccountUpdate::DlmmBins(_) | AccountUpdate::DlmmBitmap(_)
+        );
+        if !ours {
+            return;
+        }
+        // One of each account at most: a pool that stays torn, or is never seen, must not fill the memory.
+        let same = |known: &&mut AccountUpdate| match (&**known, update) {
+            (AccountUpdate::DlmmPool(_), AccountUpdate::DlmmPool(_))
+            | (AccountUpdate::DlmmBitmap(_), AccountUpdate::DlmmBitmap(_)) => true,
+            (AccountUpdate::DlmmBins(one), AccountUpdate::DlmmBins(two)) => one.index == two.index,
+            _ => false,
+        };
+        match self.waiting.iter_mut().find(same) {
+            Some(known) => known.clone_from(update),
+            None => self.waiting.push(update.clone()),
+        }
+    }
+
+    /// A swap out of an array ends in another, and writes that, too: the pool agrees with the array that it ended in.
+    fn taken(&mut self, update: &AccountUpdate, slot: Slot) -> Option<(usize, Option<Slot>)> {
+        if let AccountUpdate::DlmmBins(array) = update {
+            self.seen.insert(array.index, slot);
+        }
+        Some((1, self.seen.get(&self.active_array()?).copied()))
     }
 
     fn build(&mut self) {

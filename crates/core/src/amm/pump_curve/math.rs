@@ -40,6 +40,7 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse, or has less than `amount`.
+    #[inline]
     pub fn swap_exact_out(
         &self,
         forward: bool,
@@ -95,6 +96,7 @@ impl Curve {
         Ok(swap(false, tokens, input, self.rates_by_supply.of(input), quote))
     }
 
+    #[inline]
     fn buy(&self, tokens: u64) -> Result<Swap, QuoteError> {
         if tokens > self.real_token {
             return Err(NoLiquidity);
@@ -106,11 +108,13 @@ impl Curve {
     }
 
     /// What `tokens` cost before fees: rounded down, and one more.
+    #[inline]
     fn cost(&self, tokens: u64) -> Result<u64, QuoteError> {
         let rest = self.token.checked_sub(tokens).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
         product_over(tokens, self.quote, rest)?.checked_add(1).ok_or(Overflow)
     }
 
+    #[inline]
     fn sell_for(&self, quote: u64) -> Result<Swap, QuoteError> {
         let swap = self.sell_bringing(self.rates.before(quote)?)?;
         if swap.user_quote.get() >= quote {
@@ -122,6 +126,7 @@ impl Curve {
     }
 
     /// The least sale that brings `before_fees`.
+    #[inline]
     fn sell_bringing(&self, before_fees: u64) -> Result<Swap, QuoteError> {
         let rest = self.quote.checked_sub(before_fees).filter(|rest| *rest > 0);
         self.sell(product_over_up(self.token, before_fees, rest.ok_or(NoLiquidity)?)?)

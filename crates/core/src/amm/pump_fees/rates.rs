@@ -2,6 +2,7 @@
 
 use crate::amm::QuoteError::{self, Overflow};
 use crate::amm::pump_fees::Fees;
+use crate::units::quotient_up;
 
 /// Rates are counted in parts of this.
 const WHOLE: u64 = 10_000;
@@ -42,9 +43,24 @@ impl Rates {
         self.fees
     }
 
-    /// The fees on `amount`. Dividing it once, by a constant, keeps every product within 64 bits.
+    /// The fees on `amount`, each rounded up.
     #[inline]
     pub(in crate::amm) fn of(&self, amount: u64) -> Cut {
+        if amount >> 50 != 0 {
+            return self.of_much(amount);
+        }
+        // No rate is more than a whole, so that no product passes 64 bits.
+        let share = |rate: u64| amount.saturating_mul(rate).div_ceil(WHOLE);
+        Cut {
+            lp: share(self.fees.lp_bps),
+            protocol: share(self.fees.protocol_bps),
+            creator: share(self.fees.creator_bps),
+        }
+    }
+
+    /// The same for any amount: dividing it first keeps every product within 64 bits.
+    #[cold]
+    fn of_much(&self, amount: u64) -> Cut {
         let (wholes, rest) = (amount / WHOLE, amount % WHOLE);
         let share = |rate: u64| {
             wholes.saturating_mul(rate).saturating_add(rest.saturating_mul(rate).div_ceil(WHOLE))
@@ -64,6 +80,7 @@ impl Rates {
 
     /// What leaves `rest` after the fees, rounded up; each fee is rounded up by itself, so two atoms can still be
     /// missing.
+    #[inline]
     pub(in crate::amm) fn before(&self, rest: u64) -> Result<u64, QuoteError> {
         product_over_up(rest, WHOLE, WHOLE.saturating_sub(self.total))
     }
@@ -90,7 +107,7 @@ pub(in crate::amm) fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, Quo
         return Ok(product.div_ceil(c));
     }
     let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(product.div_ceil(u128::from(c))).map_err(|_| Overflow)
+    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 /// What a constant product gives for `input`, rounded down: `input * reserve_out / (reserve_in + input)`.
@@ -107,4 +124,27 @@ pub(in crate::amm) fn constant_product(
     let depth = u128::from(reserve_in).saturating_add(u128::from(input));
     let out = product.checked_div(depth).ok_or(Overflow)?;
     u64::try_from(out).map_err(|_| Overflow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_fee_is_its_share_rounded_up(
+            amount: u64, shift in 0_u32..64, bps in prop::array::uniform3(0_u64..=3_333),
+        ) {
+            let [lp_bps, protocol_bps, creator_bps] = bps;
+            let rates = Rates::new(Fees { lp_bps, protocol_bps, creator_bps }).unwrap();
+            for amount in [amount >> shift, (1 << 50) - 1, 1 << 50, u64::MAX] {
+                let cut = rates.of(amount);
+                for (part, rate) in [cut.lp, cut.protocol, cut.creator].into_iter().zip(bps) {
+                    let plain = (u128::from(amount) * u128::from(rate)).div_ceil(10_000);
+                    prop_assert_eq!(u128::from(part), plain);
+                }
+            }
+        }
+    }
 }

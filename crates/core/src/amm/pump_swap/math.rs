@@ -42,6 +42,7 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse.
+    #[inline]
     pub fn swap_exact_out(
         &self,
         forward: bool,
@@ -111,6 +112,7 @@ impl Curve {
         }
     }
 
+    #[inline]
     fn buy(&self, base: u64) -> Result<Swap, QuoteError> {
         let rest = self.base.checked_sub(base).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
         let before_fees = product_over_up(self.quote, base, rest)?;
@@ -119,6 +121,7 @@ impl Curve {
         Ok(swap(false, base, before_fees, cut, quote))
     }
 
+    #[inline]
     fn sell_for(&self, quote: u64) -> Result<Swap, QuoteError> {
         if quote > self.payable {
             return Err(NoLiquidity);

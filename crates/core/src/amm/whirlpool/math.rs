@@ -6,7 +6,7 @@
 use ruint::aliases::U256;
 
 use super::tick::{MAX_SQRT_PRICE, MIN_SQRT_PRICE};
-use super::wide::{divide, join, product};
+use super::wide::{divide, divide_short, join, product};
 use crate::amm::QuoteError::{self, Overflow};
 use crate::units::widening_mul;
 
@@ -109,18 +109,35 @@ pub fn price_after_0(
             if depth.is_none() && !add {
                 return Err(Overflow);
             }
-            depth.and_then(|depth| {
-                let (high, low) = widening_mul(whole, price);
-                divide(high, low, depth)
-            })
+            depth.and_then(|depth| moved_price(price, whole, moved, depth, add))
         }
         _ => None,
     };
     let next = match next {
-        Some((next, more)) => next.checked_add(u128::from(more)).ok_or(Overflow)?,
+        Some(next) => next,
         None => wide_price_after_0(price, liquidity, amount, add)?,
     };
     in_range(next)
+}
+
+/// `price * whole / depth`, rounded up, where `depth` is `whole` and `moved` more (or less); `None` past 128 bits.
+///
+/// That is the price less (or and) `price * moved / depth`, a number with fewer digits: a swap moves the price by a
+/// small part of it.
+#[inline]
+fn moved_price(price: u128, whole: u128, moved: u128, depth: u128, add: bool) -> Option<u128> {
+    let (high, low) = widening_mul(price, moved);
+    if let Some((by, more)) = divide_short(high, low, depth) {
+        let by = u128::from(by);
+        return if add {
+            price.checked_sub(by)
+        } else {
+            price.checked_add(by)?.checked_add(u128::from(more))
+        };
+    }
+    let (high, low) = widening_mul(whole, price);
+    let (next, more) = divide(high, low, depth)?;
+    next.checked_add(u128::from(more))
 }
 
 fn wide_price_after_0(

@@ -17,6 +17,9 @@ const PROTOCOL_WHOLE: u128 = 10_000;
 
 /// What is booked on the way, besides the amounts.
 trait Books {
+    /// What the oracle holds afterwards is wanted, too.
+    const ORACLE: bool;
+
     fn step(&mut self, fee: u64, rate: u32, liquidity: u128);
 }
 
@@ -24,6 +27,8 @@ trait Books {
 struct Unbooked;
 
 impl Books for Unbooked {
+    const ORACLE: bool = false;
+
     #[inline]
     fn step(&mut self, _: u64, _: u32, _: u128) {}
 }
@@ -37,6 +42,8 @@ struct Full {
 }
 
 impl Books for Full {
+    const ORACLE: bool = true;
+
     fn step(&mut self, fee: u64, rate: u32, liquidity: u128) {
         let (low, high) = self.rates.unwrap_or((rate, rate));
         self.rates = Some((low.min(rate), high.max(rate)));
@@ -342,7 +349,9 @@ impl Curve {
         if at.remaining > 0 && checked.whole_only {
             return Err(NoLiquidity);
         }
-        at.oracle = meter.map(|meter| meter.finish(pool.sqrt_price, at.price, checked.now));
+        if B::ORACLE {
+            at.oracle = meter.map(|meter| meter.finish(pool.sqrt_price, at.price, checked.now));
+        }
         Ok(at)
     }
 }

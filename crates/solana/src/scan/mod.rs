@@ -1,0 +1,37 @@
+//! Every pool of a program: found, read in one pass, kept in the core's table.
+//!
+//! # Design
+//! - Answers are read while they arrive ([`ReplyReader`]): no tree of JSON, no text of an account that is done with.
+//!   Data are decoded into memory that is used again.
+//! - A cold scan asks each program for its pools, a slice of each, then reads the vaults a hundred at a time. Both
+//!   answers tell their slot, and the second may not be older than the first. Still they are two moments, and a swap
+//!   between them makes a price that never was. So what a scan finds is a candidate: [`Scanner::confirm`] reads the
+//!   pools of each verdict again, with their vaults, in one request, which a node answers from one state.
+//! - Afterwards [`Scanner::apply`] takes accounts as they change. A pool whose accounts disagree on their slot keeps
+//!   its last settled reserves until they agree or [`Scanner::settle`] says that time has passed.
+//!
+//! [`Scanner`] decides nothing: which gap is worth an order is the core's business.
+
+mod cold;
+mod data;
+mod error;
+mod follow;
+mod item;
+mod json;
+mod program;
+mod reply;
+mod report;
+mod request;
+mod scanner;
+mod state;
+mod torn;
+
+pub use data::Encoding;
+pub use error::{ReplyError, ScanError};
+pub use follow::{Account as Followed, Follower, Told};
+pub use program::{Decoded, Program, Rates, Slice};
+pub use reply::{Account, ReplyReader, Summary};
+pub use report::{ColdReport, CycleTimes, Opportunity, Report};
+pub use request::{Request, accounts_request, pools_request};
+pub use scanner::{ScanSettings, Scanner};
+pub use state::{Change, Notice};

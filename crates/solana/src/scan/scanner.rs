@@ -1,0 +1,234 @@
+//! The scanner: a table, and the ways into it.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use sniper_core::ids::Address;
+use sniper_core::scan::{Anchor, Figures, PoolTable, RowId, Sweep, TableError, Verdict};
+use sniper_core::units::Slot;
+
+use super::cold::{check, fetch};
+use super::data::Encoding;
+use super::error::ScanError;
+use super::program::Program;
+use super::reply::ReplyReader;
+use super::report::{CycleTimes, Opportunity, Report};
+use super::request::{Request, accounts_request};
+use super::state::{Change, Notice, Pools};
+use crate::rpc::{Commitment, RpcConnectionPool};
+
+/// What is scanned.
+#[derive(Clone, Debug)]
+pub struct ScanSettings {
+    /// Whose pools.
+    pub programs: Vec<Program>,
+    /// Only pools with this mint on either side.
+    pub mint: Option<Address>,
+    /// Mints that pools are priced in, the most usual first.
+    pub anchors: Vec<Anchor>,
+    /// How sure the cluster must be.
+    pub commitment: Commitment,
+    /// How nodes send data.
+    pub encoding: Encoding,
+    /// How many pools to expect: room is set aside for so many.
+    pub pools: usize,
+}
+
+impl Default for ScanSettings {
+    fn default() -> Self {
+        Self {
+            programs: Program::CONSTANT.to_vec(),
+            mint: None,
+            anchors: Vec::new(),
+            commitment: Commitment::Confirmed,
+            encoding: Encoding::Base64,
+            pools: 0,
+        }
+    }
+}
+
+/// All pools, and how they become known.
+#[derive(Debug)]
+pub struct Scanner {
+    pub(super) settings: ScanSettings,
+    pub(super) pools: Pools,
+    pub(super) reader: ReplyReader,
+    found: Sweep,
+    made: Instant,
+    cycles: Histogram<u64>,
+    looking: Duration,
+    scans: u64,
+    pub(super) new_pools: u64,
+    opportunities: u64,
+    /// A cold scan was made.
+    pub(super) warm: bool,
+}
+
+impl Scanner {
+    /// A scanner that knows nothing yet.
+    ///
+    /// # Errors
+    /// [`TableError::Anchors`] for too many anchors, or one named twice.
+    pub fn new(settings: ScanSettings) -> Result<Self, TableError> {
+        let mut cycles = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+        cycles.auto(true);
+        Ok(Self {
+            pools: Pools::new(&settings.anchors, settings.pools)?,
+            settings,
+            reader: ReplyReader::default(),
+            found: Sweep::default(),
+            made: Instant::now(),
+            cycles,
+            looking: Duration::ZERO,
+            scans: 0,
+            new_pools: 0,
+            opportunities: 0,
+            warm: false,
+        })
+    }
+
+    /// The pools.
+    #[must_use]
+    pub fn table(&self) -> &PoolTable {
+        &self.pools.table
+    }
+
+    /// Bytes set aside for pools, mints, pairs and vaults.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pools.bytes()
+    }
+
+    /// The token accounts of a pool, in the order of its mints: what a feed has to follow beside its state account.
+    #[must_use]
+    pub fn vaults(&self, row: RowId) -> Option<[Address; 2]> {
+        self.pools.table.terms(row)?;
+        self.pools.extra(row).map(|extra| extra.vaults)
+    }
+
+    /// Takes an account as it is now. `now` is in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When a pool's account cannot be a pool, or the table is full. Nothing is changed then.
+    pub fn apply(&mut self, notice: &Notice<'_>, now: u64) -> Result<Change, ScanError> {
+        let change = self.pools.take_notice(notice, now)?;
+        match change {
+            Change::New(_) => self.new_pools += u64::from(self.warm),
+            Change::Settled(row) => self.look_at(row, notice.slot),
+            _ => {}
+        }
+        Ok(change)
+    }
+
+    /// The chain has reached this slot and second: pools whose accounts still disagree take what they have, and
+    /// pools whose time has come are open.
+    ///
+    /// # Errors
+    /// When the slot cannot be kept.
+    pub fn settle(&mut self, slot: Slot, now: u64) -> Result<(), ScanError> {
+        let mut changed = Vec::new();
+        self.pools.open_due(now)?;
+        self.pools.settle(slot.get(), &mut changed)?;
+        for row in changed {
+            self.look_at(row, slot.get());
+        }
+        Ok(())
+    }
+
+    /// A changed pool is looked at at once; [`Self::figures`] tells what was seen.
+    fn look_at(&mut self, row: RowId, slot: u64) {
+        let started = Instant::now();
+        std::hint::black_box(self.figures(row, Slot::new(slot)));
+        self.looking += started.elapsed();
+        self.scans += 1;
+    }
+
+    /// All that can be said of a pool.
+    #[must_use]
+    pub fn figures(&self, row: RowId, now: Slot) -> Option<Figures> {
+        self.pools.table.figures(row, now)
+    }
+
+    /// Looks at all pools. The verdicts rest on accounts of several slots: see [`Self::confirm`].
+    pub fn cycle(&mut self) -> &Sweep {
+        let started = Instant::now();
+        self.pools.table.sweep(&mut self.found);
+        let took = started.elapsed();
+        self.looking += took;
+        self.scans += u64::try_from(self.found.pools).unwrap_or(0);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.cycles.saturating_record(micros);
+        &self.found
+    }
+
+    /// Reads the pools of a verdict again, both and their vaults from one state, and judges anew; none where nothing
+    /// is left of it.
+    ///
+    /// # Errors
+    /// As [`Self::cold`].
+    pub async fn confirm(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        verdict: Verdict,
+        now: u64,
+    ) -> Result<Option<Opportunity>, ScanError> {
+        let mut keys = Vec::with_capacity(6);
+        let mut pools = Vec::with_capacity(2);
+        for row in [verdict.buy, verdict.sell] {
+            let (Some(known), Some(vaults)) = (self.pools.table.get(row), self.vaults(row)) else {
+                return Ok(None);
+            };
+            keys.extend([known.address, vaults[0], vaults[1]]);
+            pools.push((known.address, known.slot.get()));
+        }
+        let at_least = pools.iter().map(|(_, slot)| *slot).max().unwrap_or(0);
+        let request = Request {
+            commitment: self.settings.commitment,
+            encoding: Encoding::Base64,
+            slice: None,
+            at_least: Some(at_least),
+        };
+        let (endpoint, chunks) = fetch(rpc, accounts_request(keys.iter(), &request)?).await?;
+        // Nothing is taken before the whole answer is known to be one.
+        let mut accounts = Vec::with_capacity(6);
+        let summary = self.read(&endpoint, &chunks, |_, account| {
+            accounts.push(account.map(|a| (a.owner.to_owned(), a.data.to_vec())));
+            Ok(())
+        })?;
+        let slot = check(&summary, keys.len(), at_least)?;
+        for (address, account) in keys.iter().zip(&accounts) {
+            let (owner, data) = account.as_ref().map_or(("", &[][..]), |(o, d)| (o, d));
+            self.apply(&Notice { address: *address, owner, slot, data }, now)?;
+        }
+        let best = self.pools.table.figures(verdict.buy, Slot::new(slot)).and_then(|f| f.verdict);
+        let same = |best: &Verdict| best.buy == verdict.buy && best.sell == verdict.sell;
+        let agree = |row| self.pools.table.get(row).is_some_and(|known| known.slot.get() == slot);
+        let Some(verdict) = best.filter(same).filter(|v| agree(v.buy) && agree(v.sell)) else {
+            return Ok(None);
+        };
+        self.opportunities += 1;
+        let [buy, sell] =
+            [pools.first(), pools.last()].map(|pool| pool.map(|(address, _)| *address));
+        Ok(buy.zip(sell).map(|(buy, sell)| Opportunity { verdict, buy, sell, slot }))
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let looking = self.looking.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let scans = self.scans as f64;
+        Report {
+            pools: self.pools.table.len(),
+            seconds: self.made.elapsed().as_secs_f64(),
+            scans: self.scans,
+            scans_per_second: if looking > 0.0 { scans / looking } else { 0.0 },
+            cycle_us: CycleTimes {
+                p50: self.cycles.value_at_quantile(0.50),
+                p99: self.cycles.value_at_quantile(0.99),
+            },
+            new_pools: self.new_pools,
+            opportunities: self.opportunities,
+        }
+    }
+}
