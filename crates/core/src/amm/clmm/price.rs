@@ -214,3 +214,30 @@ pub(super) fn after_output(
         shifted_quotient_up(product(liquidity, sqrt_price), depth).ok_or(Overflow)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        /// The price less (or and) a small difference must be what dividing wide numbers gives.
+        #[test]
+        fn a_short_move_of_the_price_is_the_long_one(
+            price in MIN_SQRT_PRICE..=MAX_SQRT_PRICE, liquidity: u128, thin in 0_u32..128,
+            amount: u64, small in 0_u32..64,
+        ) {
+            let (liquidity, amount) = (liquidity >> thin, (amount >> small).max(1));
+            let (whole, moved) = (up64((0, liquidity)), product(u128::from(amount), price));
+            let long = |depth: Option<Wide>| {
+                shifted_quotient_up(product(liquidity, price), depth?)
+            };
+            let fed = after_input(price, liquidity, amount, true);
+            prop_assert_eq!(fed.ok(), long(plus(whole, moved)));
+            let drained = after_output(price, liquidity, amount, false);
+            prop_assert_eq!(drained.ok(), long(minus(whole, moved)));
+        }
+    }
+}

@@ -300,3 +300,24 @@ pub(super) fn step<const DOWN: bool, const EXACT_IN: bool>(
     };
     Ok(Step { input, output, fee, price: next })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        /// The price less a small difference must be what the program's own division of wide numbers gives.
+        #[test]
+        fn a_short_move_of_the_price_is_the_long_one(
+            price in MIN_SQRT_PRICE..=MAX_SQRT_PRICE, liquidity: u128, thin in 0_u32..128,
+            amount: u64, small in 0_u32..64, add: bool,
+        ) {
+            let (liquidity, amount) = (liquidity >> thin, (amount >> small).max(1));
+            let long = wide_price_after_0(price, liquidity, amount, add).and_then(in_range);
+            prop_assert_eq!(price_after_0(price, liquidity, amount, add).ok(), long.ok());
+        }
+    }
+}
