@@ -492,3 +492,36 @@ fn what_cannot_be_kept_is_refused_by_name() {
     assert_eq!(table.insert(&new, slot), Err(TableError::Slot(slot)));
     assert!(table.is_empty() && table.find(&pool(1)).is_none());
 }
+
+#[test]
+fn a_depth_that_just_reaches_its_least_is_told_from_one_that_just_does_not() {
+    for least in [1, 2, 1_000, 1_000_000_007, (1 << 53) + 1, 1 << 56, 1 << 60] {
+        let enough = |quote| figures::depth(quote, 2_500) >= Some(Atoms::new(least));
+        let (mut low, mut high) = (0_u64, u64::MAX);
+        while low + 1 < high {
+            let middle = low + (high - low) / 2;
+            if enough(middle) { high = middle } else { low = middle }
+        }
+        if !enough(high) {
+            continue;
+        }
+        let anchor = Anchor { mint: mint(0), depth_min: Atoms::new(least) };
+        let mut table = PoolTable::new(&[anchor], 0).unwrap();
+        let quotes = [high, low, high + 1, low.saturating_sub(1)];
+        for (n, quote) in (0..).zip(quotes) {
+            let new = NewPool {
+                address: pool(n),
+                kind: Kind::Cpmm,
+                mints: [mint(0), mint(9)],
+                reserves: [Atoms::new(quote), Atoms::new(77)],
+                terms: terms([2_500; 2], false),
+            };
+            table.insert(&new, Slot::new(1)).unwrap();
+        }
+        let mut found = Sweep::default();
+        table.sweep(&mut found);
+        let deep = [0, 1, 2, 3].map(|row| table.was_deep(RowId::new(row)));
+        assert_eq!(deep, quotes.map(enough), "{least}");
+        assert!(deep[0] && !deep[1]);
+    }
+}

@@ -12,6 +12,7 @@
 //!
 //! [`Scanner`] decides nothing: which gap is worth an order is the core's business.
 
+mod base58;
 mod cold;
 mod data;
 mod error;

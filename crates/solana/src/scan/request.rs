@@ -1,11 +1,10 @@
 //! What is sent to a node.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::Serialize;
 use sniper_core::ids::Address;
 
+use super::base58;
 use super::data::Encoding;
 use super::program::Slice;
 use crate::rpc::{AccountFilter, Commitment, RpcError, methods, wire};
@@ -83,16 +82,18 @@ pub fn accounts_request<'a>(
     let options = serde_json::to_string(&request.options())
         .map_err(|source| RpcError::Encode { method: "getMultipleAccounts", source })?;
     // Keys are plain letters and digits: written as they are.
-    let mut text = String::with_capacity(5_120);
-    text.push_str(r#"{"jsonrpc":"2.0","id":1,"method":"getMultipleAccounts","params":[["#);
+    let mut text = Vec::with_capacity(5_120);
+    text.extend_from_slice(
+        br#"{"jsonrpc":"2.0","id":1,"method":"getMultipleAccounts","params":[["#,
+    );
     for (i, key) in keys.enumerate() {
-        text.push_str(if i == 0 { "\"" } else { ",\"" });
-        write!(text, "{key}").ok();
-        text.push('"');
+        text.extend_from_slice(if i == 0 { &b"\""[..] } else { &b",\""[..] });
+        base58::push(&mut text, key);
+        text.push(b'"');
     }
-    text.push_str("],");
-    text.push_str(&options);
-    text.push_str("]}");
+    text.extend_from_slice(b"],");
+    text.extend_from_slice(options.as_bytes());
+    text.extend_from_slice(b"]}");
     Ok(Bytes::from(text))
 }
 
