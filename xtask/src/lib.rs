@@ -1,7 +1,8 @@
 //! What a maintainer runs, and the house rules that the compiler cannot hold.
 //!
 //! [`tidy`] reads the workspace as text and reports every place that breaks a rule; a test runs it, so that
-//! `cargo test --workspace` fails when, say, the core learns what time it is. Nothing here is part of the product, and
+//! `cargo test --workspace` fails when, say, the core learns what time it is. [`fuzz`] builds and drives the fuzzer. Nothing here is part of the product, and
 //! it must never be imported by it.
 
+pub mod fuzz;
 pub mod tidy;

@@ -2,10 +2,16 @@
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use xtask::fuzz::{NoTarget, Plan};
+
+/// Something was asked for that does not exist.
+const USAGE: u8 = 2;
+/// A check did not hold: here, an input that crashes.
+const FAILED_CHECK: u8 = 6;
 
 /// What a maintainer runs.
 #[derive(Debug, Parser)]
@@ -15,20 +21,53 @@ enum Task {
     Ci,
     /// The house rules alone: imports, file length, links. Seconds.
     Tidy,
+    /// Hostile bytes for every decoder, every quote and the engine. Exit code 6 on a crash.
+    Fuzz {
+        /// How long, over all targets together: a number and `s`, `m` or `h`.
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = duration)]
+        time: Duration,
+        /// One target alone, as the table names it.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Ci => ci(),
         Task::Tidy => tidy(),
+        Task::Fuzz { time, target } => match xtask::fuzz::run(root(), &Plan { time, target }) {
+            Ok(crashes) if crashes.is_empty() => Ok(()),
+            Ok(crashes) => {
+                eprintln!("xtask: {} inputs crash, see above", crashes.len());
+                return ExitCode::from(FAILED_CHECK);
+            }
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
+            let usage = error.downcast_ref::<NoTarget>().is_some();
+            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// A number of seconds, minutes or hours, more than none.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: write 60s, 5m or 1h");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    let total = count.checked_mul(seconds).filter(|total| *total > 0).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(total))
 }
 
 fn root() -> &'static Path {

@@ -6,7 +6,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
-use crate::amm::{AccountUpdate, PoolSpec};
+use crate::amm::{AccountUpdate, Kind, PoolSpec};
 use crate::ids::{Address, MintId, OrderId, PairId, PoolId, Signature, StrategyId, Symbol};
 use crate::order::{Order, Outcome};
 use crate::risk::{Mode, Refusal};
@@ -82,6 +82,27 @@ pub enum MarketEvent {
         /// The pool.
         pool: PoolId,
     },
+    /// An account of a kind's own program no longer reads: no pool of that kind is traded until this program knows it.
+    Drifted {
+        /// The kind.
+        kind: Kind,
+    },
+    /// A pool has just begun to trade; it was announced before.
+    Launched {
+        /// The pool.
+        pool: PoolId,
+        /// In which slot.
+        at: Slot,
+    },
+    /// What the token gate says of a mint. The newest word counts, and only for a while.
+    Gate {
+        /// The mint.
+        mint: MintId,
+        /// Nothing speaks against buying it.
+        safe: bool,
+        /// The slot that it was judged at.
+        at: Slot,
+    },
 }
 
 /// A mint as the shell describes it.
@@ -97,6 +118,10 @@ pub struct MintSpec {
     pub symbol: Symbol,
     /// Held as worth one dollar: what profits are counted in.
     pub is_usd: bool,
+    /// A transfer moves what it says: no fee is kept of it, and nothing may refuse it.
+    pub plain: bool,
+    /// The operator vouches for it: it may be bought without the token gate's word.
+    pub trusted: bool,
 }
 
 /// Open, high, low and close of a pair's price over a span of time.
@@ -375,6 +400,13 @@ pub enum Alert {
     OutOfOrder {
         /// The offending event.
         seq: Seq,
+    },
+    /// A kind's program no longer does what is known of it; its pools give no quote from here on.
+    Drift {
+        /// The kind.
+        kind: Kind,
+        /// A fill that was not the quote, and where; none when it was an account that no longer reads.
+        fill: Option<(PoolId, Atoms, Atoms)>,
     },
 }
 

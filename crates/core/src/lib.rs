@@ -27,15 +27,19 @@
 
 pub mod amm;
 pub mod digest;
+pub mod drift;
 pub mod engine;
 pub mod event;
 pub mod execution;
+pub mod gate;
 pub mod ids;
+pub mod launch;
 pub mod ledger;
 pub mod market;
 pub mod order;
 pub mod portfolio;
 pub mod risk;
+pub mod route;
 pub mod scan;
 pub mod sim;
 pub mod stats;

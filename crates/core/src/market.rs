@@ -6,9 +6,11 @@
 //! notice a pool shows a price it never had. Such a pool is *unsettled* and gives no quote: it settles when its
 //! accounts agree on a slot, or when the chain has moved past the newest of them.
 
+mod parts;
+
 use serde::Serialize;
 
-use crate::amm::{Live, PoolSpec, Quote, QuoteError};
+use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
@@ -21,7 +23,9 @@ pub struct Mint {
     pub spec: MintSpec,
     /// Millionths of a dollar per atom, and when that was said.
     pub reference: Option<(Price, Timestamp)>,
-    /// The first announced pair that prices it in dollars.
+    /// What the token gate said last, and as of which slot.
+    pub gate: Option<(bool, Slot)>,
+    /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
 
@@ -71,10 +75,18 @@ pub struct Market {
     wrapped_sol: Option<MintId>,
     /// Pools between two states: few, and only until the next slots.
     torn: Vec<PoolId>,
+    /// Kinds whose programs have changed.
+    drifted: Vec<Kind>,
     whole: bool,
     /// The feed was not whole at some moment of the candles under way.
     holed: bool,
 }
+
+/// How long the token gate's word holds, in slots: about a quarter of an hour.
+pub const GATE_HOLDS: u64 = 2_250;
+
+/// Slots of an epoch on every public cluster.
+const SLOTS_PER_EPOCH: u64 = 432_000;
 
 /// Wrapped SOL's mint on every cluster.
 pub const WRAPPED_SOL: Address =
@@ -93,9 +105,11 @@ impl Market {
             decimals: 9,
             symbol: Symbol::new("SOL"),
             is_usd: false,
+            plain: true,
+            trusted: true,
         };
         Self {
-            mints: vec![Mint { spec: sol, reference: None, dollar_pair: None }],
+            mints: vec![Mint { spec: sol, reference: None, gate: None, dollar_pair: None }],
             pools: Vec::new(),
             pairs: Vec::new(),
             slot: Slot::ZERO,
@@ -107,6 +121,7 @@ impl Market {
             bucket: Timestamp::new(i64::MIN),
             wrapped_sol: None,
             torn: Vec::with_capacity(64),
+            drifted: Vec::new(),
             whole: true,
             holed: false,
         }
@@ -153,9 +168,24 @@ impl Market {
                 self.whole = *whole;
                 self.holed |= !whole;
             }
+            // A pool that has just begun to trade is a strategy's business.
+            MarketEvent::Launched { .. } => {}
+            MarketEvent::Gate { mint, safe, at } => {
+                if let Some(mint) = self.mints.get_mut(mint.index()) {
+                    mint.gate = Some((*safe, *at));
+                }
+            }
+            MarketEvent::Drifted { kind } => {
+                self.drift(*kind);
+            }
             MarketEvent::Lost { pool } => {
+                let plain = self.pool(*pool).is_some_and(|pool| self.is_plain(&pool.spec));
                 if let Some(pool) = self.pools.get_mut(pool.index()) {
-                    pool.live = Live::new(&pool.spec.kind);
+                    let drifted = self.drifted.contains(&pool.spec.kind.kind());
+                    pool.live = Live::new(&pool.spec.kind, plain);
+                    if drifted {
+                        pool.live.drift();
+                    }
                 }
             }
         }
@@ -197,7 +227,7 @@ impl Market {
             if spec.address == WRAPPED_SOL {
                 self.wrapped_sol = Some(MintId(index));
             }
-            self.mints.push(Mint { spec, reference: None, dollar_pair: None });
+            self.mints.push(Mint { spec, reference: None, gate: None, dollar_pair: None });
         }
     }
 
@@ -223,10 +253,14 @@ impl Market {
                 candle: None,
                 next_after_gap: true,
             });
-            let dollars = self.is_usd(quote);
+            // What nothing but SOL quotes is priced through SOL, until a pair in dollars comes.
+            let known = self.mint(base).and_then(|mint| self.pair(mint.dollar_pair?));
+            let better = match known.map(|known| self.is_usd(known.quote)) {
+                None => self.is_usd(quote) || (Some(quote) == self.wrapped_sol && base != quote),
+                Some(in_dollars) => !in_dollars && self.is_usd(quote),
+            };
             if let Some(mint) = self.mints.get_mut(base.index())
-                && dollars
-                && mint.dollar_pair.is_none()
+                && better
             {
                 mint.dollar_pair = Some(pair);
             }
@@ -234,13 +268,32 @@ impl Market {
         if let Some(pair) = self.pairs.get_mut(index) {
             pair.pools.push(id);
         }
+        let mut live = Live::new(&spec.kind, self.is_plain(spec));
+        if self.drifted.contains(&spec.kind.kind()) {
+            live.drift();
+        }
         self.pools.push(Pool {
             spec: spec.clone(),
             pair,
             base_first,
-            live: Live::new(&spec.kind),
+            live,
             updated: Timestamp::new(i64::MIN),
         });
+    }
+
+    /// Takes all pools of a kind out of trading. Says whether they were in it.
+    pub fn drift(&mut self, kind: Kind) -> bool {
+        if self.drifted.contains(&kind) {
+            return false;
+        }
+        self.drifted.push(kind);
+        let of_kind = |pool: &&mut Pool| pool.live.kind() == kind;
+        self.pools.iter_mut().filter(of_kind).for_each(|pool| pool.live.drift());
+        true
+    }
+
+    fn is_plain(&self, spec: &PoolSpec) -> bool {
+        spec.mints.iter().all(|mint| self.mint(*mint).is_some_and(|mint| mint.spec.plain))
     }
 
     fn settle(&mut self) {
@@ -362,6 +415,18 @@ impl Market {
         self.pairs.get(id.index())
     }
 
+    /// Whether a mint may be bought: dollars and SOL, what the operator vouches for, and what the token gate found
+    /// safe not more than [`GATE_HOLDS`] slots ago.
+    #[must_use]
+    pub fn may_be_bought(&self, mint: MintId) -> bool {
+        let Some(known) = self.mint(mint) else { return false };
+        let vouched = known.spec.trusted || known.spec.is_usd || Some(mint) == self.wrapped_sol;
+        let fresh = |(safe, at): (bool, Slot)| {
+            safe && self.slot <= at.saturating_add(Slot::new(GATE_HOLDS))
+        };
+        vouched || known.gate.is_some_and(fresh)
+    }
+
     /// Whether a mint counts as a dollar.
     #[must_use]
     pub fn is_usd(&self, mint: MintId) -> bool {
@@ -427,6 +492,13 @@ impl Market {
         self.now.get().div_euclid(1_000_000)
     }
 
+    /// The moment that pools are quoted for.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let epoch = self.slot.get().checked_div(SLOTS_PER_EPOCH).unwrap_or(0);
+        Clock { now: self.unix_seconds(), slot: self.slot, epoch }
+    }
+
     /// What one pool gives for `amount`.
     ///
     /// # Errors
@@ -435,7 +507,29 @@ impl Market {
     pub fn quote(&self, hop: Hop, amount: Atoms) -> Result<Quote, QuoteError> {
         let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
         let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
-        pool.live.quote_exact_in(forward, amount, self.unix_seconds())
+        pool.live.quote_exact_in(forward, amount, &self.clock())
+    }
+
+    /// What one pool must be given for `amount`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot give that.
+    pub fn quote_out(&self, hop: Hop, amount: Atoms) -> Result<Quote, QuoteError> {
+        let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
+        let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
+        pool.live.quote_exact_out(forward, amount, &self.clock())
+    }
+
+    /// What one pool gives for `amount`, and what that does to its price.
+    ///
+    /// # Errors
+    ///
+    /// Why it gives nothing.
+    pub fn detail(&self, hop: Hop, amount: Atoms) -> Result<Detail, QuoteError> {
+        let pool = self.pool(hop.pool).ok_or(QuoteError::Unknown)?;
+        let forward = pool.direction(hop).ok_or(QuoteError::Unknown)?;
+        pool.live.detail_exact_in(forward, amount, &self.clock())
     }
 
     /// What a route gives for `amount`, every pool as it is now.
@@ -471,39 +565,4 @@ impl Market {
 
 fn to_usd(value: Atoms) -> Option<Usd> {
     i64::try_from(value.get()).ok().map(Usd::new)
-}
-
-impl Pool {
-    /// Price of the pair's base in its quote, from the reserves.
-    #[must_use]
-    pub fn price(&self) -> Option<Price> {
-        self.live.spot_price(self.base_first)
-    }
-
-    /// Whether a hop goes from mint 0 to mint 1; `None` when it is not a hop through this pool.
-    #[must_use]
-    pub fn direction(&self, hop: Hop) -> Option<bool> {
-        let [first, second] = self.spec.mints;
-        match (hop.mint_in, hop.mint_out) {
-            (a, b) if a == first && b == second => Some(true),
-            (a, b) if a == second && b == first => Some(false),
-            _ => None,
-        }
-    }
-}
-
-impl Pair {
-    fn open_candle(&mut self, start: Timestamp, width: Timestamp, pair: PairId) {
-        self.candle = self.price.map(|price| Candle {
-            pair,
-            start,
-            width,
-            open: price,
-            high: price,
-            low: price,
-            close: price,
-            volume: Atoms::ZERO,
-            after_gap: self.next_after_gap,
-        });
-    }
 }

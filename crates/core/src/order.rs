@@ -5,6 +5,7 @@
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
+use crate::amm::Arrays;
 use crate::event::Deltas;
 use crate::ids::{MintId, OrderId, PoolId, StrategyId};
 use crate::units::{Atoms, Lamports, Slot, Timestamp, Usd};
@@ -49,6 +50,12 @@ pub enum Reason {
     TimeStop,
     /// Wind down: the run ends or the operator wants out.
     Unwind,
+    /// A coin has just begun to trade.
+    LaunchEntry,
+    /// A part was sold at the gain it was held for.
+    TakeProfit,
+    /// What is held is no longer called safe.
+    Unsafe,
 }
 
 /// A strategy's wish.
@@ -88,12 +95,14 @@ pub enum LegAmount {
 }
 
 /// One swap instruction to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
     /// Pool and direction.
     pub hop: Hop,
     /// Bounds.
     pub amount: LegAmount,
+    /// The tick or bin arrays that it may cross, nearest first.
+    pub arrays: Arrays,
 }
 
 /// Approved and reserved. Made only by [`crate::risk::review`]: its fields are private and it has no constructor.

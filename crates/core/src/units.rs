@@ -132,10 +132,17 @@ pub fn mul_div_down(value: u64, numerator: u128, denominator: u128) -> Option<u6
 #[must_use]
 pub fn mul_div_up(value: u64, numerator: u128, denominator: u128) -> Option<u64> {
     let product = u128::from(value).checked_mul(numerator)?;
-    if denominator == 0 {
-        return None;
+    u64::try_from(quotient_up(product, denominator)?).ok()
+}
+
+/// `numerator / denominator` rounded up, with one division; `None` when `denominator` is zero.
+#[inline]
+pub(crate) const fn quotient_up(numerator: u128, denominator: u128) -> Option<u128> {
+    match numerator.checked_div(denominator) {
+        // A quotient that is not exact lies below the greatest number.
+        Some(down) if down.wrapping_mul(denominator) != numerator => Some(down.saturating_add(1)),
+        exact => exact,
     }
-    u64::try_from(product.div_ceil(denominator)).ok()
 }
 
 /// A share in hundredths of a percent, at most one whole.
@@ -242,6 +249,12 @@ impl Price {
             return None;
         }
         Some(Self((high << 64) | (low >> 64)))
+    }
+
+    /// The price the other way round, rounded down to within one of its last place; none for zero.
+    #[must_use]
+    pub fn inverse(self) -> Option<Self> {
+        u128::MAX.checked_div(self.0).map(Self)
     }
 
     /// How far `self` lies from `other`, as a share of `other`, rounded up and held at one whole.

@@ -1,4 +1,4 @@
-//! Arbitrage between two pools of a pair: what it sends, and what it leaves alone.
+//! Arbitrage round two and three pools: what it sends, and what it leaves alone.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,22 +10,24 @@
 mod support;
 
 use proptest::prelude::*;
-use sniper_core::amm::AccountUpdate;
-use sniper_core::amm::cpmm::{Config, Curve, PoolState};
-use sniper_core::amm::transfer_fee::TransferFee;
+use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, amm_v4, cpmm};
 use sniper_core::engine::{Enrolled, MultiStrategyEngine};
-use sniper_core::event::{Command, Deltas, Effect, Event, OrderEvent};
-use sniper_core::ids::{MintId, PoolId, Signature};
-use sniper_core::order::{Hop, Order, Reason, Route};
+use sniper_core::event::{Command, Deltas, Effect, Event, MarketEvent, OrderEvent};
+use sniper_core::ids::{Address, MintId, PoolId, Signature};
+use sniper_core::order::{Hop, LegAmount, Order, Reason, Route};
 use sniper_core::risk::Mode;
-use sniper_core::stats::{Depth, atoms_to_f64, best_cycle_input, kept, whole};
+use sniper_core::route::{Finder, Index};
 use sniper_core::strategy::StrategyKind;
-use sniper_core::strategy::arbitrage::{Params, best_between, best_near};
+use sniper_core::strategy::arbitrage::{DOLLARS_MAX, Params};
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot, Timestamp, Usd};
-use support::{Run, USDC, WSOL, account, allowance, config, reserves, slot};
+use support::{
+    BONK, Run, USDC, WSOL, account, allowance, config, deposit, mint, pool, reserves, slot,
+};
 
 const SOL: u64 = 1_000_000_000;
 const DOLLAR: u64 = 1_000_000;
+/// As much as pool 3 holds at the start: 15 thousand million.
+const BONKS: u64 = 1_500_000_000_000_000;
 
 struct Desk {
     run: Run,
@@ -43,9 +45,21 @@ impl Desk {
 
     /// A pool of SOL and dollars moves; what was sent because of it.
     fn pool(&mut self, id: u32, sol: u64, dollars: u64) -> Vec<Order> {
+        self.vaults(id, [sol * SOL, dollars * DOLLAR])
+    }
+
+    fn vaults(&mut self, id: u32, vaults: [u64; 2]) -> Vec<Order> {
         self.slot += 1;
-        let events = reserves(id, self.slot, [sol * SOL, dollars * DOLLAR]);
+        let events = reserves(id, self.slot, vaults);
         events.into_iter().flat_map(|event| self.step(event)).collect()
+    }
+
+    /// Announces pool 3, of Bonk and SOL at 7.5 million to one: what dollars say.
+    fn third(&mut self) {
+        assert_eq!(self.step(pool(13, [BONK, WSOL])), []);
+        let fees = cpmm::Config { trade_fee_rate: 2_500, ..cpmm::Config::default() };
+        assert_eq!(self.step(account(3, 1, AccountUpdate::CpmmConfig(fees))), []);
+        assert_eq!(self.vaults(3, [BONKS, 2_000 * SOL]), []);
     }
 
     fn step(&mut self, event: Event) -> Vec<Order> {
@@ -74,19 +88,29 @@ impl Desk {
         }));
     }
 
-    /// What the chain may take for a cycle, and the margin: in atoms of the dollar, which are its millionths.
-    fn demanded(&self) -> u64 {
+    /// What the chain may take for so many swaps, and the margin: in atoms of the dollar, which are its millionths.
+    fn demanded(&self, swaps: usize) -> u64 {
         let limits = &self.run.engine.config().limits;
-        let (fee, _) = limits.fee_cap(2).unwrap();
+        let (fee, _) = limits.fee_cap(swaps).unwrap();
         let fee = self.run.engine.market().value_up(MintId::SOL, Atoms::new(fee.get())).unwrap();
         u64::try_from(fee.get() + limits.arbitrage_margin.get()).unwrap()
     }
 
-    /// The greatest gain of a cycle of at most 50 dollars, tried cent by cent, both ways round.
-    fn best_gain(&self) -> i128 {
-        let gains = [(0, 1), (1, 0)].into_iter().flat_map(|(buy, sell)| {
-            let hop = |pool, mint_in, mint_out| Hop { pool: PoolId(pool), mint_in, mint_out };
-            let route: Route = [hop(buy, USDC, WSOL), hop(sell, WSOL, USDC)].into_iter().collect();
+    /// The greatest gain round these pools and mints of at most 50 dollars, tried cent by cent, both ways round.
+    fn best_gain(&self, pools: &[u32], mints: &[MintId]) -> i128 {
+        let there: Route = (0..pools.len())
+            .map(|at| Hop {
+                pool: PoolId(pools[at]),
+                mint_in: mints[at],
+                mint_out: mints[(at + 1) % mints.len()],
+            })
+            .collect();
+        let back = there
+            .iter()
+            .rev()
+            .map(|hop| Hop { mint_in: hop.mint_out, mint_out: hop.mint_in, ..*hop })
+            .collect();
+        let gains = [there, back].into_iter().flat_map(|route| {
             (1..=5_000).filter_map(move |cents| {
                 let amount = cents * 10_000;
                 let out = self.run.engine.market().quote_route(&route, Atoms::new(amount)).ok()?;
@@ -95,6 +119,14 @@ impl Desk {
         });
         gains.max().unwrap()
     }
+}
+
+fn hops(order: &Order) -> Vec<Hop> {
+    order.legs().iter().map(|leg| leg.hop).collect()
+}
+
+fn hop(pool: u32, mint_in: MintId, mint_out: MintId) -> Hop {
+    Hop { pool: PoolId(pool), mint_in, mint_out }
 }
 
 #[test]
@@ -111,19 +143,114 @@ fn both_legs_go_in_one_transaction_from_dollars_to_dollars() {
     let orders = desk.pool(1, 5_000, 765_000);
     assert_eq!(orders.len(), 1);
     let order = &orders[0];
-    let hops: Vec<Hop> = order.legs().iter().map(|leg| leg.hop).collect();
     // SOL costs 150 dollars in pool 0 and brings 153 in pool 1.
-    assert_eq!(
-        hops,
-        [
-            Hop { pool: PoolId(0), mint_in: USDC, mint_out: WSOL },
-            Hop { pool: PoolId(1), mint_in: WSOL, mint_out: USDC },
-        ]
-    );
+    assert_eq!(hops(order), [hop(0, USDC, WSOL), hop(1, WSOL, USDC)]);
     assert_eq!(order.reason(), Reason::Arbitrage);
-    // As much as the desk's cap allows, to within a few millionths.
-    assert!((50 * DOLLAR - 10..=50 * DOLLAR).contains(&order.amount_in().get()));
-    assert!(order.min_out().get() >= order.amount_in().get() + desk.demanded());
+    // As much as the desk's cap allows, but for what would not gain an atom: some sixty at this difference.
+    assert!((50 * DOLLAR - 70..=50 * DOLLAR).contains(&order.amount_in().get()));
+    assert!(order.min_out().get() >= order.amount_in().get() + desk.demanded(2));
+}
+
+#[test]
+fn three_legs_go_in_one_transaction_each_with_a_bound_of_its_own() {
+    let mut desk = Desk::new(Params::default());
+    desk.third();
+    // Bonk brings two in a hundred more against SOL than against dollars.
+    let orders = desk.vaults(3, [BONKS, 2_040 * SOL]);
+    assert_eq!(orders.len(), 1);
+    let order = &orders[0];
+    assert_eq!(hops(order), [hop(2, USDC, BONK), hop(3, BONK, WSOL), hop(0, WSOL, USDC)]);
+    let limits = &desk.run.engine.config().limits;
+    assert_eq!(Some(order.fee_cap()), limits.fee_cap(3).map(|(fee, _)| fee));
+    assert!(order.min_out().get() >= order.amount_in().get() + desk.demanded(3));
+    // What a leg gives at least is what the next one takes at most.
+    let mut given = order.amount_in();
+    for leg in order.legs() {
+        match leg.amount {
+            LegAmount::ExactOut { amount_out, max_in } => {
+                assert_eq!(max_in, given);
+                given = amount_out;
+            }
+            LegAmount::ExactIn { amount_in, min_out } => {
+                assert_eq!((amount_in, min_out), (given, order.min_out()));
+                given = min_out;
+            }
+        }
+        assert!(given > Atoms::ZERO);
+    }
+    assert_eq!(given, order.min_out(), "the last leg asks for what pays the whole way");
+}
+
+#[test]
+fn a_way_round_three_mints_is_found_from_whichever_pool_moved() {
+    let all = |orders: &[Order]| {
+        assert_eq!(orders.len(), 1);
+        let mut pools: Vec<u32> = hops(&orders[0]).iter().map(|hop| hop.pool.0).collect();
+        pools.sort_unstable();
+        pools
+    };
+    let mut desk = Desk::new(Params::default());
+    desk.third();
+    assert_eq!(all(&desk.vaults(2, [2_500_000_000_000_000, 515_000 * DOLLAR])), [0, 2, 3]);
+    let mut desk = Desk::new(Params::default());
+    desk.third();
+    // Both pools of SOL and dollars move the same way, never far from each other: only with Bonk does that gain.
+    assert_eq!(desk.pool(1, 5_000, 752_500), []);
+    assert_eq!(desk.pool(0, 10_000, 1_507_000), []);
+    assert_eq!(all(&desk.pool(1, 5_000, 757_000)), [1, 2, 3]);
+}
+
+#[test]
+fn pools_of_different_kinds_make_a_cycle() {
+    let mut desk = Desk::new(Params::default());
+    let keys = amm_v4::Keys { vaults: [8, 9].map(|key| Address::new_from_array([key; 32])) };
+    desk.step(Event::Market(MarketEvent::Pool(Box::new(PoolSpec {
+        address: Address::new_from_array([7; 32]),
+        mints: [WSOL, USDC],
+        kind: PoolKind::AmmV4(keys),
+    }))));
+    let swap_fee = amm_v4::Fraction { numerator: 25, denominator: 10_000 };
+    let status = amm_v4::STATUS_SWAP_ONLY;
+    let state = amm_v4::PoolState { status, swap_fee, ..amm_v4::PoolState::default() };
+    let vault = |second, amount| AccountUpdate::Vault { second, amount: Atoms::new(amount) };
+    let mut sent = vec![];
+    for update in
+        [vault(false, 5_000 * SOL), vault(true, 765_000 * DOLLAR), AccountUpdate::AmmV4Pool(state)]
+    {
+        sent.extend(desk.step(account(3, 20, update)));
+    }
+    assert_eq!(sent.len(), 1);
+    assert_eq!(hops(&sent[0]), [hop(0, USDC, WSOL), hop(3, WSOL, USDC)]);
+}
+
+#[test]
+fn any_dollar_will_do_and_the_one_in_flight_is_left_alone() {
+    let mut desk = Desk::new(Params::default());
+    desk.step(mint(Address::new_from_array([9; 32]), 6, "USDT", true));
+    let usdt = MintId(4);
+    desk.step(deposit(usdt, 1_000 * DOLLAR));
+    let fees = cpmm::Config { trade_fee_rate: 2_500, ..cpmm::Config::default() };
+    for id in [3, 4] {
+        desk.step(pool(10 + id, [WSOL, usdt]));
+        desk.step(account(u32::from(id), 1, AccountUpdate::CpmmConfig(fees)));
+        desk.pool(u32::from(id), 5_000, 750_000);
+    }
+    let orders = desk.pool(1, 5_000, 765_000);
+    assert_eq!(orders.len(), 1);
+    desk.sign(&orders[0]);
+    assert_eq!(orders[0].mint_in(), USDC);
+    let orders = desk.pool(4, 5_000, 765_000);
+    assert_eq!(orders.len(), 1);
+    assert_eq!(hops(&orders[0]), [hop(3, usdt, WSOL), hop(4, WSOL, usdt)]);
+    assert!(usize::from(orders[0].mint_in().0) <= DOLLARS_MAX);
+}
+
+#[test]
+fn a_pool_that_was_lost_is_no_way_round() {
+    let mut desk = Desk::new(Params::default());
+    desk.step(Event::Market(MarketEvent::Lost { pool: PoolId(0) }));
+    assert_eq!(desk.pool(1, 5_000, 765_000), []);
+    assert_eq!(desk.pass(10_000_000), []);
 }
 
 #[test]
@@ -201,30 +328,6 @@ fn parameters_make_sense_and_nonsense_is_named() {
     assert_eq!(field(Params { share: f64::NAN, ..Params::default() }), "share");
 }
 
-prop_compose! {
-    fn small_curve()(
-        vaults in prop::array::uniform2(2_000_u64..60_000),
-        trade_fee_rate in 1_u64..20_000,
-        creator_fee_rate in 0_u64..10_000,
-        creator_fee_on in 0_u8..3,
-    ) -> Curve {
-        let config = Config { trade_fee_rate, creator_fee_rate, ..Config::default() };
-        let pool = PoolState { creator_fee_on, enable_creator_fee: true, ..PoolState::default() };
-        Curve::new(vaults.map(Atoms::new), &pool, &config, [TransferFee::NONE; 2]).unwrap()
-    }
-}
-
-fn depth(curve: &Curve, forward: bool) -> Depth {
-    let [zero, one] = curve.reserves().map(atoms_to_f64);
-    let (reserve_in, reserve_out) = if forward { (zero, one) } else { (one, zero) };
-    Depth {
-        reserve_in,
-        reserve_out,
-        kept_in: kept(curve.input_fee_rate(forward), 0),
-        kept_out: kept(curve.output_fee_rate(forward), 0),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -238,10 +341,11 @@ proptest! {
         if orders.is_empty() {
             orders = desk.pool(1, 30 * scale, 3 * scale * other);
         }
-        let (gain, demanded) = (desk.best_gain(), i128::from(desk.demanded()));
+        let gain = desk.best_gain(&[0, 1], &[USDC, WSOL]);
+        let demanded = i128::from(desk.demanded(2));
         match orders.first() {
             Some(order) => {
-                let bound = order.amount_in().get() + desk.demanded();
+                let bound = order.amount_in().get() + desk.demanded(2);
                 prop_assert!(order.min_out().get() >= bound, "the chain is asked for less");
                 prop_assert!(order.expected_out() >= order.min_out());
                 prop_assert!(order.amount_in().get() <= 50 * DOLLAR);
@@ -251,71 +355,60 @@ proptest! {
         }
     }
 
-    /// The size found is as good as the best of all sizes, to within the rounding of fees to whole atoms.
+    /// The same round three pools, whose transaction costs more.
     #[test]
-    fn the_size_found_is_the_best_by_exhaustive_search(
-        buy in small_curve(), sell in small_curve(), most in 500_u64..20_000,
+    fn three_swaps_are_sent_only_and_always_when_the_profit_covers_theirs(
+        off in 9_900_u64..10_100, scale in 1_u64..200,
     ) {
-        let give = |amount: Atoms| {
-            let bought = buy.quote_exact_in(true, amount, 0).ok()?.amount_out;
-            Some(sell.quote_exact_in(false, bought, 0).ok()?.amount_out)
-        };
-        let gain = |amount: u64| {
-            give(Atoms::new(amount)).map(|out| i128::from(out.get()) - i128::from(amount))
-        };
-        let best = (1..=most).filter_map(gain).max().unwrap_or(i128::MIN);
-        match best_cycle_input(depth(&buy, true), depth(&sell, false)) {
-            // The closed form knows no rounding: where it sees no gain there is none.
-            None => prop_assert!(best <= 0, "{best} overlooked"),
-            Some(start) => {
-                let start = Atoms::new(whole(start).clamp(1, most));
-                let pay = |amount| Some(buy.quote_exact_out(true, amount, 0).ok()?.amount_in);
-                let get = |amount| Some(sell.quote_exact_in(false, amount, 0).ok()?.amount_out);
-                let most = Atoms::new(most);
-                let bought = buy.quote_exact_in(true, start, 0).map(|quote| quote.amount_out);
-                let found = bought
-                    .ok()
-                    .and_then(|bought| best_between(pay, get, bought, most))
-                    .and_then(|bought| best_near(give, pay(bought)?, most));
-                if let Some((amount, out)) = found {
-                    prop_assert!(amount <= most);
-                    prop_assert_eq!(give(amount), Some(out));
-                    let gained = gain(amount.get()).unwrap();
-                    // Each fee rounds up by at most an atom; the greatest of them is one of what is between.
-                    let [paid, between] = sell.reserves().map(|side| i128::from(side.get()));
-                    let atom = paid / between + 1;
-                    prop_assert!(gained + atom + 2 >= best, "{gained} found, {best} possible");
-                } else {
-                    prop_assert!(best <= 0, "{best} overlooked");
-                }
+        let mut desk = Desk::new(Params::default());
+        desk.third();
+        let orders = desk.vaults(3, [scale * BONKS / 100, scale * off * SOL / 500]);
+        let gain = desk.best_gain(&[2, 3, 0], &[USDC, BONK, WSOL]);
+        let gain = gain.max(desk.best_gain(&[2, 3, 1], &[USDC, BONK, WSOL]));
+        let demanded = i128::from(desk.demanded(3));
+        match orders.first() {
+            Some(order) => {
+                let bound = order.amount_in().get() + desk.demanded(3);
+                prop_assert!(order.min_out().get() >= bound, "the chain is asked for less");
+                prop_assert!(order.amount_in().get() <= 50 * DOLLAR);
             }
+            None => prop_assert!(gain <= demanded + 2, "{gain} left on the table, {demanded} asked"),
         }
     }
 
-    /// Where rounding does not matter the closed form itself is the top: neighbours at a thousandth gain less.
+    /// What the engine's index knows after any events is what one made afresh of its market knows.
     #[test]
-    fn the_closed_form_is_the_top_of_the_gain(
-        vaults in prop::array::uniform4(1_u64 << 40..1 << 50), rate in 100_u64..10_000,
+    fn the_engine_keeps_its_index_in_step_with_its_market(
+        moves in prop::collection::vec((0_u32..4, 0_u8..12, 9_000_u64..11_000), 1..40),
     ) {
-        let config = Config { trade_fee_rate: rate, ..Config::default() };
-        let curve = |vaults: [u64; 2]| {
-            let fees = [TransferFee::NONE; 2];
-            Curve::new(vaults.map(Atoms::new), &PoolState::default(), &config, fees).unwrap()
-        };
-        let [a, b, c, d] = vaults;
-        let (buy, sell) = (curve([a, b]), curve([c, d]));
-        let Some(start) = best_cycle_input(depth(&buy, true), depth(&sell, false)) else {
-            return Ok(());
-        };
-        let gain = |amount: u64| {
-            let bought = buy.quote_exact_in(true, Atoms::new(amount), 0).ok()?.amount_out;
-            let out = sell.quote_exact_in(false, bought, 0).ok()?.amount_out;
-            Some(i128::from(out.get()) - i128::from(amount))
-        };
-        let top = whole(start);
-        prop_assume!(top > 1 << 30);
-        let best = gain(top).unwrap();
-        prop_assert!(best >= gain(top - top / 1_000).unwrap());
-        prop_assert!(best >= gain(top + top / 1_000).unwrap());
+        let mut desk = Desk::new(Params::default());
+        desk.third();
+        let start = [[10_000 * SOL, 1_500_000 * DOLLAR], [5_000 * SOL, 750_000 * DOLLAR],
+            [2_500_000_000_000_000, 500_000 * DOLLAR], [BONKS, 2_000 * SOL]];
+        for (id, kind, parts) in moves {
+            let [first, second] = start[id as usize];
+            let amount = Atoms::new(second / 10_000 * parts);
+            desk.slot += 1;
+            match kind {
+                0 => drop(desk.step(Event::Market(MarketEvent::Lost { pool: PoolId(id) }))),
+                1..4 => drop(desk.pass(400_000)),
+                4..6 => {
+                    let update = AccountUpdate::Vault { second: true, amount };
+                    drop(desk.step(account(id, desk.slot, update)));
+                }
+                _ => drop(desk.vaults(id, [first, amount.get()])),
+            }
+            let engine = &desk.run.engine;
+            let mut fresh = Index::new();
+            fresh.announce(engine.market());
+            for pool in (0..4).map(PoolId) {
+                let screen = |index| {
+                    let mut finder = Finder::new();
+                    let passed = finder.screen(index, pool, &[USDC], |_| true);
+                    (passed, format!("{finder:?}"))
+                };
+                prop_assert_eq!(screen(engine.routes()), screen(&fresh), "pool {}", pool.0);
+            }
+        }
     }
 }

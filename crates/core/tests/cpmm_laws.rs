@@ -141,6 +141,15 @@ proptest! {
         let quote = curve.quote_exact_in(forward, amount, NOW);
         // Which of two reasons to refuse is named first may differ.
         prop_assert_eq!(quote.ok(), swap.ok());
+        // Backwards: the edges are an emptied pool, and a vault that is full.
+        let left = curve.reserves()[usize::from(forward)].get();
+        let full = swap.map_or(left, |swap| swap.amount_out.get());
+        let most = if wild { left } else { full };
+        let wanted = if edge { most.saturating_add(amount.get() % 3).saturating_sub(1) } else { amount.get() };
+        let wanted = Atoms::new(wanted);
+        let swap = curve.swap_exact_out(forward, wanted, NOW).map(|swap| swap.quote());
+        let quote = curve.quote_exact_out(forward, wanted, NOW);
+        prop_assert_eq!(quote.ok(), swap.ok());
     }
 
     /// Asking for what an exact input gave costs at most that input, and what it costs gives at least as much.

@@ -23,6 +23,8 @@ use sniper_core::units::Timestamp;
 struct Seen {
     kinds: BTreeMap<&'static str, u64>,
     strategies: BTreeMap<u8, u64>,
+    /// Orders by how many swaps they make.
+    swaps: BTreeMap<usize, u64>,
     boxes: u64,
     steps: u64,
 }
@@ -68,6 +70,7 @@ fn count(journal: &[Stamped], warm: usize, candle_width: Timestamp) -> Seen {
         for effect in &effects {
             if let Effect::Submit(order) = effect {
                 *seen.strategies.entry(order.strategy().0).or_default() += 1;
+                *seen.swaps.entry(order.legs().len()).or_default() += 1;
             }
         }
         *seen.kinds.entry(kind(&stamped.event)).or_default() += 1;
@@ -96,10 +99,11 @@ fn a_warm_step_on_a_live_feed_allocates_only_the_boxes_of_orders() {
         assert!(seen.kinds.contains_key(kind), "no {kind} was put to the test: {:?}", seen.kinds);
     }
     assert_eq!(seen.strategies.len(), 4, "not every strategy ordered: {:?}", seen.strategies);
+    assert_eq!(seen.swaps.len(), 3, "cycles of two pools and of three: {:?}", seen.swaps);
     assert!(seen.boxes < seen.steps / 10, "{} boxes in {} steps", seen.boxes, seen.steps);
     println!(
-        "{} steps, {} boxes, {:?}, orders {:?}",
-        seen.steps, seen.boxes, seen.kinds, seen.strategies
+        "{} steps, {} boxes, {:?}, orders {:?}, swaps {:?}",
+        seen.steps, seen.boxes, seen.kinds, seen.strategies, seen.swaps
     );
 }
 
@@ -110,8 +114,8 @@ fn a_warm_step_on_a_tape_allocates_only_the_boxes_of_orders() {
     assert!(seen.kinds["candle"] > 1_000, "{:?}", seen.kinds);
     assert!(seen.strategies.len() >= 3, "too few strategies ordered: {:?}", seen.strategies);
     println!(
-        "{} steps, {} boxes, {:?}, orders {:?}",
-        seen.steps, seen.boxes, seen.kinds, seen.strategies
+        "{} steps, {} boxes, {:?}, orders {:?}, swaps {:?}",
+        seen.steps, seen.boxes, seen.kinds, seen.strategies, seen.swaps
     );
 }
 

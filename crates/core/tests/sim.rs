@@ -71,7 +71,7 @@ fn venue(settings: SimSettings, pools: u32) -> SimVenue {
 
 fn leg(pool: u32, mint_in: u16, mint_out: u16, amount_in: u64, min_out: u64) -> serde_json::Value {
     json!({
-        "hop": { "pool": pool, "mint_in": mint_in, "mint_out": mint_out },
+        "arrays": [], "hop": { "pool": pool, "mint_in": mint_in, "mint_out": mint_out },
         "amount": { "ExactIn": { "amount_in": amount_in, "min_out": min_out } },
     })
 }

@@ -38,3 +38,28 @@ fn raydium_cpmm_does_what_its_program_does() {
 fn raydium_amm_v4_does_what_its_program_does() {
     run("raydium_amm_v4");
 }
+
+#[test]
+fn raydium_clmm_does_what_its_program_does() {
+    run("raydium_clmm");
+}
+
+#[test]
+fn whirlpool_does_what_its_program_does() {
+    run("whirlpool");
+}
+
+#[test]
+fn meteora_dlmm_does_what_its_program_does() {
+    run("meteora_dlmm");
+}
+
+#[test]
+fn pumpswap_does_what_its_sdk_does() {
+    run("pumpswap");
+}
+
+#[test]
+fn the_pump_curve_does_what_its_sdk_does() {
+    run("pump_curve");
+}

@@ -60,6 +60,8 @@ pub struct LocalnetConfig {
     pub skip_rate: f64,
     /// Client transactions whose history is kept.
     pub history: usize,
+    /// Further pools that are only looked at: see [the crate](crate#scenery).
+    pub pools: usize,
 }
 
 impl Default for LocalnetConfig {
@@ -75,9 +77,13 @@ impl Default for LocalnetConfig {
             finalized_depth: 32,
             skip_rate: 0.02,
             history: 16_384,
+            pools: 0,
         }
     }
 }
+
+/// Most pools of the scenery.
+pub const POOLS_MAX: usize = 100_000;
 
 impl LocalnetConfig {
     /// Refuses impossible values.
@@ -107,6 +113,9 @@ impl LocalnetConfig {
         }
         if self.history == 0 {
             return bad("history", "0".into(), "at least 1");
+        }
+        if self.pools > POOLS_MAX {
+            return bad("pools", self.pools.to_string(), "at most 100000");
         }
         self.ports.iter().try_for_each(|port| port.faults.check())
     }

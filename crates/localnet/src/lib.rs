@@ -3,22 +3,33 @@
 //! # What it is for
 //!
 //! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
-//! Token, Token-2022, associated-token and memo programs, and [`cpmm`], a constant-product exchange
-//! mounted at Raydium CPMM's address with that program's account layouts, instructions, errors and
-//! integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! Token, Token-2022, associated-token and memo programs, and two exchanges: [`cpmm`], a constant-product
+//! one at Raydium CPMM's address, and [`whirlpool`], one of concentrated liquidity at Orca Whirlpool's,
+//! each with its program's account layouts, instructions, errors and integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
 //! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
 //! any other, down to the commitment levels, which read the state as of their own slot.
 //!
-//! Seeded agents with keys of their own trade on six pools over five tokens, around a fair value that
+//! Seeded agents with keys of their own trade on six and three pools over five tokens, around a fair value that
 //! the pools do not set, so that prices move, pools of one pair drift apart, and someone closes the gap
 //! only slowly. A recorded market can take the place of SOL's fair value.
 //!
 //! The same chain is served on any number of ports, each with its own [`Faults`]: delay, lag, errors,
 //! stalls, lost transactions, silent sockets. `localnet_faults` changes them while it runs.
 //!
+//! # Scenery
+//!
+//! [`LocalnetConfig::pools`] adds pools by the thousand for programs that look at a whole exchange: Raydium CPMM,
+//! Raydium AMM v4 and Orca Whirlpool with its tick arrays, over generated mints and over those above, some of them on
+//! a pair that another pool has too. Accounts have their real layouts and owners, and the same seed writes the same
+//! ones. In every block one of two hundred changes as a swap by somebody would change it: both vaults and the pool's
+//! state at once, by the exchange's arithmetic. These pools are scenery and cannot be traded on: no transaction stands
+//! behind what happens to them, liquidity mints and price observations are missing, and the program of AMM v4 is not
+//! mounted, so that every order to it fails. Generated tokens are held by their pools and, for the rest, by nobody.
+//! Ten thousand pools take about 60 MB, and as much again or more once the blocks that are kept hold their changes.
+//!
 //! # What it must never do
 //!
-//! - Answer with something the runtime did not do: no canned balances, no pretended confirmations.
+//! - Answer with something the runtime did not do, the scenery aside: no canned balances, no pretended confirmations.
 //! - Listen anywhere but on loopback: its faucet gives money to whoever asks.
 //! - Share code with the engine's own quotes. Its arithmetic is a second implementation on purpose, so
 //!   that one can catch the other's mistakes.
@@ -28,7 +39,7 @@
 //!
 //! | method | does |
 //! |---|---|
-//! | `localnet_info` `[]` | genesis hash, timing, mints, pools, ports with their faults |
+//! | `localnet_info` `[]` | genesis hash, timing, mints, pools of both exchanges, ports with their faults |
 //! | `localnet_mint` `[{"owner","mint","amount"}]` | creates the holding and delivers tokens; the signature |
 //! | `localnet_faults` `[{"port"?,"faults":{..}}]` | replaces the faults of a port, or of the one asked |
 //! | `localnet_disconnect` `[{"port"?}]` | ends every open socket of a port |
@@ -53,6 +64,7 @@
 //! # Ok::<(), sniper_localnet::LocalnetError>(())
 //! ```
 
+mod anchor;
 mod chain;
 mod config;
 pub mod cpmm;
@@ -62,8 +74,9 @@ mod port;
 mod pubsub;
 mod rpc;
 mod server;
+pub mod whirlpool;
 
-pub use chain::genesis::{MintInfo, PoolInfo};
-pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, PortConfig};
+pub use chain::genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
+pub use config::{Faults, LAG_BLOCKS_MAX, LocalnetConfig, POOLS_MAX, PortConfig};
 pub use error::LocalnetError;
 pub use server::{Ready, run_blocking, serve};

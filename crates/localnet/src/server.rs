@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::chain::genesis::{MintInfo, PoolInfo, TOKENS};
+use crate::chain::genesis::{MintInfo, PoolInfo, TOKENS, WhirlpoolInfo};
 use crate::chain::producer::Producer;
 use crate::config::LocalnetConfig;
 use crate::error::LocalnetError;
@@ -54,8 +54,10 @@ pub struct Ready {
     pub slot_millis: u64,
     /// Tokens of the chain.
     pub mints: Vec<MintInfo>,
-    /// Pools of the chain.
+    /// Pools of the constant-product exchange.
     pub pools: Vec<PoolInfo>,
+    /// Pools of the concentrated exchange.
+    pub whirlpools: Vec<WhirlpoolInfo>,
 }
 
 struct Bound {
@@ -168,6 +170,7 @@ fn ready(bound: &[Bound], chain: &crate::chain::Chain) -> Ready {
         slot_millis: chain.slot_millis,
         mints: chain.mints.clone(),
         pools: chain.pools.clone(),
+        whirlpools: chain.whirlpools.clone(),
     }
 }
 

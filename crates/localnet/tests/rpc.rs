@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::{Net, quiet, runtime, sign, wire};
 use serde_json::{Value, json};
-use sniper_localnet::cpmm::PROGRAM_ID;
+use sniper_localnet::cpmm::{self, PROGRAM_ID};
+use sniper_localnet::whirlpool;
 use solana_address::Address;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
@@ -148,6 +149,14 @@ fn tokens_are_minted_wrapped_and_counted() {
         assert_eq!(info["rpcUrls"], json!(net.ready.rpc_urls));
         assert_eq!(info["wsUrls"], json!(net.ready.ws_urls));
         assert_eq!(info["genesisHash"], json!(net.ready.genesis_hash));
+        // The lists are apart, so that who knows one exchange only is not handed the other's pools.
+        for (list, program, count) in
+            [("pools", cpmm::PROGRAM_ID, 6), ("whirlpools", whirlpool::PROGRAM_ID, 3)]
+        {
+            let list = info[list].as_array().unwrap();
+            assert_eq!(list.len(), count);
+            assert!(list.iter().all(|pool| pool["program"] == program.to_string()));
+        }
         let in_order = json!([Address::new_unique().to_string(), USDC, "7"]);
         client.ok("localnet_mint", in_order).await;
         let to_none = json!([{"owner": owner.to_string(), "mint": USDC, "amount": 0}]);

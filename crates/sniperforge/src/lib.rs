@@ -13,4 +13,6 @@ pub mod cli;
 pub mod config;
 pub mod dashboard;
 pub mod live;
+mod scan;
 pub mod telemetry;
+pub mod verify;

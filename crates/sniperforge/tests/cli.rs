@@ -55,6 +55,7 @@ fn help_and_version_are_answers_and_a_wrong_command_line_is_not() {
         "backtest",
         "replay",
         "localnet",
+        "verify",
         "wallet",
         "new-config",
         "show-config",
@@ -284,4 +285,41 @@ fn a_local_chain_says_where_it_is_is_ready_for_the_doctor_and_ends_with_its_pare
 
     drop(chain.0.stdin.take());
     assert!(chain.0.wait().unwrap().success(), "it ends by itself when its input closes");
+}
+
+#[test]
+fn verify_tells_what_holds_what_does_not_and_what_nobody_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    refused(&run(folder.path(), &["verify", "."], &[]), 1, &["no .json file"]);
+    refused(&run(folder.path(), &["verify", "absent"], &[]), 1, &["absent"]);
+    let unknown = r#"{"header":{"dex":"elsewhere","file":"swap","count":2},"vectors":[{"id":"a"},{"id":"b"}]}"#;
+    write("deep/er/unknown.json", unknown);
+    let output = run(folder.path(), &["verify", ".", "--json"], &[]);
+    assert_eq!(code(&output), 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["files"], &report["cases"], &report["passed"], &report["skipped"]),
+        (&1.into(), &2.into(), &0.into(), &2.into())
+    );
+    assert_eq!(report["by_group"]["elsewhere/swap"]["skipped"], 2);
+
+    // A case that lacks its fields fails and names the first; a file that is no JSON fails as a file.
+    let short = r#"{"header":{"dex":"raydium_cpmm","file":"pda","count":3},
+        "vectors":[{"id":"x","inputs":{"program":"no"}}]}"#;
+    write("short.json", short);
+    write("torn.json", "{\"header\":");
+    let output = run(folder.path(), &["verify", ".", "--json"], &[]);
+    assert_eq!(code(&output), 6);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["failed"], 3, "the count, the case and the torn file: {report}");
+    let fields: Vec<_> =
+        report["failures"].as_array().unwrap().iter().map(|f| &f["field"]).collect();
+    assert_eq!(fields, ["header.count", "program", "file"]);
+    let text = stdout(&run(folder.path(), &["verify", "."], &[]));
+    assert!(text.contains("FAILED raydium_cpmm/pda x: program: expected an address"), "{text}");
 }

@@ -4,6 +4,7 @@
 //!
 //! - [`rpc`]: several endpoints as one, [`rpc::RpcConnectionPool`];
 //! - [`feed`]: subscriptions, [`feed::WebSocketManager`], delivering decoded market events through one channel;
+//! - [`gate`]: reads what the core's token gate wants to know of a mint;
 //! - [`scan`]: all pools of a program, read in one pass into the core's table;
 //! - [`tx`]: transaction building and the blockhash it needs;
 //! - [`venue`]: [`venue::SolanaVenue`] takes orders, and tells of each how it ended.
@@ -20,6 +21,7 @@
 //! Everything runs on the caller's runtime, which may be a `current_thread` one: no thread is started here.
 
 pub mod feed;
+pub mod gate;
 pub mod rpc;
 pub mod scan;
 pub mod tx;

@@ -4,15 +4,17 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sniper_core::amm::{Live, PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::{Arrays, Clock, Live, PoolKind, PoolSpec, cpmm};
 use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
+use sniper_core::gate::{Fact, RoundTrip, Why};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
-use sniper_core::order::Order;
+use sniper_core::order::{Hop, Order};
 use sniper_core::units::{Atoms, Lamports, Slot, Timestamp};
 use sniper_localnet::{LocalnetConfig, PortConfig, Ready};
 use sniper_solana::feed::{
     FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
 };
+use sniper_solana::gate::{Rehearsal, rehearse};
 use sniper_solana::rpc::{
     Commitment, EndpointConfig, PoolSettings, RpcConnectionPool, SendRequest,
 };
@@ -100,13 +102,18 @@ impl World {
         let specs = learn(&pool, &mut venue, &chain.ready).await;
         let (sender, ends) = mpsc::channel(64);
         tokio::spawn(venue.tracker().clone().run(sender));
-        let watches = (0..).zip(&specs).flat_map(|(id, spec)| Watch::for_pool(PoolId(id), spec));
+        let watches = (0..).zip(&specs).flat_map(|(id, spec)| {
+            // Neither of them is followed by a pool of this kind.
+            let mints = [Address::default(); 2];
+            let PoolKind::Cpmm(keys) = &spec.kind else { panic!("CPMM alone here") };
+            Watch::for_pool(PoolId(id), spec, mints, keys.token_programs, &[])
+        });
         let reconnection =
             ReconnectionHandler::new(Duration::from_millis(20), Duration::from_secs(1));
         let mut manager =
             WebSocketManager::new(pool.clone(), FeedSettings::default(), reconnection);
         let feed = manager.start_optimized_feeds(watches.collect()).unwrap();
-        let pools = specs.iter().map(|spec| Live::new(&spec.kind)).collect();
+        let pools = specs.iter().map(|spec| Live::new(&spec.kind, true)).collect();
         let (reached, orders) = (Slot::ZERO, 0);
         let mut world = Self {
             chain,
@@ -215,7 +222,7 @@ impl World {
             if first == mint { second } else { first }
         };
         let leg = |(pool, mint, amount, least): &(usize, MintId, Atoms, Atoms)| {
-            json!({"hop": {"pool": pool, "mint_in": mint, "mint_out": other(*pool, *mint)},
+            json!({"arrays": [], "hop": {"pool": pool, "mint_in": mint, "mint_out": other(*pool, *mint)},
                 "amount": {"ExactIn": {"amount_in": amount, "min_out": least}}})
         };
         let (first, last) = (legs[0], legs[legs.len() - 1]);
@@ -238,7 +245,11 @@ impl World {
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         self.pools[pool]
-            .quote_exact_in(forward, amount, i64::try_from(now).unwrap())
+            .quote_exact_in(
+                forward,
+                amount,
+                &Clock { now: i64::try_from(now).unwrap(), ..Clock::default() },
+            )
             .unwrap()
             .amount_out
     }
@@ -259,6 +270,8 @@ async fn learn(
             decimals: mint.decimals,
             symbol: Symbol::new(mint.symbol),
             is_usd: mint.symbol.contains("USD"),
+            plain: true,
+            trusted: true,
         });
         ids.insert(address, id);
     }
@@ -295,6 +308,7 @@ async fn an_order_is_filled_at_its_quote_and_everything_agrees_with_the_chain() 
     an_exact_fill(&mut world, pool, sol).await;
     a_revert_costs_its_fee(&mut world, pool, sol).await;
     two_legs_in_one_transaction(&mut world, sol).await;
+    a_rehearsal_moves_nothing_and_tells_what_a_round_trip_loses(&mut world, pool, sol).await;
     an_order_whose_time_is_over(&mut world, pool, sol).await;
     a_torn_feed_converges(&mut world, pool, sol).await;
     what_must_not_be_signed_is_not(&mut world, pool, sol);
@@ -304,7 +318,7 @@ impl World {
     /// Tradable pools of a mint (the second dollar is under Token-2022, which the core does not quote).
     fn pools_of(&self, mint: MintId) -> Vec<usize> {
         let of = (0..self.specs.len()).filter(|pool| self.specs[*pool].mints.contains(&mint));
-        of.filter(|pool| self.pools[*pool].curve().is_ok()).collect()
+        of.filter(|pool| self.pools[*pool].state().is_ok()).collect()
     }
 }
 
@@ -348,14 +362,15 @@ async fn an_exact_fill(world: &mut World, pool: usize, sol: MintId) {
     let forward = world.specs[pool].mints[0] == sol;
     world
         .follow_until("the pool after the swap", |_, pools| {
-            let now = pools[pool].quote_exact_in(forward, amount, i64::MAX / 2);
+            let clock = Clock { now: i64::MAX / 2, ..Clock::default() };
+            let now = pools[pool].quote_exact_in(forward, amount, &clock);
             pools[pool].is_settled() && now.is_ok_and(|now| now.amount_out < quote)
         })
         .await;
 }
 
 async fn vaults(world: &World, pool: usize) -> Vec<Atoms> {
-    let PoolKind::Cpmm(keys) = &world.specs[pool].kind;
+    let PoolKind::Cpmm(keys) = &world.specs[pool].kind else { panic!("CPMM alone here") };
     let read =
         world.pool.multiple_accounts(&keys.vaults, Commitment::Confirmed, None).await.unwrap();
     read.value
@@ -400,6 +415,48 @@ async fn two_legs_in_one_transaction(world: &mut World, sol: MintId) {
     let OrderEvent::Filled { deltas, .. } = end else { panic!("a fill, not {end:?}") };
     let change = i64::try_from(back.get()).unwrap() - i64::try_from(amount.get()).unwrap();
     assert_eq!(deltas.as_slice(), [(sol, change)], "what passes through leaves no delta");
+}
+
+async fn a_rehearsal_moves_nothing_and_tells_what_a_round_trip_loses(
+    world: &mut World,
+    pool: usize,
+    sol: MintId,
+) {
+    let [a, b] = world.specs[pool].mints;
+    let hop = Hop {
+        pool: PoolId(u32::try_from(pool).unwrap()),
+        mint_in: sol,
+        mint_out: if a == sol { b } else { a },
+    };
+    let spend = Atoms::new(SOL / 10);
+    let quoted = world.quote(pool, sol, spend);
+    let before = world.held().await;
+    let rehearsal = |spend, quoted| Rehearsal {
+        hop,
+        spend,
+        quoted,
+        buy_arrays: Arrays::new(),
+        sell_arrays: Arrays::new(),
+    };
+    let builder = world.venue.builder();
+    let done = rehearse(&world.pool, builder, &rehearsal(spend, quoted)).await;
+    let Fact::Known(RoundTrip::Sold { paid, received }, _) = done else { panic!("{done:?}") };
+    assert_eq!(paid, spend);
+    // Three in a hundred stay behind, and two fees of a quarter in a hundred are paid.
+    assert!((960..975).contains(&(received.get() * 1_000 / paid.get())), "{received}");
+    // A promise that the pool does not keep: the exchange's "exceeds desired slippage limit".
+    let twice = Atoms::new(quoted.get() * 2);
+    let failed = rehearse(&world.pool, builder, &rehearsal(spend, twice)).await;
+    let code = Some(6005);
+    assert!(
+        matches!(failed, Fact::Known(RoundTrip::Failed { code: c }, _) if c == code),
+        "{failed:?}"
+    );
+    // More than we hold is no answer at all.
+    let all = rehearse(&world.pool, builder, &rehearsal(Atoms::new(u64::MAX / 2), quoted)).await;
+    assert!(matches!(all, Fact::Unknown(Why::NotAsked)), "{all:?}");
+    let after = world.held().await;
+    assert_eq!((before.lamports, before.tokens), (after.lamports, after.tokens), "nothing moved");
 }
 
 async fn an_order_whose_time_is_over(world: &mut World, pool: usize, sol: MintId) {

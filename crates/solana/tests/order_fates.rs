@@ -44,6 +44,8 @@ impl World {
             decimals: 6,
             symbol: Symbol::new("T"),
             is_usd: false,
+            plain: true,
+            trusted: true,
         };
         assert_eq!(venue.add_mint(&mint), MintId(1));
         let (sender, events) = mpsc::channel(16);

@@ -31,6 +31,8 @@ fn wrapped_sol() -> MintSpec {
         decimals: 9,
         symbol: Symbol::new("SOL"),
         is_usd: false,
+        plain: true,
+        trusted: true,
     }
 }
 

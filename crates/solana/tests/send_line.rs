@@ -1,7 +1,6 @@
 //! Sends travel on a connection of their own, and arrive all the same when it breaks.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod scripted;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -26,9 +26,9 @@ fn order(cause: u64, nth: u16, amount_in: u64) -> Order {
         "id": { "cause": cause, "nth": nth },
         "strategy": 2,
         "legs": [
-            { "hop": { "pool": 4, "mint_in": 1, "mint_out": 2 },
+            { "arrays": [], "hop": { "pool": 4, "mint_in": 1, "mint_out": 2 },
               "amount": { "ExactIn": { "amount_in": amount_in, "min_out": 5 } } },
-            { "hop": { "pool": 9, "mint_in": 2, "mint_out": 3 },
+            { "arrays": [-5632, 0], "hop": { "pool": 9, "mint_in": 2, "mint_out": 3 },
               "amount": { "ExactIn": { "amount_in": 5, "min_out": 7 } } },
         ],
         "amount_in": amount_in,
@@ -95,6 +95,8 @@ fn history() -> Vec<(Stamped, Vec<Effect>)> {
         decimals: 6,
         symbol: Symbol::new("USDC'); DROP"),
         is_usd: true,
+        plain: true,
+        trusted: true,
     };
     let (first, second) = (order(2, 0, u64::MAX), order(2, 1, 10));
     let rejected = Outcome::Rejected(RejectReason::SignerRefused);
@@ -476,4 +478,33 @@ fn a_schema_that_is_newer_or_altered_is_refused() {
     change("UPDATE _sqlx_migrations SET checksum = x'00'");
     let error = open().unwrap_err();
     assert!(matches!(error, StoreError::Altered { version: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_verdict_is_kept_with_every_reason() {
+    use sniper_core::gate::{Evidence, Policy, Why, judge};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.sqlite");
+    let store = Store::open(&path, StoreOptions::default()).unwrap();
+    let mint = Address::new_from_array([9; 32]);
+    // Nothing is known of it, so everything speaks against it.
+    let verdict =
+        judge(&Evidence::nothing(mint, Why::Missing), &Policy::default(), Slot::new(u64::MAX));
+    assert!(!verdict.safe() && verdict.reasons().len() > 3);
+    for _ in 0..2 {
+        let at = Timestamp::new(7);
+        assert!(
+            store.handle().try_send(StoreRow::Verdict { verdict: Box::new(verdict.clone()), at })
+        );
+    }
+    store.close().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let stored = runtime.block_on(async {
+        TableReader::open(&path).await.unwrap().recent_verdicts(10).await.unwrap()
+    });
+    let reasons: Vec<String> = verdict.reasons().iter().map(ToString::to_string).collect();
+    assert_eq!(stored.len(), 1, "twice the same is once");
+    assert_eq!((stored[0].mint.clone(), stored[0].safe), (mint.to_string(), false));
+    assert_eq!((stored[0].slot, stored[0].at), (Slot::new(u64::MAX), Timestamp::new(7)));
+    assert_eq!(stored[0].reasons, reasons);
 }

@@ -6,8 +6,15 @@ use super::Finding;
 use super::source::{Named, code_of, paths_in};
 
 /// Modules of the core from the ground up: none may name one above it.
-const ORDER: &[&[&str]] =
-    &[&["units", "ids"], &["amm"], &["market"], &["stats", "signal"], &["strategy"], &["engine"]];
+const ORDER: &[&[&str]] = &[
+    &["units", "ids"],
+    &["amm"],
+    &["market"],
+    &["route"],
+    &["stats", "signal"],
+    &["strategy"],
+    &["engine"],
+];
 
 /// Modules of the core that must work whoever trades.
 const BLIND_TO_STRATEGIES: &[&str] = &["risk", "ledger", "portfolio", "execution"];
@@ -149,7 +156,7 @@ fn order(path: &Path, module: &str, named: &[Named]) -> Vec<Finding> {
         let blind = BLIND_TO_STRATEGIES.contains(&module) && other == "strategy";
         if upwards && !same_floor(module, other) || engine || blind {
             let what = format!(
-                "`{module}` names `crate::{other}`: the order is units <- amm <- market <- stats <- strategy, risk and books never see a strategy, and only the engine sees all"
+                "`{module}` names `crate::{other}`: the order is units <- amm <- market <- route <- stats <- strategy, risk and books never see a strategy, and only the engine sees all"
             );
             findings.push(Finding { path: path.to_owned(), line: named.line, what });
         }

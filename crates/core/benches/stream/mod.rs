@@ -1,4 +1,4 @@
-//! A seeded market for the bench of a step and the count of its allocations: five pools over three mints that swap,
+//! A seeded market for the bench of a step and the count of its allocations: six pools over three mints that swap,
 //! slots, timers, references, signals, and orders that land, fail, expire or never leave.
 //!
 //! The world answers the engine, so a stream is recorded once and then replayed: the same events every time.
@@ -31,8 +31,15 @@ use crate::support::{BONK, Run, USDC, WSOL, config, pool, reference, reserves, s
 /// Dollars per whole token and decimals of the two mints that move.
 const START: [f64; 2] = [150.0, 0.000_02];
 const UNIT: [f64; 2] = [1e9, 1e5];
-/// Which mint each pool trades against dollars, and dollars on each side at the start.
-const POOLS: [(usize, f64); 5] = [(0, 1.5e6), (0, 7.5e5), (1, 5e5), (1, 2.5e5), (0, 3e5)];
+/// Which mint each pool trades, against which other or dollars, and dollars on each side at the start.
+const POOLS: [(usize, Option<usize>, f64); 6] = [
+    (0, None, 1.5e6),
+    (0, None, 7.5e5),
+    (1, None, 5e5),
+    (1, None, 2.5e5),
+    (0, None, 3e5),
+    (1, Some(0), 4e5),
+];
 
 /// All four strategies, quick ones, behind limits that do not end the run.
 pub fn engine_config(candle_width: Timestamp) -> EngineConfig {
@@ -60,7 +67,7 @@ struct World {
     seed: u64,
     slot: u64,
     prices: [f64; 2],
-    tilts: [f64; 5],
+    tilts: [f64; POOLS.len()],
     /// Orders whose end is due at a slot.
     due: Vec<(u64, OrderEvent)>,
 }
@@ -90,18 +97,25 @@ impl World {
             Event::Market(MarketEvent::Account { update, .. })
                 if matches!(update, sniper_core::amm::AccountUpdate::CpmmConfig(_)) =>
             {
-                Some(*update)
+                Some(update.clone())
             }
             _ => None,
         });
         let rates = rates.unwrap();
         run.step(pool(13, [BONK, USDC]));
         run.step(pool(14, [WSOL, USDC]));
-        for id in [3, 4] {
-            run.step(crate::support::account(id, 2, rates));
+        run.step(pool(15, [BONK, WSOL]));
+        for id in [3, 4, 5] {
+            run.step(crate::support::account(id, 2, rates.clone()));
         }
-        let mut world =
-            Self { run, seed: 7, slot: 2, prices: START, tilts: [0.0; 5], due: Vec::new() };
+        let mut world = Self {
+            run,
+            seed: 7,
+            slot: 2,
+            prices: START,
+            tilts: [0.0; POOLS.len()],
+            due: Vec::new(),
+        };
         for id in 0..POOLS.len() {
             world.swap(id);
         }
@@ -152,13 +166,14 @@ impl World {
 
     /// Three notices of one pool, as every swap makes them.
     fn swap(&mut self, id: usize) {
-        let (mint, dollars) = POOLS[id];
+        let (mint, against, dollars) = POOLS[id];
         self.prices[mint] *= 1.0 + 0.001 * self.noise();
         self.tilts[id] = 0.9 * self.tilts[id] + 0.002 * self.noise();
-        let price = self.prices[mint] * (1.0 + self.tilts[id]);
+        let of = |all: [f64; 2], dollar| against.map_or(dollar, |mint| all[mint]);
+        let price = self.prices[mint] * (1.0 + self.tilts[id]) / of(self.prices, 1.0);
         // Both reserves move along the curve.
-        let root = (price / START[mint]).sqrt();
-        let quote = dollars * 1e6 * root;
+        let root = (price * of(START, 1.0) / START[mint]).sqrt();
+        let quote = dollars / of(START, 1.0) * of(UNIT, 1e6) * root;
         let base = dollars / START[mint] * UNIT[mint] / root;
         for event in reserves(id as u32, self.slot + 1, [base as u64, quote as u64]) {
             self.run.wait(300);
@@ -168,7 +183,7 @@ impl World {
 
     /// A hundred milliseconds.
     fn round(&mut self, nth: usize) {
-        let id = self.draw(5) as usize;
+        let id = self.draw(POOLS.len() as u64) as usize;
         self.swap(id);
         if nth.is_multiple_of(4) {
             self.slot += 1;

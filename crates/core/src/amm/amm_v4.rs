@@ -7,6 +7,7 @@
 //! The source of every formula is the program, `raydium-io/raydium-amm` at commit 27f461d.
 
 mod derived;
+mod held;
 mod instruction;
 mod layout;
 mod math;
@@ -18,6 +19,7 @@ use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
 pub use derived::{Derived, derive};
+pub(super) use held::{Held, decode_part};
 pub use instruction::{
     OrderBook, SWAP_BASE_IN, SWAP_BASE_IN_V2, SWAP_BASE_OUT, SWAP_BASE_OUT_V2,
     book_swap_instruction, swap_instruction,

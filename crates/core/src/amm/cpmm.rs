@@ -4,6 +4,7 @@
 //! is what the chain will do with the same state. The rates are in millionths.
 
 mod derived;
+mod held;
 mod layout;
 mod math;
 
@@ -17,6 +18,7 @@ use crate::order::LegAmount;
 use crate::units::{Atoms, Price};
 
 pub use derived::{Derived, derive};
+pub(super) use held::{Held, decode_part};
 pub use layout::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, ConfigAccount, DecodedKeys, POOL_DISCRIMINATOR, POOL_LEN,
     decode_config, decode_config_account, decode_pool, decode_vault,
@@ -184,6 +186,24 @@ impl Curve {
         self.reserves.map(Atoms::new)
     }
 
+    /// What each side offers once `swap` is done; none where that does not fit.
+    #[must_use]
+    pub fn reserves_after(&self, swap: &Swap, forward: bool) -> Option<[Atoms; 2]> {
+        let turn = |pair: [Atoms; 2]| if forward { pair } else { [pair[1], pair[0]] };
+        let [into, out_of] = turn(self.reserves());
+        let [fee_in, fee_out] = if swap.creator_fee_on_input {
+            [swap.creator_fee, Atoms::ZERO]
+        } else {
+            [Atoms::ZERO, swap.creator_fee]
+        };
+        let kept = [swap.protocol_fee, swap.fund_fee, fee_in];
+        let mut into = into.checked_add(swap.vault_in)?;
+        for fee in kept {
+            into = into.checked_sub(fee)?;
+        }
+        Some(turn([into, out_of.checked_sub(swap.vault_out)?.checked_sub(fee_out)?]))
+    }
+
     /// What of the input never reaches the curve, in millionths, when swapping `forward`: the trade fee and, where
     /// it is taken from the input, the creator's.
     #[must_use]
@@ -230,13 +250,20 @@ impl Curve {
     /// # Errors
     ///
     /// When the program would refuse.
+    #[inline]
     pub fn quote_exact_out(
         &self,
         forward: bool,
         amount: Atoms,
         now: i64,
     ) -> Result<Quote, QuoteError> {
-        self.swap_exact_out(forward, amount, now).map(|swap| swap.quote())
+        match &self.plain {
+            Some(rates) => {
+                let rates = if forward { rates[1] } else { rates[0] };
+                self.plain_exact_out(forward, rates, amount, now)
+            }
+            None => self.swap_exact_out(forward, amount, now).map(|swap| swap.quote()),
+        }
     }
 
     fn creator_rate(&self) -> u64 {

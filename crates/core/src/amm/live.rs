@@ -2,71 +2,219 @@
 
 use serde::Serialize;
 
-use crate::amm::cpmm;
-use crate::amm::transfer_fee::TransferFee;
-use crate::amm::{AccountUpdate, PoolKind, Quote, QuoteError};
+use super::{
+    AccountUpdate, Arrays, Clock, Detail, Kind, PoolKind, Quote, QuoteError, amm_v4, clmm, cpmm,
+    dlmm, pump_curve, pump_swap, whirlpool,
+};
 use crate::units::{Atoms, Price, Slot};
 
-const TOKEN_2022: crate::ids::Address =
-    crate::ids::Address::from_str_const("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
+/// What a kind of pool keeps of its accounts, and the curve that they make.
+pub(super) trait Hold {
+    /// Where an account stands among those that every swap writes, at most [`MOVING`] of them; none for others.
+    fn place(&self, update: &AccountUpdate) -> Option<usize>;
+    /// How many accounts every swap writes.
+    fn moving(&self) -> usize;
+    /// Takes an account. It counts for quotes only once [`Self::build`] is called.
+    fn take(&mut self, update: &AccountUpdate);
+    /// Hears at which slot it took an account. Tells, where a place is not always the same account's, which place that
+    /// is and when the account that now has it was last seen.
+    fn taken(&mut self, _update: &AccountUpdate, _slot: Slot) -> Option<(usize, Option<Slot>)> {
+        None
+    }
+    /// The accounts agree: makes the curve of them.
+    fn build(&mut self);
+    /// What comes out.
+    fn quote_in(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Quote, QuoteError>;
+    /// What must go in.
+    fn quote_out(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Quote, QuoteError>;
+    /// What comes out, and what that does.
+    fn detail_in(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Detail, QuoteError>;
+    /// Why there is no curve, if there is none.
+    fn state(&self) -> Result<(), QuoteError>;
+    /// Atoms of mint 1 per atom of mint 0, without fees.
+    fn spot_price(&self) -> Option<Price>;
+    /// The tick or bin arrays that a swap may cross, nearest first.
+    fn arrays(&self, _forward: bool) -> Arrays {
+        Arrays::new()
+    }
+    /// The balances of its vaults, where they are followed.
+    fn vaults(&self) -> Option<[Atoms; 2]> {
+        None
+    }
+    /// An exact output can be asked for.
+    fn has_exact_out(&self, _forward: bool) -> bool {
+        true
+    }
+}
+
+/// The quoting half of [`Hold`], by the curve that a `Held` keeps.
+macro_rules! quotes_by_curve {
+    () => {
+        fn quote_in(
+            &self,
+            forward: bool,
+            amount: crate::units::Atoms,
+            clock: &crate::amm::Clock,
+        ) -> Result<crate::amm::Quote, crate::amm::QuoteError> {
+            self.curve()?.quote_exact_in(forward, amount, clock)
+        }
+        fn quote_out(
+            &self,
+            forward: bool,
+            amount: crate::units::Atoms,
+            clock: &crate::amm::Clock,
+        ) -> Result<crate::amm::Quote, crate::amm::QuoteError> {
+            self.curve()?.quote_exact_out(forward, amount, clock)
+        }
+        fn detail_in(
+            &self,
+            forward: bool,
+            amount: crate::units::Atoms,
+            clock: &crate::amm::Clock,
+        ) -> Result<crate::amm::Detail, crate::amm::QuoteError> {
+            self.curve()?.detail_exact_in(forward, amount, clock)
+        }
+        fn state(&self) -> Result<(), crate::amm::QuoteError> {
+            self.curve().map(|_| ())
+        }
+        fn spot_price(&self) -> Option<crate::units::Price> {
+            self.curve().ok()?.spot_price()
+        }
+    };
+}
+pub(super) use quotes_by_curve;
+
+/// Most accounts that one swap always writes.
+const MOVING: usize = 3;
+
+/// What each kind keeps. One line a kind.
+#[derive(Clone, Debug, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "the commonest kinds are read without a hop")]
+enum Held {
+    Cpmm(cpmm::Held),
+    AmmV4(amm_v4::Held),
+    Clmm(Box<clmm::Held>),
+    Whirlpool(Box<whirlpool::Held>),
+    Dlmm(Box<dlmm::Held>),
+    PumpSwap(Box<pump_swap::Held>),
+    PumpCurve(Box<pump_curve::Held>),
+}
+
+impl Held {
+    fn new(kind: &PoolKind) -> Self {
+        match kind {
+            PoolKind::Cpmm(_) => Self::Cpmm(cpmm::Held::default()),
+            PoolKind::AmmV4(_) => Self::AmmV4(amm_v4::Held::default()),
+            PoolKind::Clmm { .. } => Self::Clmm(Box::default()),
+            PoolKind::Whirlpool { .. } => Self::Whirlpool(Box::default()),
+            PoolKind::Dlmm(_) => Self::Dlmm(Box::default()),
+            PoolKind::PumpSwap(keys) => Self::PumpSwap(Box::new(keys.into())),
+            PoolKind::PumpCurve(keys) => Self::PumpCurve(Box::new(keys.into())),
+        }
+    }
+
+    #[inline]
+    fn get(&self) -> &dyn Hold {
+        match self {
+            Self::Cpmm(held) => held,
+            Self::AmmV4(held) => held,
+            Self::Clmm(held) => &**held,
+            Self::Whirlpool(held) => &**held,
+            Self::Dlmm(held) => &**held,
+            Self::PumpSwap(held) => &**held,
+            Self::PumpCurve(held) => &**held,
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut dyn Hold {
+        match self {
+            Self::Cpmm(held) => held,
+            Self::AmmV4(held) => held,
+            Self::Clmm(held) => &mut **held,
+            Self::Whirlpool(held) => &mut **held,
+            Self::Dlmm(held) => &mut **held,
+            Self::PumpSwap(held) => &mut **held,
+            Self::PumpCurve(held) => &mut **held,
+        }
+    }
+}
 
 /// What a pool's accounts hold now.
 #[derive(Clone, Debug, Serialize)]
 pub struct Live {
-    vaults: [Option<Atoms>; 2],
-    pool: Option<cpmm::PoolState>,
-    config: Option<cpmm::Config>,
-    /// Slots of vault 0, vault 1 and the state account: every swap changes all three.
-    slots: [Slot; 3],
+    kind: Kind,
+    held: Held,
+    /// Slots of the accounts that every swap writes.
+    slots: [Option<Slot>; MOVING],
     settled: bool,
-    supported: bool,
-    #[serde(skip)]
-    curve: Result<cpmm::Curve, QuoteError>,
+    /// Its mints move what a transfer says.
+    plain: bool,
+    /// Its program has changed.
+    drifted: bool,
 }
 
 impl Live {
-    /// A pool of which no account has been seen.
+    /// A pool of which no account has been seen. A mint that is not `plain` keeps a part of every transfer or may
+    /// refuse it: such a pool gives no quote.
     #[must_use]
-    pub fn new(kind: &PoolKind) -> Self {
-        let PoolKind::Cpmm(keys) = kind;
+    pub fn new(kind: &PoolKind, plain: bool) -> Self {
+        let slots = [None; MOVING];
         Self {
-            vaults: [None; 2],
-            pool: None,
-            config: None,
-            slots: [Slot::ZERO; 3],
+            kind: kind.kind(),
+            held: Held::new(kind),
+            slots,
             settled: false,
-            // A Token-2022 mint may charge for transfers; what it charges is not part of these accounts.
-            supported: !keys.token_programs.contains(&TOKEN_2022),
-            curve: Err(QuoteError::Unknown),
+            plain,
+            drifted: false,
         }
+    }
+
+    /// Which kind of pool it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its program is not what it was: no quote from here on, whatever comes.
+    pub fn drift(&mut self) {
+        self.drifted = true;
+    }
+
+    /// The balances of its vaults as of the last settled moment, gross of fees; none for a kind whose vaults are not
+    /// followed.
+    #[must_use]
+    pub fn vaults(&self) -> Option<[Atoms; 2]> {
+        self.held.get().vaults().filter(|_| self.settled)
     }
 
     /// Takes what an account holds at a slot. An account never goes back: older states are dropped.
     pub fn apply(&mut self, update: &AccountUpdate, slot: Slot) {
-        let place = match update {
-            AccountUpdate::Vault { second, .. } => usize::from(*second),
-            AccountUpdate::CpmmPool(_) => 2,
-            AccountUpdate::CpmmConfig(config) => {
-                self.config = Some(*config);
-                return self.refresh();
+        let held = self.held.get_mut();
+        let Some(place) = held.place(update) else {
+            // A swap does not write it, so it is true whatever the others say.
+            held.take(update);
+            held.taken(update, slot);
+            if self.settled {
+                held.build();
             }
+            return;
         };
         match self.slots.get_mut(place) {
-            Some(known) if *known <= slot => *known = slot,
+            Some(known) if known.is_none_or(|known| known <= slot) => *known = Some(slot),
             _ => return,
         }
-        match update {
-            AccountUpdate::Vault { second, amount } => {
-                if let Some(vault) = self.vaults.get_mut(usize::from(*second)) {
-                    *vault = Some(*amount);
-                }
-            }
-            AccountUpdate::CpmmPool(pool) => self.pool = Some(*pool),
-            AccountUpdate::CpmmConfig(_) => {}
+        held.take(update);
+        if let Some((place, seen)) = held.taken(update, slot)
+            && let Some(known) = self.slots.get_mut(place)
+        {
+            *known = seen;
         }
-        let [a, b, c] = self.slots;
-        self.settled = a == b && b == c;
-        self.refresh();
+        let mut moving = self.slots.iter().take(held.moving());
+        // What was never seen disagrees with nothing; there is no curve without it.
+        self.settled = moving.all(|known| known.is_none_or(|known| known == slot));
+        if self.settled {
+            held.build();
+        }
     }
 
     /// The chain has reached `slot`. Accounts that still disagree two slots after the newest of them really were
@@ -74,25 +222,8 @@ impl Live {
     pub fn settle_before(&mut self, slot: Slot) {
         if !self.settled && self.slot().saturating_add(Slot::new(2)) <= slot {
             self.settled = true;
-            self.refresh();
+            self.held.get_mut().build();
         }
-    }
-
-    fn refresh(&mut self) {
-        if !self.settled {
-            return;
-        }
-        let all = (self.vaults, &self.pool, &self.config);
-        self.curve = match all {
-            _ if !self.supported => Err(QuoteError::Unsupported),
-            ([Some(first), Some(second)], Some(pool), Some(config)) => cpmm::Curve::new(
-                [first, second],
-                pool,
-                config,
-                [TransferFee::NONE, TransferFee::NONE],
-            ),
-            _ => Err(QuoteError::Unknown),
-        };
     }
 
     /// Whether its accounts disagree, so that only more notices or time can settle it.
@@ -104,25 +235,45 @@ impl Live {
     /// Whether its accounts agree on one moment and all of them are known.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.settled && self.vaults.iter().all(Option::is_some) && self.pool.is_some()
+        self.settled && self.held.get().state() != Err(QuoteError::Unknown)
     }
 
     /// The slot of its newest account.
     #[must_use]
     pub fn slot(&self) -> Slot {
-        self.slots.iter().copied().max().unwrap_or_default()
+        self.slots.iter().flatten().copied().max().unwrap_or_default()
     }
 
-    /// The curve as of the last settled moment.
+    /// Whether it has a curve, as of the last settled moment.
     ///
     /// # Errors
     ///
-    /// Why there is none.
-    pub fn curve(&self) -> Result<&cpmm::Curve, QuoteError> {
-        self.curve.as_ref().map_err(|error| *error)
+    /// Why it has none.
+    pub fn state(&self) -> Result<(), QuoteError> {
+        self.held()?.state()
     }
 
-    /// What comes out for `amount`; `forward` gives mint 0 for mint 1, `now` in Unix seconds.
+    fn held(&self) -> Result<&dyn Hold, QuoteError> {
+        match (self.drifted, self.plain) {
+            (true, _) => Err(QuoteError::Drifted),
+            (false, false) => Err(QuoteError::Unsupported),
+            (false, true) => Ok(self.held.get()),
+        }
+    }
+
+    /// The curve of a Raydium CPMM pool as of the last settled moment.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none; [`QuoteError::Unsupported`] for any other kind.
+    pub fn cpmm(&self) -> Result<&cpmm::Curve, QuoteError> {
+        match &self.held {
+            Held::Cpmm(held) if self.plain && !self.drifted => held.curve(),
+            _ => Err(QuoteError::Unsupported),
+        }
+    }
+
+    /// What comes out for `amount`; `forward` gives mint 0 for mint 1.
     ///
     /// # Errors
     ///
@@ -131,9 +282,9 @@ impl Live {
         &self,
         forward: bool,
         amount: Atoms,
-        now: i64,
+        clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.curve()?.quote_exact_in(forward, amount, now)
+        self.held()?.quote_in(forward, amount, clock)
     }
 
     /// What must go in for `amount` to come out; as [`Self::quote_exact_in`].
@@ -145,19 +296,47 @@ impl Live {
         &self,
         forward: bool,
         amount: Atoms,
-        now: i64,
+        clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.curve()?.quote_exact_out(forward, amount, now)
+        self.held()?.quote_out(forward, amount, clock)
     }
 
-    /// Price from the reserves, without fees: atoms of mint 1 per atom of mint 0, or the inverse.
+    /// What comes out for `amount`, and what that does to the price.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing comes out.
+    pub fn detail_exact_in(
+        &self,
+        forward: bool,
+        amount: Atoms,
+        clock: &Clock,
+    ) -> Result<Detail, QuoteError> {
+        self.held()?.detail_in(forward, amount, clock)
+    }
+
+    /// Price from the curve, without fees: atoms of mint 1 per atom of mint 0, or the inverse.
     #[must_use]
     pub fn spot_price(&self, of_first: bool) -> Option<Price> {
-        let [first, second] = self.curve.as_ref().ok()?.reserves();
-        if of_first {
-            Price::of(second.get(), first.get())
-        } else {
-            Price::of(first.get(), second.get())
+        if let (Held::Cpmm(held), false) = (&self.held, of_first) {
+            // Exact, where an inverse would round twice.
+            let [first, second] = held.curve().ok()?.reserves();
+            let price = Price::of(first.get(), second.get());
+            return price.filter(|_| self.plain && !self.drifted);
         }
+        let price = self.held().ok()?.spot_price()?;
+        if of_first { Some(price) } else { price.inverse() }
+    }
+
+    /// The tick or bin arrays that a swap may cross as of the last settled moment, nearest first.
+    #[must_use]
+    pub fn arrays(&self, forward: bool) -> Arrays {
+        self.held.get().arrays(forward)
+    }
+
+    /// Whether its program can be asked for an exact output.
+    #[must_use]
+    pub fn has_exact_out(&self, forward: bool) -> bool {
+        self.held.get().has_exact_out(forward)
     }
 }

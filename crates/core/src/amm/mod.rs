@@ -1,12 +1,25 @@
 //! Pools: one file per kind, each decodes account bytes, quotes to the last atom and encodes its swap.
 
 pub mod amm_v4;
+pub mod clmm;
 pub mod cpmm;
+mod describe;
+pub mod dlmm;
+mod follow;
 mod live;
+pub mod pump_curve;
+pub mod pump_fees;
+pub mod pump_swap;
+pub(crate) mod tlv;
 pub mod transfer_fee;
+pub mod whirlpool;
 
+pub use cpmm::decode_vault;
+pub use describe::{Described, Draft};
+pub use follow::{Followed, Kind, Part};
 pub use live::Live;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 use solana_instruction::Instruction;
 
@@ -30,10 +43,35 @@ pub struct PoolSpec {
 pub enum PoolKind {
     /// Raydium CPMM.
     Cpmm(cpmm::Keys),
+    /// Raydium AMM v4.
+    AmmV4(amm_v4::Keys),
+    /// Raydium CLMM.
+    Clmm {
+        /// What a swap names.
+        keys: clmm::Keys,
+        /// The bitmap's extension, where the pool has that account.
+        bitmap_extension: Option<Address>,
+    },
+    /// Orca Whirlpool.
+    Whirlpool {
+        /// What a swap names.
+        keys: whirlpool::Keys,
+        /// Its fee adapts to volatility, by its oracle.
+        adaptive: bool,
+    },
+    /// Meteora DLMM.
+    Dlmm(dlmm::Keys),
+    /// PumpSwap.
+    PumpSwap(pump_swap::Keys),
+    /// pump.fun's bonding curve.
+    PumpCurve(pump_curve::Keys),
 }
 
+/// Where the tick or bin arrays that a swap may cross start, nearest first; bin arrays by number.
+pub type Arrays = ArrayVec<i32, 3>;
+
 /// What one account of a pool holds now. Decoded by the feed, journaled in this form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountUpdate {
     /// The balance of the vault of mint 0 or 1, gross of accrued fees.
     Vault {
@@ -46,6 +84,40 @@ pub enum AccountUpdate {
     CpmmPool(cpmm::PoolState),
     /// Raydium CPMM's fee configuration.
     CpmmConfig(cpmm::Config),
+    /// Raydium AMM v4's pool state.
+    AmmV4Pool(amm_v4::PoolState),
+    /// Raydium CLMM's pool state.
+    ClmmPool(Box<clmm::PoolState>),
+    /// Raydium CLMM's fee configuration.
+    ClmmConfig(clmm::Config),
+    /// One of Raydium CLMM's tick arrays.
+    ClmmTicks(Box<clmm::TickArray>),
+    /// The extension of Raydium CLMM's bitmap.
+    ClmmBitmap(Box<clmm::BitmapExtension>),
+    /// An Orca Whirlpool's state.
+    Whirlpool(whirlpool::PoolState),
+    /// An Orca Whirlpool's oracle.
+    WhirlpoolOracle(whirlpool::Oracle),
+    /// One of an Orca Whirlpool's tick arrays.
+    WhirlpoolTicks(Box<whirlpool::TickArray>),
+    /// Meteora DLMM's pool state.
+    DlmmPool(Box<dlmm::PoolState>),
+    /// One of Meteora DLMM's bin arrays.
+    DlmmBins(Box<dlmm::BinArray>),
+    /// The extension of Meteora DLMM's bitmap.
+    DlmmBitmap(Box<dlmm::Extension>),
+    /// PumpSwap's pool state.
+    PumpSwapPool(pump_swap::PoolState),
+    /// PumpSwap's configuration.
+    PumpSwapConfig(pump_swap::Config),
+    /// pump.fun's bonding curve.
+    PumpCurve(pump_curve::CurveState),
+    /// pump.fun's configuration.
+    PumpCurveConfig(pump_curve::Config),
+    /// The fee schedules of PumpSwap or pump.fun.
+    PumpFees(Box<pump_fees::FeeConfig>),
+    /// The supply of the mint that a market cap is reckoned with.
+    Supply(Atoms),
 }
 
 /// Output of a swap, computed from state: no promise.
@@ -134,6 +206,15 @@ pub enum QuoteError {
     /// A tick or bin array that the swap would cross is not known.
     #[error("a tick or bin array is missing")]
     MissingArray,
+    /// The price is already at or past the limit that was set for it.
+    #[error("the price is past its limit")]
+    PriceLimit,
+    /// The program's own estimate of the input falls short of the exact output, so it would refuse.
+    #[error("no input gives exactly this output")]
+    Inexact,
+    /// Its program no longer does what is known of it.
+    #[error("its program has changed")]
+    Drifted,
 }
 
 /// Why bytes are not the account they should be.
@@ -162,6 +243,12 @@ pub enum DecodeError {
         /// Which field.
         field: &'static str,
     },
+    /// A pool of this kind has no such account.
+    #[error("{kind}: no such account")]
+    Part {
+        /// The kind of pool.
+        kind: &'static str,
+    },
 }
 
 /// Whose money a swap moves.
@@ -175,7 +262,9 @@ pub struct SwapAccounts {
     pub destination: Address,
 }
 
-/// The swap instruction of a pool; `forward` gives mint 0 for mint 1.
+/// The swap instruction of a pool; `forward` gives mint 0 for mint 1. `arrays` are the addresses of the arrays that it
+/// may cross, nearest first; see [`PoolSpec::array`]. `None` where the program cannot be asked for this: an exact output
+/// that it does not know, or no array where it needs one.
 #[must_use]
 pub fn swap_instruction(
     spec: &PoolSpec,
@@ -183,10 +272,49 @@ pub fn swap_instruction(
     forward: bool,
     amount: LegAmount,
     accounts: SwapAccounts,
-) -> Instruction {
-    match &spec.kind {
+    arrays: &[Address],
+) -> Option<Instruction> {
+    let pool = spec.address;
+    Some(match &spec.kind {
         PoolKind::Cpmm(keys) => {
-            cpmm::swap_instruction(spec.address, keys, mints, forward, amount, accounts)
+            cpmm::swap_instruction(pool, keys, mints, forward, amount, accounts)
+        }
+        PoolKind::AmmV4(keys) => amm_v4::swap_instruction(pool, keys, amount, accounts),
+        PoolKind::Clmm { keys, bitmap_extension } => {
+            arrays.first()?;
+            let bitmap_extension = *bitmap_extension;
+            let passed =
+                clmm::Passed { bitmap_extension, tick_arrays: arrays, sqrt_price_limit: 0 };
+            clmm::swap_instruction(pool, keys, mints, forward, amount, accounts, passed)
+        }
+        PoolKind::Whirlpool { keys, .. } => {
+            let order = whirlpool::SwapOrder { forward, amount, sqrt_price_limit: 0 };
+            let arrays = whirlpool::SwapArrays::of(arrays)?;
+            whirlpool::swap_instruction(pool, keys, mints, order, accounts, &arrays)
+        }
+        PoolKind::Dlmm(keys) => {
+            arrays.first()?;
+            dlmm::swap_instruction(pool, keys, mints, amount, accounts, arrays)
+        }
+        PoolKind::PumpSwap(keys) => {
+            return pump_swap::swap_instruction(pool, keys, mints, forward, amount, accounts);
+        }
+        PoolKind::PumpCurve(keys) => {
+            return pump_curve::swap_instruction(pool, keys, mints, forward, amount, accounts);
+        }
+    })
+}
+
+impl PoolSpec {
+    /// The address of the tick or bin array that starts at `start`; none for a pool without arrays. Deriving it takes
+    /// microseconds: keep it.
+    #[must_use]
+    pub fn array(&self, start: i32) -> Option<Address> {
+        match &self.kind {
+            PoolKind::Clmm { .. } => Some(clmm::tick_array_address(&self.address, start)),
+            PoolKind::Whirlpool { .. } => Some(whirlpool::tick_array_address(&self.address, start)),
+            PoolKind::Dlmm(_) => Some(dlmm::bin_array_address(&self.address, start)),
+            _ => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::amm::DecodeError;
+use crate::amm::tlv::{MINT, extensions};
 
 /// A transfer fee in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,13 +79,6 @@ impl TransferFee {
     }
 }
 
-const MINT: &str = "mint";
-const MINT_LEN: usize = 82;
-/// An extended mint is padded to the length of a token account; its kind follows, 1 is a mint.
-const KIND_AT: usize = 165;
-/// A Token-2022 multisig has this length, so no mint may.
-const MULTISIG_LEN: usize = 355;
-
 /// The transfer fees of a mint account of Token-2022 (or SPL Token, which has none).
 ///
 /// # Errors
@@ -92,20 +86,10 @@ const MULTISIG_LEN: usize = 355;
 /// When the bytes are not a mint, or it has an extension under which a constant-product pool's transfers are not
 /// plain: what is not known to be harmless is refused.
 pub fn decode_transfer_fees(data: &[u8]) -> Result<EpochFees, DecodeError> {
-    if data.len() == MINT_LEN {
-        return Ok(EpochFees::NONE);
-    }
-    let mut rest = match data.split_at_checked(KIND_AT) {
-        Some((_, [1, rest @ ..])) if data.len() != MULTISIG_LEN => rest,
-        _ => return Err(DecodeError::Length { account: MINT, length: data.len() }),
-    };
     let mut fees = EpochFees::NONE;
-    while let Some((kind, length, tail)) = header(rest) {
-        let Some((value, tail)) = tail.split_at_checked(usize::from(length)) else {
-            return Err(DecodeError::Length { account: MINT, length: data.len() });
-        };
+    for extension in extensions(data)? {
+        let (kind, value) = extension?;
         match kind {
-            0 => break,
             1 => {
                 fees = transfer_fee_config(value)
                     .ok_or(DecodeError::Field { account: MINT, field: "transfer fee" })?;
@@ -114,18 +98,12 @@ pub fn decode_transfer_fees(data: &[u8]) -> Result<EpochFees, DecodeError> {
             3 | 10 | 18..=23 | 25 => {}
             _ => return Err(DecodeError::Field { account: MINT, field: "extension" }),
         }
-        rest = tail;
     }
     Ok(fees)
 }
 
-fn header(data: &[u8]) -> Option<(u16, u16, &[u8])> {
-    let (kind, rest) = data.split_first_chunk()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    Some((u16::from_le_bytes(*kind), u16::from_le_bytes(*length), rest))
-}
-
-fn transfer_fee_config(value: &[u8]) -> Option<EpochFees> {
+/// The fees in the value of a mint's transfer-fee extension; `None` when it is not one.
+pub(crate) fn transfer_fee_config(value: &[u8]) -> Option<EpochFees> {
     if value.len() != 108 {
         return None;
     }

@@ -1,11 +1,13 @@
 //! Taking an event into the market and the books.
 
 use super::MultiStrategyEngine;
+use crate::amm::Kind;
+use crate::drift::Differs;
 use crate::event::{
     Alert, Closed, Command, Deltas, Effect, Event, MarketEvent, ModeCause, OrderEvent, SignalEvent,
     Stamped,
 };
-use crate::ids::{MintId, StrategyId};
+use crate::ids::{MintId, PoolId, StrategyId};
 use crate::ledger::Account;
 use crate::order::Outcome;
 use crate::risk::Mode;
@@ -16,7 +18,15 @@ impl MultiStrategyEngine {
         let now = input.at;
         match &input.event {
             Event::Market(event) => {
+                if let MarketEvent::Drifted { kind } = event {
+                    self.drift(*kind, None, effects);
+                }
                 self.market.apply(event, now, &mut self.candles);
+                self.routes.follow(&self.market, event);
+                if let MarketEvent::Account { pool, .. } = event {
+                    let differs = self.watchman.changed(*pool, &self.market);
+                    self.differs(differs, effects);
+                }
                 if let MarketEvent::Mint(_) = event
                     && let Some(last) = self.market.mints().len().checked_sub(1)
                     && let Ok(last) = u16::try_from(last)
@@ -37,6 +47,24 @@ impl MultiStrategyEngine {
                 self.market.advance(now, &mut self.candles);
                 self.take_command(command, effects);
             }
+        }
+    }
+
+    fn differs(&mut self, differs: Option<Differs>, effects: &mut Vec<Effect>) {
+        if let Some(Differs { kind, pool, quoted, got }) = differs {
+            self.drift(kind, Some((pool, quoted, got)), effects);
+        }
+    }
+
+    fn drift(
+        &mut self,
+        kind: Kind,
+        fill: Option<(PoolId, Atoms, Atoms)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.market.drift(kind) {
+            self.routes.drifted(&self.market, kind);
+            effects.push(Effect::Alert(Alert::Drift { kind, fill }));
         }
     }
 
@@ -62,8 +90,13 @@ impl MultiStrategyEngine {
         let (id, strategy) = (order.id(), order.strategy());
         self.revalue = true;
         self.portfolio.ended(order, &self.market);
+        if !matches!(closed.outcome, Outcome::Filled { .. }) {
+            self.watchman.forget(id);
+        }
         let settled = match &closed.outcome {
-            Outcome::Filled { deltas, fee, .. } => {
+            Outcome::Filled { deltas, fee, slot } => {
+                let differs = self.watchman.filled(order, *slot, deltas, &self.market);
+                self.differs(differs, effects);
                 if !is_expected(order, deltas) {
                     effects.push(Effect::Alert(Alert::UnexpectedFill { order: id }));
                 }

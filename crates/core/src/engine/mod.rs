@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Watchman;
 use crate::event::{
     Alert, Candle, Effect, EquityPoint, Event, MarketEvent, ModeCause, SignalEvent, Stamped,
     StopCause,
@@ -18,6 +19,7 @@ use crate::market::Market;
 use crate::order::Intent;
 use crate::portfolio::{Allowance, PortfolioManager};
 use crate::risk::{Control, Desk, Limits, LimitsError, Mode, Refusal, review};
+use crate::route::Index;
 use crate::strategy::{Context, Strategy, StrategyKind};
 use crate::units::{Bps, Seq, Timestamp, Usd};
 
@@ -102,10 +104,13 @@ struct Seat {
 pub struct MultiStrategyEngine {
     config: EngineConfig,
     market: Market,
+    /// One for all strategies, kept in step with the market.
+    routes: Index,
     ledger: Ledger,
     portfolio: PortfolioManager,
     control: Control,
     orders: OpenOrders,
+    watchman: Watchman,
     seats: Vec<Seat>,
     signals: Vec<SignalEvent>,
     refusals: Vec<(&'static str, u64)>,
@@ -148,10 +153,12 @@ impl MultiStrategyEngine {
             (0_u8..).zip(strategies).map(|(id, strategy)| Seat { strategy, id: StrategyId(id) });
         Ok(Self {
             market: Market::new(config.candle_width, config.limits.market_age_max),
+            routes: Index::new(),
             ledger: Ledger::new(),
             portfolio: PortfolioManager::new(&allowances),
             control: Control::new(&config.limits),
             orders: OpenOrders::default(),
+            watchman: Watchman::default(),
             seats: seats.collect(),
             signals: Vec::with_capacity(16),
             refusals: Vec::with_capacity(32),
@@ -264,6 +271,7 @@ impl MultiStrategyEngine {
                 now,
                 me: seat.id,
                 market: &self.market,
+                routes: &self.routes,
                 book,
                 ledger: &self.ledger,
                 orders: &self.orders,
@@ -305,6 +313,7 @@ impl MultiStrategyEngine {
                     results.approved = results.approved.saturating_add(1);
                     self.control.approved(intent, input.at);
                     self.portfolio.opened(&order, &self.market);
+                    self.watchman.submitted(&order, &self.market);
                     self.orders.open(order.clone());
                     effects.push(Effect::Submit(Box::new(order)));
                 }

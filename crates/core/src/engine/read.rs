@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 use crate::market::Market;
 use crate::portfolio::PortfolioManager;
 use crate::risk::Mode;
+use crate::route::Index;
 use crate::units::{Atoms, Bps, Seq, Timestamp, Usd};
 
 impl MultiStrategyEngine {
@@ -64,6 +65,12 @@ impl MultiStrategyEngine {
     #[must_use]
     pub const fn market(&self) -> &Market {
         &self.market
+    }
+
+    /// What the pools bring at the margin, and which cycles they are part of, as of the last event.
+    #[must_use]
+    pub const fn routes(&self) -> &Index {
+        &self.routes
     }
 
     /// The books as of the last event.
@@ -125,6 +132,7 @@ impl MultiStrategyEngine {
     pub fn state_digest(&self) -> [u8; 32] {
         let mut digest = Digest::default();
         digest.add(&self.market);
+        digest.add(&self.routes);
         digest.add(&self.ledger);
         digest.add(&self.portfolio);
         digest.add(&self.control);

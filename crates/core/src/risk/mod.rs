@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The pool's accounts do not agree on a slot yet.
     #[error("the pool is between two states")]
     Unsettled,
+    /// The token gate does not say that what it buys is safe, or said so too long ago.
+    #[error("the token gate does not call it safe")]
+    Gate,
     /// No independent price, or it is too old.
     #[error("no independent price")]
     NoReference,
@@ -123,6 +126,7 @@ impl Refusal {
             Self::Quote(_) => "quote",
             Self::StaleMarket => "stale_market",
             Self::Unsettled => "unsettled",
+            Self::Gate => "gate",
             Self::NoReference => "no_reference",
             Self::Collar => "collar",
             Self::Slippage => "slippage",

@@ -154,14 +154,22 @@ fn legs(
     for (nth, hop) in intent.route.iter().enumerate() {
         let quote = |amount| desk.market.quote(*hop, amount).map_err(Refusal::Quote);
         let out = quote(amount)?.amount_out;
+        let pool = desk.market.pool(hop.pool).ok_or(Refusal::Route)?;
+        let forward = pool.direction(*hop).ok_or(Refusal::Route)?;
+        let arrays = pool.live.arrays(forward);
         if nth.saturating_add(1) == hops {
             let bounds = LegAmount::ExactIn { amount_in: amount, min_out: intent.min_out };
-            legs.push(Leg { hop: *hop, amount: bounds });
+            legs.push(Leg { hop: *hop, amount: bounds, arrays });
             return Ok((legs, out));
         }
         let amount_out = out.less(room);
-        let bounds = LegAmount::ExactOut { amount_out, max_in: amount };
-        legs.push(Leg { hop: *hop, amount: bounds });
+        let bounds = if pool.live.has_exact_out(forward) {
+            LegAmount::ExactOut { amount_out, max_in: amount }
+        } else {
+            // What it gives beyond that stays with us, in the mint between.
+            LegAmount::ExactIn { amount_in: amount, min_out: amount_out }
+        };
+        legs.push(Leg { hop: *hop, amount: bounds, arrays });
         amount = amount_out;
     }
     Err(Refusal::Route)
@@ -185,6 +193,9 @@ fn may_trade(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> R
     }
     if desk.now >= intent.expires {
         return Err(Refusal::Late);
+    }
+    if !desk.market.may_be_bought(plan.mint_out) {
+        return Err(Refusal::Gate);
     }
     if desk.control.is_cooling(desk.now) && !reduces {
         return Err(Refusal::CoolDown);

@@ -4,7 +4,7 @@ use crate::ids::Address;
 use crate::scan::figures::RATE_WHOLE;
 use crate::units::Atoms;
 
-/// Kinds of constant-product pools.
+/// Kinds of pools that have reserves, real ones or those that their liquidity stands for at the price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -14,6 +14,8 @@ pub enum Kind {
     AmmV4,
     /// PumpSwap.
     PumpSwap,
+    /// Orca Whirlpool, by the reserves that its liquidity at the price stands for.
+    Whirlpool,
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
             Self::Cpmm => 0,
             Self::AmmV4 => 1,
             Self::PumpSwap => 2,
+            Self::Whirlpool => 3,
         }
     }
 
@@ -29,7 +32,8 @@ impl Kind {
         match code {
             0 => Self::Cpmm,
             1 => Self::AmmV4,
-            _ => Self::PumpSwap,
+            2 => Self::PumpSwap,
+            _ => Self::Whirlpool,
         }
     }
 }
@@ -51,6 +55,8 @@ impl Flags {
     pub const FEE_UNKNOWN: Self = Self(8);
     /// Its reserves have not been read yet.
     pub const UNREAD: Self = Self(16);
+    /// Its reserves are so small that rounding shows in its price.
+    pub const COARSE: Self = Self(32);
     /// The row is free.
     pub(super) const VACANT: Self = Self(128);
 

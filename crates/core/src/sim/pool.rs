@@ -2,8 +2,7 @@
 
 use crate::amm::cpmm::{Config, Curve, PoolState, Swap};
 use crate::amm::transfer_fee::TransferFee;
-use crate::amm::{AccountUpdate, PoolSpec, QuoteError};
-use crate::ids::MintId;
+use crate::amm::{AccountUpdate, Clock, Live, PoolKind, PoolSpec, Quote, QuoteError};
 use crate::order::{Hop, Leg, LegAmount};
 use crate::units::{Atoms, Slot};
 
@@ -102,9 +101,14 @@ impl Accounts {
 }
 
 /// A pool of a simulated venue.
+///
+/// Raydium CPMM keeps what our fills did to it until the chain tells a new state. A pool of any other kind is as the
+/// chain last told it: our own price move counts within a fill, and not for the next one.
 #[derive(Clone, Debug)]
 pub(super) struct SimPool {
-    mints: [MintId; 2],
+    spec: PoolSpec,
+    /// A pool of another kind than Raydium CPMM, as the chain told it.
+    other: Option<Box<Live>>,
     /// Accounts as last told, torn or not.
     seen: Accounts,
     /// Slots of vault 0, vault 1 and the state account, as in [`crate::amm::Live`].
@@ -116,12 +120,16 @@ pub(super) struct SimPool {
 
 impl SimPool {
     pub(super) fn new(spec: &PoolSpec) -> Self {
-        Self::unseen(spec.mints)
+        Self::unseen(spec.clone())
     }
 
-    fn unseen(mints: [MintId; 2]) -> Self {
+    fn unseen(spec: PoolSpec) -> Self {
+        let is_other = !matches!(spec.kind, PoolKind::Cpmm(_));
+        // The engine knows which mints are plain and orders through no other pool.
+        let other = is_other.then(|| Box::new(Live::new(&spec.kind, true)));
         Self {
-            mints,
+            spec,
+            other,
             seen: Accounts::default(),
             slots: [Slot::ZERO; 3],
             settled: false,
@@ -131,17 +139,41 @@ impl SimPool {
 
     /// All of it has to be seen anew.
     pub(super) fn forget(&mut self) {
-        *self = Self::unseen(self.mints);
+        *self = Self::unseen(self.spec.clone());
     }
 
     /// Whether a hop goes from mint 0 to mint 1; `None` when it does not go through this pool.
     pub(super) fn direction(&self, hop: Hop) -> Option<bool> {
-        let [first, second] = self.mints;
+        let [first, second] = self.spec.mints;
         match (hop.mint_in, hop.mint_out) {
             (a, b) if a == first && b == second => Some(true),
             (a, b) if a == second && b == first => Some(false),
             _ => None,
         }
+    }
+
+    /// What a leg moves through a pool of another kind than Raydium CPMM; none for that one.
+    pub(super) fn other(
+        &self,
+        leg: &Leg,
+        forward: bool,
+        clock: &Clock,
+    ) -> Option<Result<Quote, Failure>> {
+        let other = self.other.as_ref()?;
+        Some(match leg.amount {
+            LegAmount::ExactIn { amount_in, min_out } => {
+                let quote = other.quote_exact_in(forward, amount_in, clock);
+                quote.map_err(Failure::Quote).and_then(|quote| {
+                    (quote.amount_out >= min_out).then_some(quote).ok_or(Failure::Slippage)
+                })
+            }
+            LegAmount::ExactOut { amount_out, max_in } => {
+                let quote = other.quote_exact_out(forward, amount_out, clock);
+                quote.map_err(Failure::Quote).and_then(|quote| {
+                    (quote.amount_in <= max_in).then_some(quote).ok_or(Failure::Slippage)
+                })
+            }
+        })
     }
 
     pub(super) const fn now(&self) -> &Accounts {
@@ -155,6 +187,9 @@ impl SimPool {
     /// Takes what an account holds at a slot; what our fills had done is forgotten once the accounts agree, for
     /// the chain has never heard of them.
     pub(super) fn observe(&mut self, update: &AccountUpdate, slot: Slot) {
+        if let Some(other) = &mut self.other {
+            return other.apply(update, slot);
+        }
         let place = match update {
             AccountUpdate::Vault { second, .. } => usize::from(*second),
             AccountUpdate::CpmmPool(_) => 2,
@@ -163,6 +198,7 @@ impl SimPool {
                 self.now.config = Some(*config);
                 return;
             }
+            _ => return,
         };
         match self.slots.get_mut(place) {
             Some(known) if *known <= slot => *known = slot,
@@ -175,7 +211,7 @@ impl SimPool {
                 }
             }
             AccountUpdate::CpmmPool(pool) => self.seen.pool = Some(*pool),
-            AccountUpdate::CpmmConfig(_) => {}
+            _ => {}
         }
         let [a, b, c] = self.slots;
         self.settled = a == b && b == c;
@@ -186,6 +222,9 @@ impl SimPool {
 
     /// The chain has reached `slot`; the rule is that of [`crate::amm::Live::settle_before`].
     pub(super) fn settle_before(&mut self, slot: Slot) {
+        if let Some(other) = &mut self.other {
+            return other.settle_before(slot);
+        }
         let newest = self.slots.iter().copied().max().unwrap_or_default();
         if !self.settled && newest.saturating_add(Slot::new(2)) <= slot {
             self.settled = true;

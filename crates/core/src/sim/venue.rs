@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Venue;
 use super::pool::{Accounts, Failure, SimPool};
-use crate::amm::QuoteError;
+use crate::amm::{Clock, QuoteError};
 use crate::event::{Deltas, MarketEvent, OrderEvent, RejectReason};
 use crate::ids::{MintId, OrderId, PoolId, Signature};
 use crate::order::{MAX_HOPS, Order};
@@ -159,6 +159,9 @@ impl SimVenue {
                 }
             }
             MarketEvent::Mint(_)
+            | MarketEvent::Drifted { .. }
+            | MarketEvent::Launched { .. }
+            | MarketEvent::Gate { .. }
             | MarketEvent::Reference { .. }
             | MarketEvent::Candle(_)
             | MarketEvent::Feed { .. } => {}
@@ -291,6 +294,14 @@ impl SimVenue {
             let unknown = Failure::Quote(QuoteError::Unknown);
             let pool = self.pools.get(leg.hop.pool.index()).ok_or(unknown)?;
             let forward = pool.direction(leg.hop).ok_or(unknown)?;
+            let clock = Clock { now: unix, slot: self.slot, epoch: 0 };
+            if let Some(quote) = pool.other(leg, forward, &clock) {
+                let quote = quote?;
+                add(&mut deltas, leg.hop.mint_in, quote.amount_in, false).ok_or(OVERFLOW)?;
+                add(&mut deltas, leg.hop.mint_out, quote.amount_out, true).ok_or(OVERFLOW)?;
+                fees.try_push((leg.hop.mint_in, quote.fee)).map_err(|_| OVERFLOW)?;
+                continue;
+            }
             let place = touched.iter().position(|(id, _)| *id == leg.hop.pool);
             let accounts = place
                 .and_then(|place| touched.get(place))

@@ -127,8 +127,8 @@ mod tests {
     #[test]
     fn constants_are_what_their_words_say() {
         assert_eq!(MARGIN, 2_f64.powi(-48));
-        // (1 + x)^2 - 1 is x (2 + x), without the loss of digits next to one.
-        assert!((ONE_PERCENT * (2.0 + ONE_PERCENT) - 0.01).abs() < 1e-17);
+        // c = sqrt(1.01) - 1 solves c (2 + c) = 0.01; a root less one would cancel sixteen digits down to thirteen.
+        assert!((ONE_PERCENT * (2.0 + ONE_PERCENT) - 0.01).abs() < 4e-18);
         assert_eq!((TWO_52, TWO_84), (2_f64.powi(52), 2_f64.powi(84)));
         assert_eq!(float(u64::MAX), 2_f64.powi(64));
     }

@@ -18,13 +18,6 @@ pub fn price_to_f64(price: Price) -> f64 {
     whole + fraction
 }
 
-/// An amount as a float, to within a unit in the last place.
-#[must_use]
-pub fn atoms_to_f64(atoms: Atoms) -> f64 {
-    let limb = |bits: u64| f64::from(u32::try_from(bits & 0xffff_ffff).unwrap_or(u32::MAX));
-    limb(atoms.get() >> 32) * TWO_32 + limb(atoms.get())
-}
-
 /// The whole part, rounded down; nothing of what is below zero or not a number, and all of what is too great.
 #[must_use]
 pub fn whole(value: f64) -> u64 {
@@ -113,13 +106,4 @@ pub fn share_of(risk: f64, price: f64, distance: f64) -> f64 {
         Some(share) => share.clamp(0.0, 1.0),
         None => 0.0,
     }
-}
-
-/// What of a rate in millionths is left after two fees in a row, as a factor: none where a fee is all.
-#[must_use]
-pub fn kept(first: u64, second: u64) -> f64 {
-    let left = |rate: u64| {
-        f64::from(1_000_000_u32.saturating_sub(u32::try_from(rate).unwrap_or(u32::MAX))) / 1e6
-    };
-    left(first) * left(second)
 }

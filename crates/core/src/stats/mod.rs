@@ -14,7 +14,6 @@
 mod average;
 pub mod bulk;
 mod convert;
-mod cycle;
 mod dispersion;
 mod momentum;
 mod range;
@@ -22,10 +21,7 @@ mod reversion;
 mod ring;
 
 pub use average::{Ema, Sma};
-pub use convert::{
-    atoms_to_f64, below, kept, price_to_f64, ratio, scale_atoms, scale_usd, share_of, times, whole,
-};
-pub use cycle::{Depth, best_cycle_input};
+pub use convert::{below, price_to_f64, ratio, scale_atoms, scale_usd, share_of, times, whole};
 pub use dispersion::{EwmaVolatility, RollingMeanStd};
 pub use momentum::{EfficiencyRatio, Momentum, Rsi};
 pub use range::{Atr, ChandelierStop, Donchian};

@@ -1,21 +1,38 @@
-//! Arbitrage: two pools of the same pair that disagree by more than it costs to set them right.
+//! Arbitrage: a way round two or three pools that brings more of a dollar than went in and than it costs.
 //!
 //! # Idea
 //!
-//! When two constant-product pools price the same pair apart by more than their fees, buying from the cheap one and
-//! selling to the dear one gains without holding anything; such trades are what keeps the pools' prices near the
-//! market's: Angeris, Kao, Chiang, Noyes and Chitra, *An Analysis of Uniswap Markets* (2019); Angeris and Chitra,
-//! *Improved Price Oracles: Constant Function Market Makers* (2020). The gain is a concave function of the size
-//! with a maximum in closed form; integers and their rounding are then searched around it with the exact quotes.
-//! Both legs go in one transaction: it lands as a whole or not at all.
+//! Where pools price the same thing apart by more than their fees, buying where it is cheap and selling where it is
+//! dear gains without holding anything, and so does a way round three mints whose prices do not fit together. Such
+//! trades are what keeps the pools' prices near the market's: Angeris, Kao, Chiang, Noyes and Chitra, *An Analysis of
+//! Uniswap Markets* (2019); Angeris and Chitra, *Improved Price Oracles: Constant Function Market Makers* (2020). The
+//! gain is a concave function of the size, with a maximum in closed form where all pools are constant products; the
+//! search for it on exact quotes, whatever the kinds of pool, stands in [`crate::route::best_input`]. All legs go in
+//! one transaction: it lands as a whole or not at all.
 //!
 //! # Rules
 //!
-//! When a pool's accounts have settled: for each other settled pool of its pair, both ways round, find the best
-//! size within limits and cash. Send when what comes out covers what goes in, the most that the chain may take,
-//! rounded up, and the margin; the minimum output demands the same of the chain. The same state of a pool is tried
-//! once per `retry`: an order that lands changes both of its pools, and is told of before they are.
+//! When a pool's accounts have settled: of the cycles through it of two and three pools, those whose rates at the margin
+//! multiply to more than one by the engine's [`crate::route::Index`], as far as the bounds of [`Finder`] go; for each
+//! of these the best size within limits, cash and share of the budget. The one that gains most is sent, if what comes
+//! out covers what goes in, the most that the chain may take for so many swaps, rounded up, and the margin; the minimum
+//! output demands the same of the chain. The same state of a pool is tried once per `retry`: an order that lands
+//! changes all of its pools, and is told of before they are.
+//!
+//! # Costs
+//!
+//! Base and priority fee of the order. No tip, because orders carry none yet. No rent, because the shell makes the token
+//! account of every mint before it trades.
+//!
+//! # What it leaves out
+//!
+//! - Cycles start and end with a dollar, the first [`DOLLARS_MAX`] that pools trade. A cycle through wrapped SOL is seen
+//!   only if it passes a dollar too: the wrapped SOL we hold is another strategy's position, which must be free to be
+//!   sold at any moment, and what a cycle gained of it would be nobody's.
+//! - Where a pool's fee falls as time passes, a cycle that only this makes pay is seen when one of its pools changes.
+//! - What changes while an order of its own moves the dollar is not looked at again until it changes once more.
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use super::common::{ParamsError, demand};
@@ -23,11 +40,14 @@ use super::{Context, Strategy};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::ids::{MintId, PoolId};
-use crate::market::Pool;
-use crate::order::{Intent, Reason, Route};
+use crate::order::{Intent, MAX_HOPS, Reason};
 use crate::risk::Mode;
-use crate::stats::{Depth, atoms_to_f64, best_cycle_input, kept, scale_usd, whole};
-use crate::units::{Atoms, Slot, Timestamp, Usd};
+use crate::route::{Costs, Cycle, Finder, SEARCHED_MAX, Start, Terms};
+use crate::stats::scale_usd;
+use crate::units::{Atoms, Slot, Timestamp, Usd, mul_div_up};
+
+/// Most dollar mints that cycles start with: the first that pools trade.
+pub const DOLLARS_MAX: usize = 4;
 
 /// What can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,11 +88,14 @@ impl Params {
     }
 }
 
-/// Two-pool arbitrage; see the [module](self).
+/// Arbitrage over cycles of two and three pools; see the [module](self).
 #[derive(Clone, Debug)]
 pub struct Arbitrage {
     params: Params,
     memory: Memory,
+    finder: Finder,
+    /// What one search found: room, not memory.
+    found: Vec<Cycle>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -81,15 +104,37 @@ struct Memory {
     tried: Vec<Option<(Slot, Timestamp)>>,
     /// Pools to look at on a coming slot: torn ones, and those of the last order.
     waiting: Vec<PoolId>,
+    /// Where cycles may start.
+    dollars: ArrayVec<MintId, DOLLARS_MAX>,
 }
 
-/// A cycle worth sending.
-struct Found {
-    route: Route,
-    amount_in: Atoms,
-    amount_out: Atoms,
-    /// The least that must come out for the cycle to pay.
-    floor: Atoms,
+impl Memory {
+    /// Whether the pool can be quoted and has changed since the last order through it, or long enough ago.
+    fn is_fresh(&self, cx: &Context<'_>, id: PoolId, retry: Timestamp) -> bool {
+        let tried = self.tried.get(id.index()).copied().flatten();
+        cx.market.pool(id).is_some_and(|pool| {
+            pool.live.is_settled()
+                && tried.is_none_or(|(slot, at)| {
+                    pool.live.slot() > slot || cx.now.saturating_sub(at) >= retry
+                })
+        })
+    }
+
+    fn wait_for(&mut self, id: PoolId) {
+        if !self.waiting.contains(&id) {
+            self.waiting.push(id);
+        }
+    }
+
+    fn remember(&mut self, id: PoolId, slot: Slot, now: Timestamp) {
+        if self.tried.len() <= id.index() {
+            self.tried.resize(id.index().saturating_add(1), None);
+        }
+        if let Some(tried) = self.tried.get_mut(id.index()) {
+            *tried = Some((slot, now));
+        }
+        self.wait_for(id);
+    }
 }
 
 impl Arbitrage {
@@ -97,51 +142,28 @@ impl Arbitrage {
     #[must_use]
     pub fn new(params: Params) -> Self {
         // Room for a market of usual size; more pools make it grow once.
-        let memory = Memory { tried: Vec::with_capacity(64), waiting: Vec::with_capacity(64) };
-        Self { params, memory }
-    }
-
-    /// Whether the pool can be quoted and has changed since the last order through it.
-    fn is_fresh(&self, id: PoolId, pool: &Pool, now: Timestamp) -> bool {
-        let tried = self.memory.tried.get(id.index()).copied().flatten();
-        pool.live.is_settled()
-            && tried.is_none_or(|(slot, at)| {
-                pool.live.slot() > slot || now.saturating_sub(at) >= self.params.retry
-            })
-    }
-
-    fn wait_for(&mut self, id: PoolId) {
-        if !self.memory.waiting.contains(&id) {
-            self.memory.waiting.push(id);
-        }
-    }
-
-    fn remember(&mut self, id: PoolId, slot: Slot, now: Timestamp) {
-        let tried = &mut self.memory.tried;
-        if tried.len() <= id.index() {
-            tried.resize(id.index().saturating_add(1), None);
-        }
-        if let Some(tried) = tried.get_mut(id.index()) {
-            *tried = Some((slot, now));
-        }
-        self.wait_for(id);
+        let memory = Memory {
+            tried: Vec::with_capacity(64),
+            waiting: Vec::with_capacity(64),
+            dollars: ArrayVec::new(),
+        };
+        Self { params, memory, finder: Finder::new(), found: Vec::with_capacity(SEARCHED_MAX) }
     }
 
     /// Looks at a pool whose account has changed, or later, if it is torn.
-    fn look(&mut self, cx: &Context<'_>, id: PoolId) -> Option<Found> {
+    fn look(&mut self, cx: &Context<'_>, id: PoolId) -> Option<Cycle> {
         if cx.market.pool(id)?.live.is_torn() {
-            self.wait_for(id);
+            self.memory.wait_for(id);
             return None;
         }
         self.search(cx, id)
     }
 
     /// Looks at the pools that have waited and can be used now, until one pays.
-    fn look_again(&mut self, cx: &Context<'_>) -> Option<Found> {
+    fn look_again(&mut self, cx: &Context<'_>) -> Option<Cycle> {
         let mut at = 0;
         while let Some(id) = self.memory.waiting.get(at).copied() {
-            let usable = cx.market.pool(id).is_some_and(|pool| self.is_fresh(id, pool, cx.now));
-            if !usable {
+            if !self.memory.is_fresh(cx, id, self.params.retry) {
                 at = at.saturating_add(1);
                 continue;
             }
@@ -154,143 +176,45 @@ impl Arbitrage {
         None
     }
 
-    /// The best cycle through `changed` and another pool of its pair.
-    fn search(&self, cx: &Context<'_>, changed: PoolId) -> Option<Found> {
-        let pool = cx.market.pool(changed)?;
-        let pair = cx.market.pair(pool.pair)?;
-        if pair.pools.len() < 2 || !self.is_fresh(changed, pool, cx.now) {
+    /// Of the cycles through `changed` that pay, the one that gains most.
+    fn search(&mut self, cx: &Context<'_>, changed: PoolId) -> Option<Cycle> {
+        let Self { params, memory, finder, found } = self;
+        let fresh = |id| memory.is_fresh(cx, id, params.retry);
+        // Nearly always the end: what a cycle may use and must cover is worked out only for one that may gain.
+        if !fresh(changed) || finder.screen(cx.routes, changed, &memory.dollars, fresh) == 0 {
             return None;
         }
-        let limit = self.limit(cx, pair.quote)?;
-        let mut best: Option<Found> = None;
-        for other_id in &pair.pools {
-            let Some(other) = cx.market.pool(*other_id) else { continue };
-            if *other_id == changed || !self.is_fresh(*other_id, other, cx.now) {
-                continue;
-            }
-            let (changed, other) = ((changed, pool), (*other_id, other));
-            for (buy, sell) in [(changed, other), (other, changed)] {
-                let found = cycle(cx, pair.quote, buy, sell, &limit);
-                let gain = |f: &Found| f.amount_out.saturating_sub(f.floor);
-                best = match (best, found) {
-                    (Some(known), Some(new)) if gain(&new) > gain(&known) => Some(new),
-                    (known, new) => known.or(new),
-                };
-            }
-        }
-        best
-    }
-
-    /// What one cycle may use and must gain, in atoms of the mint it starts and ends with.
-    fn limit(&self, cx: &Context<'_>, quote: MintId) -> Option<Limit> {
-        if !cx.market.is_usd(quote) || cx.is_pending(quote) {
-            return None;
-        }
-        let wanted = scale_usd(cx.book.allowance().budget, self.params.share);
-        let most = cx.market.atoms(quote, cx.size(quote, wanted))?;
-        let (fee, _) = cx.limits.fee_cap(2)?;
-        let fee = cx.market.value_up(MintId::SOL, Atoms::new(fee.get()))?;
-        let margin = self.params.margin.max(cx.limits.arbitrage_margin);
-        // One atom more, because the conversion rounds down and a demand rounds up.
-        let demanded = cx.market.atoms(quote, fee.saturating_add(margin))?;
-        Some(Limit { most, demanded: demanded.checked_add(Atoms::new(1))? })
+        let starts: ArrayVec<Start, DOLLARS_MAX> =
+            memory.dollars.iter().filter_map(|mint| start(cx, params, *mint)).collect();
+        found.clear();
+        finder.size(cx.market, &Terms { starts: &starts, held: &[] }, found);
+        // Dollars of different mints have atoms of different worth; the first of equals.
+        let worth = |cycle: &Cycle| cx.market.value(cycle.route.first()?.mint_in, cycle.profit);
+        found.drain(..).reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
     }
 }
 
-struct Limit {
-    most: Atoms,
-    demanded: Atoms,
-}
-
-/// Buys the base from the first pool and sells it to the second, in the size that gains most.
-fn cycle(
-    cx: &Context<'_>,
-    quote: MintId,
-    (buy_id, buy): (PoolId, &Pool),
-    (sell_id, sell): (PoolId, &Pool),
-    limit: &Limit,
-) -> Option<Found> {
-    let (buys_forward, sells_forward) = (!buy.base_first, sell.base_first);
-    let start = best_cycle_input(depth(buy, buys_forward)?, depth(sell, sells_forward)?)?;
-    let first = cx.hop(buy_id, quote)?;
-    let second = cx.hop(sell_id, first.mint_out)?;
-    let route: Route = [first, second].into_iter().collect();
-    let start = Atoms::new(whole(start)).min(limit.most);
-    let start = cx.market.quote(first, start).ok()?.amount_out;
-    let now = cx.market.unix_seconds();
-    let pay = |bought| Some(buy.live.quote_exact_out(buys_forward, bought, now).ok()?.amount_in);
-    let get = |bought| Some(cx.market.quote(second, bought).ok()?.amount_out);
-    let bought = best_between(pay, get, start, limit.most)?;
-    let give = |amount| cx.market.quote_route(&route, amount).ok();
-    let (amount_in, amount_out) = best_near(give, pay(bought)?, limit.most)?;
-    let floor = amount_in.checked_add(limit.demanded)?;
-    (amount_out >= floor).then_some(Found { route, amount_in, amount_out, floor })
-}
-
-fn depth(pool: &Pool, forward: bool) -> Option<Depth> {
-    let curve = pool.live.curve().ok()?;
-    let [zero, one] = curve.reserves().map(atoms_to_f64);
-    let (reserve_in, reserve_out) = if forward { (zero, one) } else { (one, zero) };
-    Some(Depth {
-        reserve_in,
-        reserve_out,
-        kept_in: kept(curve.input_fee_rate(forward), 0),
-        kept_out: kept(curve.output_fee_rate(forward), 0),
-    })
-}
-
-/// How much to hold between the two pools so that the cycle gains most, searched uphill from `start`.
-///
-/// `pay` says what getting an amount takes, at most `most`; `get` what giving it brings. Their difference rises to
-/// one top and falls again, but for the rounding of an atom or two, which may be worth many atoms between: that is
-/// why the search is over the amount between, where rounding is small, and not over the input.
-pub fn best_between(
-    pay: impl Fn(Atoms) -> Option<Atoms>,
-    get: impl Fn(Atoms) -> Option<Atoms>,
-    start: Atoms,
-    most: Atoms,
-) -> Option<Atoms> {
-    let gain = |amount: u64| -> Option<i128> {
-        let amount = Some(Atoms::new(amount)).filter(|amount| *amount > Atoms::ZERO)?;
-        let paid = pay(amount).filter(|paid| *paid <= most)?;
-        Some(i128::from(get(amount)?.get()).saturating_sub(i128::from(paid.get())))
+/// What a cycle from a mint may use and must cover; `None` while an order moves the mint, when nothing may be used, or
+/// when SOL or the mint has no price.
+fn start(cx: &Context<'_>, params: &Params, mint: MintId) -> Option<Start> {
+    if cx.is_pending(mint) {
+        return None;
+    }
+    let wanted = scale_usd(cx.book.allowance().budget, params.share);
+    let most = cx.market.atoms(mint, cx.size(mint, wanted)).filter(|most| *most > Atoms::ZERO)?;
+    let per_atom = cx.market.usd_per_atom(mint)?;
+    let demanded = |value: Usd| {
+        let value = u64::try_from(value.get()).ok()?;
+        mul_div_up(value, 1 << 64, per_atom.raw()).map(Atoms::new)
     };
-    // The start may cost an atom more than allowed, by rounding.
-    let near = (0..4).map(|less| start.get().saturating_sub(less));
-    let (mut at, mut best) = near.filter_map(|amount| Some((amount, gain(amount)?))).next()?;
-    let mut step = (at >> 7).max(4);
-    while step > 0 {
-        // A bound on the walk: the start is near the top, and each length of step gets this far.
-        for _ in 0..32 {
-            let up = at.saturating_add(step);
-            let down = at.saturating_sub(step);
-            let better = [up, down]
-                .into_iter()
-                .filter_map(|amount| Some((amount, gain(amount)?)))
-                .find(|(_, gained)| *gained > best);
-            let Some(found) = better else { break };
-            (at, best) = found;
-        }
-        step >>= 1;
+    let mut fees = [Atoms::ZERO; MAX_HOPS];
+    for (swaps, fee) in (1..).zip(&mut fees) {
+        let (most, _) = cx.limits.fee_cap(swaps)?;
+        *fee = demanded(cx.market.value_up(MintId::SOL, Atoms::new(most.get()))?)?;
     }
-    Some(Atoms::new(at))
-}
-
-/// The input within a few atoms of `amount` that gains most, and what it gives.
-pub fn best_near(
-    give: impl Fn(Atoms) -> Option<Atoms>,
-    amount: Atoms,
-    most: Atoms,
-) -> Option<(Atoms, Atoms)> {
-    const NEAR: u64 = 4;
-    let (low, high) = (amount.get().saturating_sub(NEAR), amount.get().saturating_add(NEAR));
-    let gained = (low.max(1)..=high.min(most.get())).filter_map(|amount| {
-        let out = give(Atoms::new(amount))?;
-        Some((i128::from(out.get()).saturating_sub(i128::from(amount)), amount, out))
-    });
-    // The least of equals: what is not needed stays here.
-    let best = gained.reduce(|best, next| if next.0 > best.0 { next } else { best });
-    best.map(|(_, amount, out)| (Atoms::new(amount), out))
+    let margin = demanded(params.margin.max(cx.limits.arbitrage_margin))?;
+    let costs = Costs { fees, tip: Atoms::ZERO, rent: Atoms::ZERO };
+    Some(Start { mint, most, costs, margin })
 }
 
 impl Strategy for Arbitrage {
@@ -299,6 +223,14 @@ impl Strategy for Arbitrage {
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
+        if let Event::Market(MarketEvent::Pool(spec)) = event {
+            let dollars = &mut self.memory.dollars;
+            for mint in spec.mints {
+                if cx.market.is_usd(mint) && !dollars.contains(&mint) && !dollars.is_full() {
+                    dollars.push(mint);
+                }
+            }
+        }
         if cx.mode != Mode::Run || cx.book.stopped().is_some() || !cx.market.is_whole() {
             return;
         }
@@ -310,7 +242,7 @@ impl Strategy for Arbitrage {
         let Some(found) = found else { return };
         for hop in &found.route {
             if let Some(pool) = cx.market.pool(hop.pool) {
-                self.remember(hop.pool, pool.live.slot(), cx.now);
+                self.memory.remember(hop.pool, pool.live.slot(), cx.now);
             }
         }
         intents.push(cx.intent(found.route, found.amount_in, found.floor, Reason::Arbitrage));

@@ -29,7 +29,7 @@ pub(super) fn demand(rules: &[(bool, &'static str, &'static str)]) -> Result<(),
 }
 
 /// An entry below this is not worth its fee.
-const ENTRY_MIN: Usd = Usd::dollars(1);
+pub(super) const ENTRY_MIN: Usd = Usd::dollars(1);
 
 /// The longest window of any indicator: a bound on memory.
 pub(super) const WINDOW_MAX: u16 = 10_000;

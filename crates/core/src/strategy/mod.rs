@@ -11,12 +11,14 @@ use crate::market::Market;
 use crate::order::{Hop, Intent, Reason, Route};
 use crate::portfolio::{Book, Position};
 use crate::risk::{Limits, Mode};
+use crate::route::Index;
 use crate::units::{Atoms, Bps, Timestamp, Usd};
 
 pub mod arbitrage;
 mod common;
 pub mod mean_reversion;
 pub mod momentum;
+pub mod new_pool;
 pub mod trend;
 
 pub use common::ParamsError;
@@ -42,6 +44,8 @@ pub struct Context<'a> {
     pub me: StrategyId,
     /// The market.
     pub market: &'a Market,
+    /// What its pools bring at the margin, and which cycles they are part of.
+    pub routes: &'a Index,
     /// Its own positions and budget.
     pub book: &'a Book,
     /// All cash: what is free of a mint.
@@ -144,8 +148,10 @@ pub enum StrategyKind {
     Momentum(momentum::Params),
     /// Mean reversion.
     MeanReversion(mean_reversion::Params),
-    /// Two-pool arbitrage.
+    /// Arbitrage over cycles of two and three pools.
     Arbitrage(arbitrage::Params),
+    /// New pools.
+    NewPool(new_pool::Params),
 }
 
 impl StrategyKind {
@@ -159,6 +165,7 @@ impl StrategyKind {
                 Box::new(mean_reversion::MeanReversion::new(params.clone()))
             }
             Self::Arbitrage(params) => Box::new(arbitrage::Arbitrage::new(params.clone())),
+            Self::NewPool(params) => Box::new(new_pool::NewPool::new(params.clone())),
         }
     }
 
@@ -173,6 +180,7 @@ impl StrategyKind {
             Self::Momentum(params) => params.check(),
             Self::MeanReversion(params) => params.check(),
             Self::Arbitrage(params) => params.check(),
+            Self::NewPool(params) => params.check(),
         }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 pub mod bench;
+pub mod launch;
+pub mod web;
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
 use sniper_core::digest::Digest;
@@ -29,6 +31,8 @@ pub fn mint(address: Address, decimals: u8, symbol: &str, is_usd: bool) -> Event
         decimals,
         symbol,
         is_usd,
+        plain: true,
+        trusted: true,
     }))
 }
 

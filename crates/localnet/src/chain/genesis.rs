@@ -1,17 +1,22 @@
 //! The first state of the chain: mints, pools, agents and the faucet.
 
+mod scenery;
+mod whirlpools;
+mod writer;
+
 use litesvm::LiteSVM;
 use serde::Serialize;
-use solana_account::Account;
 use solana_address::{Address, address};
 use solana_keypair::Keypair;
-use solana_program_pack::Pack;
 use solana_signer::Signer;
 use spl_associated_token_account_interface::address::get_associated_token_address_with_program_id;
-use spl_token_interface::state::{Account as TokenState, AccountState, Mint};
 
-use crate::cpmm::state::{AmmConfig, POOL_LEN, PoolState, observation};
-use crate::cpmm::{self, PROGRAM_ID, PoolAddresses};
+pub(crate) use whirlpools::Concentrated;
+pub use whirlpools::WhirlpoolInfo;
+use writer::Writer;
+
+use crate::chain::scenery::Prop;
+use crate::cpmm::{PROGRAM_ID, PoolAddresses};
 use crate::error::LocalnetError;
 use crate::market::fair::Temper;
 use crate::market::rng::Rng;
@@ -28,8 +33,6 @@ pub(crate) const JUP: Address = address!("JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZN
 pub(crate) const PYUSD: Address = address!("2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo");
 
 const LAMPORTS_PER_SOL: u64 = 1_000_000_000;
-/// Liquidity tokens locked when a pool is created.
-const LP_LOCKED: u64 = 100;
 
 /// A token of the chain.
 #[derive(Debug, Clone, Serialize)]
@@ -166,26 +169,32 @@ pub(crate) struct Genesis {
     pub(crate) mint_authority: Keypair,
     pub(crate) agents: Vec<Keypair>,
     pub(crate) pools: Vec<Pool>,
+    pub(crate) whirlpools: Vec<Concentrated>,
+    pub(crate) props: Vec<Prop>,
 }
 
-/// How many traders there are.
-const AGENTS: usize = 12;
+/// How many traders there are: two for each pool.
+const AGENTS: usize = 2 * (POOLS.len() + whirlpools::COUNT);
 
 impl Genesis {
     /// Writes the first state into the runtime.
     ///
-    /// `sol_price` is SOL's first price in dollars, when a tape says it.
+    /// `sol_price` is SOL's first price in dollars, when a tape says it; `scenery` is how many pools there are besides.
     pub(crate) fn write(
         svm: &mut LiteSVM,
         seed: u64,
         now: u64,
         sol_price: Option<f64>,
+        scenery: usize,
     ) -> Result<Self, LocalnetError> {
         let mut rng = Rng::new(seed);
         let mut key = || Keypair::new_from_array(rng.bytes());
         let (faucet, mint_authority) = (key(), key());
-        let agents: Vec<Keypair> = (0..AGENTS).map(|_| key()).collect();
+        // The keys of the constant-product pools come first, and stay those they are, whatever follows.
+        let mut agents: Vec<Keypair> = (0..2 * POOLS.len()).map(|_| key()).collect();
         let creator = key();
+        agents.extend((agents.len()..AGENTS).map(|_| key()));
+        let vaults = [(); whirlpools::COUNT].map(|()| [key().pubkey(), key().pubkey()]);
         let mut tokens = TOKENS;
         if let Some(price) = sol_price {
             tokens[0].price = price;
@@ -201,6 +210,8 @@ impl Genesis {
         for plan in &POOLS {
             pools.push(writer.pool(plan, creator.pubkey(), now)?);
         }
+        let whirlpools = writer.whirlpools(vaults, now)?;
+        let props = writer.scenery(scenery, seed)?;
         for agent in &agents {
             for token in &tokens {
                 let atoms = to_atoms(2_000_000.0 / token.price, token.decimals);
@@ -208,7 +219,7 @@ impl Genesis {
             }
         }
         writer.mints(mint_authority.pubkey())?;
-        Ok(Self { faucet, mint_authority, agents, pools })
+        Ok(Self { faucet, mint_authority, agents, pools, whirlpools, props })
     }
 
     /// The tokens, as told to clients.
@@ -263,190 +274,4 @@ pub(crate) fn holding_address(owner: &Address, token: &Token) -> Address {
 )]
 fn to_atoms(amount: f64, decimals: u8) -> u64 {
     (amount * 10f64.powi(decimals.into())) as u64
-}
-
-struct Writer<'a> {
-    svm: &'a mut LiteSVM,
-    tokens: [Token; TOKENS.len()],
-    supply: [u64; TOKENS.len()],
-}
-
-impl Writer<'_> {
-    fn put(
-        &mut self,
-        address: Address,
-        owner: Address,
-        data: Vec<u8>,
-    ) -> Result<(), LocalnetError> {
-        let rent = self.svm.minimum_balance_for_rent_exemption(data.len());
-        self.put_with(address, owner, data, rent)
-    }
-
-    fn put_with(
-        &mut self,
-        address: Address,
-        owner: Address,
-        data: Vec<u8>,
-        lamports: u64,
-    ) -> Result<(), LocalnetError> {
-        let account = Account { lamports, data, owner, executable: false, rent_epoch: u64::MAX };
-        self.svm.set_account(address, account).map_err(|error| LocalnetError::Genesis {
-            address: address.to_string(),
-            reason: error.to_string(),
-        })
-    }
-
-    fn system(&mut self, address: Address, lamports: u64) -> Result<(), LocalnetError> {
-        self.put_with(address, solana_sdk_ids::system_program::ID, Vec::new(), lamports)
-    }
-
-    fn config(&mut self, index: u16, fee: u64, owner: Address) -> Result<(), LocalnetError> {
-        let (address, bump) = cpmm::config_address(index);
-        let config = AmmConfig {
-            bump,
-            disable_create_pool: false,
-            index,
-            trade_fee_rate: fee,
-            protocol_fee_rate: 120_000,
-            fund_fee_rate: 40_000,
-            create_pool_fee: 150_000_000,
-            protocol_owner: owner,
-            fund_owner: owner,
-            creator_fee_rate: 0,
-            creator_fee_share_rate: 0,
-        };
-        self.put(address, PROGRAM_ID, config.encode())
-    }
-
-    /// A token account; wrapped SOL holds its amount in lamports too.
-    fn token_account(
-        &mut self,
-        address: Address,
-        owner: Address,
-        token: &Token,
-        amount: u64,
-    ) -> Result<(), LocalnetError> {
-        let rent = self.svm.minimum_balance_for_rent_exemption(TokenState::LEN);
-        let native = token.mint == SOL;
-        let state = TokenState {
-            mint: token.mint,
-            owner,
-            amount,
-            state: AccountState::Initialized,
-            is_native: if native { Some(rent).into() } else { None.into() },
-            ..TokenState::default()
-        };
-        let mut data = vec![0; TokenState::LEN];
-        state.pack_into_slice(&mut data);
-        if let Some(supply) = TOKENS
-            .iter()
-            .zip(&mut self.supply)
-            .find_map(|(t, s)| (t.mint == token.mint).then_some(s))
-        {
-            *supply = supply.saturating_add(amount);
-        }
-        let lamports = if native { rent.saturating_add(amount) } else { rent };
-        self.put_with(address, token.program, data, lamports)
-    }
-
-    fn holding(&mut self, owner: Address, token: &Token, atoms: u64) -> Result<(), LocalnetError> {
-        self.token_account(holding_address(&owner, token), owner, token, atoms)
-    }
-
-    fn pool(&mut self, plan: &PoolPlan, creator: Address, now: u64) -> Result<Pool, LocalnetError> {
-        let known = self.tokens;
-        let mut tokens =
-            plan.tokens.map(|mint| *known.iter().find(|t| t.mint == mint).unwrap_or(&known[0]));
-        tokens.sort_by_key(|token| token.mint);
-        let [zero, one] = tokens;
-        let (config, _) = cpmm::config_address(plan.config);
-        let addresses = PoolAddresses::derive(&config, [&zero.mint, &one.mint]);
-        let (authority, auth_bump) = cpmm::authority();
-        let amount_0 = to_atoms(plan.side_usd / zero.price, zero.decimals);
-        let amount_1 = to_atoms(plan.side_usd / one.price, one.decimals);
-        self.token_account(addresses.vault_0, authority, &zero, amount_0)?;
-        self.token_account(addresses.vault_1, authority, &one, amount_1)?;
-        let lp_supply = u64::try_from((u128::from(amount_0) * u128::from(amount_1)).isqrt())
-            .unwrap_or(u64::MAX);
-        let lp = Token {
-            mint: addresses.lp_mint,
-            symbol: "LP",
-            decimals: 9,
-            program: SPL,
-            price: 1.0,
-            temper: temper(0.0, 0.0, 0.0, 0.0),
-        };
-        let minted = lp_supply.saturating_sub(LP_LOCKED);
-        self.mint(&lp, Some(authority), minted)?;
-        self.holding(creator, &lp, minted)?;
-        let pool = PoolState {
-            amm_config: config,
-            creator,
-            vault_0: addresses.vault_0,
-            vault_1: addresses.vault_1,
-            lp_mint: addresses.lp_mint,
-            mint_0: zero.mint,
-            mint_1: one.mint,
-            program_0: zero.program,
-            program_1: one.program,
-            observation: addresses.observation,
-            auth_bump,
-            status: 0,
-            lp_decimals: lp.decimals,
-            decimals_0: zero.decimals,
-            decimals_1: one.decimals,
-            lp_supply,
-            protocol_fees_0: 0,
-            protocol_fees_1: 0,
-            fund_fees_0: 0,
-            fund_fees_1: 0,
-            open_time: now.saturating_sub(3_600),
-            recent_epoch: 0,
-            creator_fee_on: 0,
-            enable_creator_fee: false,
-            creator_fees_0: 0,
-            creator_fees_1: 0,
-        };
-        let mut data = vec![0; POOL_LEN];
-        if pool.write(&mut data).is_none() {
-            return Err(LocalnetError::Genesis {
-                address: addresses.pool.to_string(),
-                reason: "pool layout".into(),
-            });
-        }
-        self.put(addresses.pool, PROGRAM_ID, data)?;
-        self.put(addresses.observation, PROGRAM_ID, observation::new(&addresses.pool))?;
-        let fee_rate = FEE_RATES.get(usize::from(plan.config)).copied().unwrap_or_default();
-        Ok(Pool { addresses, config, fee_rate, tokens })
-    }
-
-    fn mint(
-        &mut self,
-        token: &Token,
-        authority: Option<Address>,
-        supply: u64,
-    ) -> Result<(), LocalnetError> {
-        let state = Mint {
-            mint_authority: authority.into(),
-            supply,
-            decimals: token.decimals,
-            is_initialized: true,
-            freeze_authority: None.into(),
-        };
-        let mut data = vec![0; Mint::LEN];
-        state.pack_into_slice(&mut data);
-        self.put(token.mint, token.program, data)
-    }
-
-    /// Writes the mints last, when their supply is known. Wrapped SOL has no authority and no supply.
-    fn mints(&mut self, authority: Address) -> Result<(), LocalnetError> {
-        for (token, supply) in TOKENS.iter().zip(self.supply) {
-            if token.mint == SOL {
-                self.mint(token, None, 0)?;
-            } else {
-                self.mint(token, Some(authority), supply)?;
-            }
-        }
-        Ok(())
-    }
 }

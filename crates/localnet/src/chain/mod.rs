@@ -7,6 +7,7 @@ pub(crate) mod genesis;
 pub(crate) mod ledger;
 pub(crate) mod mempool;
 pub(crate) mod producer;
+pub(crate) mod scenery;
 pub(crate) mod simulate;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use solana_keypair::Keypair;
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::sync::watch;
 
-use genesis::{MintInfo, PoolInfo};
+use genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
 use ledger::{Depths, Ledger};
 use mempool::Mempool;
 use simulate::Simulator;
@@ -57,6 +58,7 @@ pub(crate) struct Chain {
     pub(crate) mint_authority: Keypair,
     pub(crate) mints: Vec<MintInfo>,
     pub(crate) pools: Vec<PoolInfo>,
+    pub(crate) whirlpools: Vec<WhirlpoolInfo>,
     pub(crate) slot_millis: u64,
     pub(crate) seed: u64,
     faucet_uses: AtomicU64,

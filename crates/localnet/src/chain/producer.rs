@@ -20,6 +20,7 @@ use super::execute::{Place, execute};
 use super::genesis::Genesis;
 use super::ledger::{Depths, Ledger, Limits};
 use super::mempool::{Mempool, Pending};
+use super::scenery::Scenery;
 use super::simulate::Simulator;
 use super::{Chain, Prices, epoch};
 use crate::config::{LAG_BLOCKS_MAX, LocalnetConfig};
@@ -28,6 +29,7 @@ use crate::error::LocalnetError;
 use crate::market::Market;
 use crate::market::rng::Rng;
 use crate::market::tape::Tape;
+use crate::whirlpool;
 
 /// As on mainnet, heights trail slots by the slots that had no block.
 const HEIGHT_BEHIND_SLOT: u64 = 22_000_000;
@@ -43,6 +45,7 @@ pub(crate) struct Producer {
     svm: LiteSVM,
     chain: Arc<Chain>,
     market: Market,
+    scenery: Scenery,
     agents: HashSet<Address>,
     slot_time: Duration,
     skip_rate: f64,
@@ -62,15 +65,10 @@ impl Producer {
         let time = unix_seconds();
         let now = u64::try_from(time).unwrap_or(0);
         set_clock(&mut svm, MAINNET_DEFAULT_SLOT, time);
-        let genesis = Genesis::write(&mut svm, config.seed, now, sol_price)?;
+        let genesis = Genesis::write(&mut svm, config.seed, now, sol_price, config.pools)?;
         let genesis_hash = genesis_hash(config.seed);
         let block = genesis_block(&svm, genesis_hash, time);
-        let market = Market::new(
-            config.seed,
-            (&genesis.pools, genesis.agents.iter().map(|key| key.insecure_clone()).collect()),
-            tape,
-            config.agents,
-        );
+        let market = Market::new(config.seed, &genesis, tape, config.agents);
         let kept = config.finalized_depth + LAG_BLOCKS_MAX + BLOCKS_SPARE;
         let limits = Limits {
             blocks: usize::try_from(kept).unwrap_or(usize::MAX),
@@ -89,6 +87,7 @@ impl Producer {
             identity: genesis.faucet.pubkey(),
             mints: Genesis::mint_infos(),
             pools: genesis.pool_infos(),
+            whirlpools: genesis.whirlpool_infos(),
             slot_millis: u64::try_from(config.slot_time.as_millis()).unwrap_or(u64::MAX),
             seed: config.seed,
             faucet: genesis.faucet,
@@ -99,6 +98,7 @@ impl Producer {
             svm,
             chain: Arc::new(chain),
             market,
+            scenery: Scenery::new(genesis.props, config.seed),
             agents: genesis.agents.iter().map(Signer::pubkey).collect(),
             slot_time: config.slot_time,
             skip_rate: config.skip_rate,
@@ -109,6 +109,12 @@ impl Producer {
     /// What readers share with this producer.
     pub(crate) fn chain(&self) -> Arc<Chain> {
         Arc::clone(&self.chain)
+    }
+
+    /// The pools that nobody trades on.
+    #[cfg(test)]
+    pub(super) fn scenery(&self) -> &Scenery {
+        &self.scenery
     }
 
     /// Makes a block every slot time until the other end of `stop` is gone.
@@ -140,6 +146,10 @@ impl Producer {
         let pending = self.chain.mempool().drain();
         let (records, kept) = self.execute_all(pending, &parent, (slot, time), &mut changed);
         self.chain.mempool().restore(kept);
+        let seconds = u64::try_from(time).unwrap_or(0);
+        let worth = drifts(&self.chain, &self.market);
+        let drift = |mint: &Address| worth.get(mint).copied().unwrap_or(0.0);
+        self.scenery.step(&mut self.svm, (slot, seconds), &drift, &mut changed);
         let block = Block {
             sequence: parent.sequence + 1,
             slot,
@@ -217,7 +227,14 @@ impl Producer {
     }
 }
 
-/// A runtime with the standard programs and the exchange, which leaves signatures, blockhashes and
+/// Logarithms of what the chain's own tokens have gained since the start.
+fn drifts(chain: &Chain, market: &Market) -> HashMap<Address, f64> {
+    let first = chain.prices().first.clone();
+    let now = market.prices().into_iter().zip(first);
+    now.map(|((mint, now), (_, first))| (mint, (now / first).ln())).collect()
+}
+
+/// A runtime with the standard programs and the exchanges, which leaves signatures, blockhashes and
 /// history to the chain.
 fn runtime() -> LiteSVM {
     let mut svm = LiteSVM::new()
@@ -225,6 +242,7 @@ fn runtime() -> LiteSVM {
         .with_blockhash_check(false)
         .with_transaction_history(0);
     cpmm::program::mount(&mut svm);
+    whirlpool::program::mount(&mut svm);
     svm
 }
 

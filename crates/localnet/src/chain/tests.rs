@@ -14,6 +14,9 @@ use super::producer::Producer;
 use crate::LocalnetConfig;
 use crate::cpmm::state::PoolState;
 use crate::cpmm::token::{TokenAccount, is_token_program};
+use crate::whirlpool::state::Whirlpool;
+use crate::whirlpool::tick_array::TickArray;
+use crate::whirlpool::tick_array_address;
 
 fn producer(config: LocalnetConfig) -> Producer {
     Producer::new(&config).unwrap()
@@ -39,6 +42,23 @@ fn reserves(producer: &Producer) -> Vec<(u64, u64)> {
         .collect()
 }
 
+/// State of each concentrated pool at the tip.
+fn whirlpools(producer: &Producer) -> Vec<Whirlpool> {
+    let chain = producer.chain();
+    let ledger = chain.read();
+    let slot = ledger.tip().slot;
+    let read = |text: &str| {
+        let account = ledger.account(&text.parse().unwrap(), slot).unwrap();
+        Whirlpool::decode(account.data()).unwrap()
+    };
+    chain.whirlpools.iter().map(|pool| read(&pool.address)).collect()
+}
+
+/// Logarithm of a concentrated pool's price.
+fn log_price(pool: &Whirlpool) -> f64 {
+    2.0 * (pool.sqrt_price as f64 / 2f64.powi(64)).ln()
+}
+
 fn log_prices(producer: &Producer) -> Vec<f64> {
     let of = |(zero, one): &(u64, u64)| (*one as f64 / *zero as f64).ln();
     reserves(producer).iter().map(of).collect()
@@ -51,7 +71,9 @@ fn the_same_seed_makes_the_same_market_and_another_seed_another() {
         for _ in 0..60 {
             producer.make_block();
         }
-        reserves(&producer)
+        let concentrated = whirlpools(&producer).into_iter();
+        let concentrated = concentrated.map(|pool| (pool.sqrt_price, pool.liquidity, pool.tick));
+        (reserves(&producer), concentrated.collect::<Vec<_>>())
     };
     assert_eq!(after(3), after(3));
     assert_ne!(after(3), after(4));
@@ -81,6 +103,78 @@ fn prices_move_and_the_two_pools_of_a_pair_part_and_meet_again() {
     assert!(apart < gaps.len() / 3, "the pools were apart in {apart} of {} blocks", gaps.len());
     assert!(landed > 750, "{landed} trades in five minutes");
     assert!(failed < landed / 5, "{failed} of {landed} trades failed");
+}
+
+#[test]
+fn the_two_exchanges_part_and_meet_and_concentrated_liquidity_is_crossed() {
+    let mut producer = producer(LocalnetConfig { seed: 11, ..LocalnetConfig::default() });
+    let chain = producer.chain();
+    // SOL/USDC, JUP/USDC and PYUSD/USDC stand on both; A is the token that is 0 there.
+    let pairs = [0, 3, 5];
+    let (mut gaps, mut moved, mut crossed) = ([const { Vec::new() }; 3], [0.0_f64; 3], 0);
+    let start = whirlpools(&producer);
+    let mut last = start.clone();
+    let (mut landed, mut failed) = (0, 0);
+    for _ in 0..750 {
+        producer.make_block();
+        let (constant, now) = (log_prices(&producer), whirlpools(&producer));
+        for (nth, pool) in now.iter().enumerate() {
+            gaps[nth].push((log_price(pool) - constant[pairs[nth]]).abs());
+            moved[nth] = moved[nth].max((log_price(pool) - log_price(&start[nth])).abs());
+            crossed += usize::from(pool.liquidity != last[nth].liquidity);
+        }
+        last = now;
+        for record in &chain.read().tip().transactions {
+            let here = |pool: &super::genesis::WhirlpoolInfo| {
+                record.keys.iter().any(|key| key.to_string() == pool.address)
+            };
+            if chain.whirlpools.iter().any(here) {
+                landed += 1;
+                failed += usize::from(record.error.is_some());
+            }
+        }
+    }
+    assert!(moved[0] > 0.01 && moved[1] > 0.01, "{moved:?} in five minutes");
+    // The fees of both pools together, and somewhat more where they are next to nothing.
+    for (gaps, fees) in gaps.iter().zip([0.0029, 0.0055, 0.001]) {
+        let apart = gaps.iter().filter(|gap| **gap > fees).count();
+        let episodes = gaps.windows(2).filter(|w| w[0] <= fees && w[1] > fees).count();
+        assert!(episodes >= 4, "{episodes} chances of arbitrage between the exchanges");
+        assert!(apart < gaps.len() / 2, "apart in {apart} of {} blocks", gaps.len());
+    }
+    assert!(crossed >= 10, "{crossed} crossings");
+    assert!(landed > 300, "{landed} trades in five minutes");
+    assert!(failed < landed / 5, "{failed} of {landed} trades failed");
+}
+
+#[test]
+fn concentrated_liquidity_is_that_of_the_ticks_below_the_price_and_spans_arrays() {
+    let mut producer = producer(LocalnetConfig { seed: 2, ..LocalnetConfig::default() });
+    for _ in 0..100 {
+        producer.make_block();
+    }
+    let chain = producer.chain();
+    let ledger = chain.read();
+    let slot = ledger.tip().slot;
+    for (info, pool) in chain.whirlpools.iter().zip(whirlpools(&producer)) {
+        let address: Address = info.address.parse().unwrap();
+        let (mut below, mut all, mut used) = (0i128, 0i128, 0);
+        for start in &info.tick_arrays {
+            let account = ledger.account(&tick_array_address(&address, *start), slot).unwrap();
+            let array = TickArray::decode(account.data()).unwrap();
+            assert_eq!(array.pool, address);
+            used += usize::from(array.ticks.iter().any(Option::is_some));
+            for (place, tick) in array.ticks.iter().enumerate() {
+                let Some(tick) = tick else { continue };
+                let index = start + i32::try_from(place).unwrap() * i32::from(pool.tick_spacing);
+                all += tick.liquidity_net;
+                below += if index <= pool.tick { tick.liquidity_net } else { 0 };
+            }
+        }
+        assert_eq!(all, 0, "what starts ends");
+        assert_eq!(u128::try_from(below).unwrap(), pool.liquidity);
+        assert!(used >= 6, "liquidity starts or ends in {used} arrays");
+    }
 }
 
 #[test]
@@ -146,6 +240,9 @@ fn a_tape_moves_the_price_of_sol_and_with_it_the_pools() {
     for _ in 0..300 {
         producer.make_block();
     }
+    let sol = whirlpools(&producer).swap_remove(0);
+    let concentrated = log_price(&sol).exp() * 1_000.0;
+    assert!((concentrated / 44.8 - 1.0).abs() < 0.012, "{concentrated}");
     // 120 seconds at two bars a second: 44.8.
     assert!((price(&producer) / 44.8 - 1.0).abs() < 0.012, "{}", price(&producer));
 }

@@ -13,27 +13,18 @@ use solana_program_runtime::stable_log;
 use super::instruction::{DecodeError, SwapArgs};
 use super::math::{Direction, Quote, Refusal, Swap, code};
 use super::state::{AmmConfig, PoolState, observation};
-use super::token::{TokenAccount, is_token_program, mint_decimals, transfer_fee};
+use super::token::{is_token_program, mint_decimals, transfer_fee};
 use super::{AUTHORITY_SEED, PROGRAM_ID};
+use crate::anchor::{
+    self, CONSTRAINT_ADDRESS, CONSTRAINT_RAW, CONSTRAINT_SEEDS, DID_NOT_DESERIALIZE,
+    DISCRIMINATOR_MISMATCH, FALLBACK_NOT_FOUND, Given, INVALID_PROGRAM_ID, NOT_INITIALIZED, custom,
+};
 
 /// Compute units of one swap besides those of the two transfers.
 pub const COMPUTE_UNITS: u64 = 30_000;
 
 const SWAP_EVENT: [u8; 8] = [0x40, 0xc6, 0xcd, 0xe8, 0x26, 0x08, 0x71, 0xe2];
 
-// Error numbers of the account framework the real program is built on.
-const FALLBACK_NOT_FOUND: u32 = 101;
-const DID_NOT_DESERIALIZE: u32 = 102;
-const CONSTRAINT_MUT: u32 = 2000;
-const CONSTRAINT_RAW: u32 = 2003;
-const CONSTRAINT_SEEDS: u32 = 2006;
-const CONSTRAINT_ADDRESS: u32 = 2012;
-const DISCRIMINATOR_MISMATCH: u32 = 3002;
-const NOT_ENOUGH_KEYS: u32 = 3005;
-const OWNED_BY_WRONG_PROGRAM: u32 = 3007;
-const INVALID_PROGRAM_ID: u32 = 3008;
-const NOT_SIGNER: u32 = 3010;
-const NOT_INITIALIZED: u32 = 3012;
 /// The two vaults are not those of the pool.
 const INVALID_VAULT: u32 = 6008;
 
@@ -164,36 +155,7 @@ struct Accounts {
     output: Side,
 }
 
-/// Reads the instruction's accounts, each with a check of who owns it.
-struct Given<'a, 'b, 'c>(&'a InvokeContext<'b, 'c>);
-
 impl Given<'_, '_, '_> {
-    fn key(&self, index: u16) -> Result<Address, InstructionError> {
-        let instruction = self.0.transaction_context.get_current_instruction_context()?;
-        instruction.get_key_of_instruction_account(index).copied()
-    }
-
-    fn owned<T>(
-        &self,
-        index: u16,
-        owner: fn(&Address) -> bool,
-        read: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, InstructionError> {
-        let instruction = self.0.transaction_context.get_current_instruction_context()?;
-        let account = instruction.try_borrow_instruction_account(index)?;
-        if account.get_lamports() == 0 {
-            return Err(custom(NOT_INITIALIZED));
-        }
-        if !owner(account.get_owner()) {
-            return Err(custom(OWNED_BY_WRONG_PROGRAM));
-        }
-        Ok(read(account.get_data()))
-    }
-
-    fn token_account(&self, index: u16) -> Result<TokenAccount, InstructionError> {
-        self.owned(index, is_token_program, TokenAccount::decode)?.ok_or(custom(NOT_INITIALIZED))
-    }
-
     fn side(
         &self,
         [user, vault, mint, program]: [u16; 4],
@@ -225,19 +187,11 @@ impl Given<'_, '_, '_> {
 
     /// Whether the list is long enough, signed and writable where the venue wants it so.
     fn check_flags(&self) -> Result<(), InstructionError> {
-        let instruction = self.0.transaction_context.get_current_instruction_context()?;
-        if instruction.get_number_of_instruction_accounts() < ACCOUNTS {
-            return Err(custom(NOT_ENOUGH_KEYS));
-        }
-        if !instruction.is_instruction_account_signer(PAYER)? {
-            return Err(custom(NOT_SIGNER));
-        }
-        for index in [POOL, USER_INPUT, USER_OUTPUT, INPUT_VAULT, OUTPUT_VAULT, OBSERVATION] {
-            if !instruction.is_instruction_account_writable(index)? {
-                return Err(custom(CONSTRAINT_MUT));
-            }
-        }
-        Ok(())
+        self.check_count(ACCOUNTS)?;
+        self.check_signer(PAYER)?;
+        [POOL, USER_INPUT, USER_OUTPUT, INPUT_VAULT, OUTPUT_VAULT, OBSERVATION]
+            .into_iter()
+            .try_for_each(|index| self.check_writable(index))
     }
 }
 
@@ -294,10 +248,6 @@ fn direction(
     Ok(if zero_for_one { Direction::ZeroForOne } else { Direction::OneForZero })
 }
 
-fn custom(number: u32) -> InstructionError {
-    InstructionError::Custom(number)
-}
-
 fn move_tokens(
     context: &mut InvokeContext<'_, '_>,
     accounts: &Accounts,
@@ -341,20 +291,7 @@ fn settle(
 ) -> Result<(), InstructionError> {
     let mut pool = accounts.pool.clone();
     let input_is_zero = accounts.direction == Direction::ZeroForOne;
-    let (protocol, fund) = if input_is_zero {
-        (&mut pool.protocol_fees_0, &mut pool.fund_fees_0)
-    } else {
-        (&mut pool.protocol_fees_1, &mut pool.fund_fees_1)
-    };
-    add(protocol, swap.protocol_fee)?;
-    add(fund, swap.fund_fee)?;
-    let creator = if input_is_zero == swap.creator_fee_on_input {
-        &mut pool.creator_fees_0
-    } else {
-        &mut pool.creator_fees_1
-    };
-    add(creator, swap.creator_fee)?;
-    pool.recent_epoch = epoch;
+    book(&mut pool, swap, input_is_zero, epoch)?;
 
     let (zero, one) = if input_is_zero {
         (swap.reserve_in, swap.reserve_out)
@@ -375,6 +312,30 @@ fn settle(
     let mut account = instruction.try_borrow_instruction_account(OBSERVATION)?;
     observation::update(account.get_data_mut()?, now, price_0, price_1)
         .ok_or(InstructionError::InvalidAccountData)
+}
+
+/// Books what a swap owes to protocol, fund and creator.
+pub(crate) fn book(
+    pool: &mut PoolState,
+    swap: &Swap,
+    input_is_zero: bool,
+    epoch: u64,
+) -> Result<(), InstructionError> {
+    let (protocol, fund) = if input_is_zero {
+        (&mut pool.protocol_fees_0, &mut pool.fund_fees_0)
+    } else {
+        (&mut pool.protocol_fees_1, &mut pool.fund_fees_1)
+    };
+    add(protocol, swap.protocol_fee)?;
+    add(fund, swap.fund_fee)?;
+    let creator = if input_is_zero == swap.creator_fee_on_input {
+        &mut pool.creator_fees_0
+    } else {
+        &mut pool.creator_fees_1
+    };
+    add(creator, swap.creator_fee)?;
+    pool.recent_epoch = epoch;
+    Ok(())
 }
 
 fn add(counter: &mut u64, amount: u64) -> Result<(), InstructionError> {
@@ -407,26 +368,12 @@ fn swap_event(accounts: &Accounts, swap: &Swap, base_input: bool) -> Vec<u8> {
 
 fn error_name(number: u32) -> &'static str {
     match number {
-        FALLBACK_NOT_FOUND => "InstructionFallbackNotFound",
-        DID_NOT_DESERIALIZE => "InstructionDidNotDeserialize",
-        CONSTRAINT_MUT => "ConstraintMut",
-        CONSTRAINT_RAW => "ConstraintRaw",
-        CONSTRAINT_SEEDS => "ConstraintSeeds",
-        CONSTRAINT_ADDRESS => "ConstraintAddress",
-        code::REQUIRE_GT => "RequireGtViolated",
-        code::REQUIRE_GTE => "RequireGteViolated",
-        DISCRIMINATOR_MISMATCH => "AccountDiscriminatorMismatch",
-        NOT_ENOUGH_KEYS => "AccountNotEnoughKeys",
-        OWNED_BY_WRONG_PROGRAM => "AccountOwnedByWrongProgram",
-        INVALID_PROGRAM_ID => "InvalidProgramId",
-        NOT_SIGNER => "AccountNotSigner",
-        NOT_INITIALIZED => "AccountNotInitialized",
         code::NOT_APPROVED => "NotApproved",
         code::EXCEEDED_SLIPPAGE => "ExceededSlippage",
         code::ZERO_TRADING_TOKENS => "ZeroTradingTokens",
         INVALID_VAULT => "InvalidVault",
         code::INSUFFICIENT_VAULT => "InsufficientVault",
         code::INVALID_FEE_MODEL => "InvalidFeeModel",
-        _ => "Unknown",
+        _ => anchor::error_name(number).unwrap_or("Unknown"),
     }
 }

@@ -4,7 +4,6 @@
 //! trades for no reason, now and then so much that the price of the pool leaves all others.
 
 use litesvm::LiteSVM;
-use solana_account::ReadableAccount;
 use solana_address::Address;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_hash::Hash;
@@ -13,13 +12,10 @@ use solana_message::{VersionedMessage, v0};
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 
+use super::place::{Place, Seen, as_f64};
 use super::rng::Rng;
-use crate::chain::genesis::{Pool, holding_address};
-use crate::cpmm::instruction::{SwapAccounts, SwapArgs, swap};
-use crate::cpmm::math::{Direction, Quote, TransferFee};
-use crate::cpmm::state::{AmmConfig, PoolState};
-use crate::cpmm::token::TokenAccount;
-use crate::cpmm::{self};
+use crate::chain::genesis::Genesis;
+use crate::cpmm::math::Direction;
 
 /// Compute units a trader asks for.
 const UNIT_LIMIT: u32 = 120_000;
@@ -37,46 +33,29 @@ enum Temperament {
 
 pub(super) struct Trader {
     key: Keypair,
-    pool: Pool,
+    place: Place,
     temperament: Temperament,
     rng: Rng,
 }
 
 /// Two traders for each pool.
-pub(super) fn traders(pools: &[Pool], keys: Vec<Keypair>, rng: &mut Rng) -> Vec<Trader> {
+pub(super) fn traders(genesis: &Genesis, rng: &mut Rng) -> Vec<Trader> {
     // The second pool of a pair is slower than the first: that is what arbitrage lives on.
-    const HABITS: [(f64, f64); 6] =
+    const CONSTANT: [(f64, f64); 6] =
         [(0.75, 0.5), (0.35, 0.35), (0.7, 0.5), (0.7, 0.45), (0.4, 0.4), (0.5, 0.5)];
-    let mut keys = keys.into_iter();
+    const CONCENTRATED: [(f64, f64); 3] = [(0.45, 0.45), (0.4, 0.4), (0.7, 0.5)];
+    let constant = genesis.pools.iter().cloned().map(Place::Constant).zip(CONSTANT);
+    let concentrated =
+        genesis.whirlpools.iter().cloned().map(Place::Concentrated).zip(CONCENTRATED);
+    let mut keys = genesis.agents.iter().map(Keypair::insecure_clone);
     let mut out = Vec::new();
-    for (pool, (attention, closes)) in pools.iter().zip(HABITS) {
+    for (place, (attention, closes)) in constant.chain(concentrated) {
         for temperament in [Temperament::Informed { attention, closes }, Temperament::Noise] {
             let Some(key) = keys.next() else { return out };
-            out.push(Trader { key, pool: pool.clone(), temperament, rng: Rng::new(rng.next()) });
+            out.push(Trader { key, place: place.clone(), temperament, rng: Rng::new(rng.next()) });
         }
     }
     out
-}
-
-/// What a trader reads from the chain before it acts.
-struct Seen {
-    pool: PoolState,
-    config: AmmConfig,
-    vault_0: u64,
-    vault_1: u64,
-}
-
-impl Seen {
-    fn read(svm: &LiteSVM, pool: &Pool) -> Option<Self> {
-        let data = |address: &Address| svm.accounts_db().get_account_ref(address);
-        let vault = |address| Some(TokenAccount::decode(data(address)?.data())?.amount);
-        Some(Self {
-            pool: PoolState::decode(data(&pool.addresses.pool)?.data())?,
-            config: AmmConfig::decode(data(&pool.config)?.data())?,
-            vault_0: vault(&pool.addresses.vault_0)?,
-            vault_1: vault(&pool.addresses.vault_1)?,
-        })
-    }
 }
 
 impl Trader {
@@ -89,16 +68,21 @@ impl Trader {
         value: &dyn Fn(&Address) -> f64,
     ) -> Option<VersionedTransaction> {
         let blocks = seconds / BLOCK_SECONDS;
-        let (direction, part) = match self.temperament {
+        let (mut seen, (direction, part)) = match self.temperament {
             Temperament::Informed { attention, closes } => {
                 if !self.rng.chance((attention * blocks).min(1.0)) {
                     return None;
                 }
-                self.toward_fair(&Seen::read(svm, &self.pool)?, closes, value)?
+                let seen = self.place.read(svm)?;
+                let wish = self.toward_fair(&seen, closes, value)?;
+                (seen, wish)
             }
-            Temperament::Noise => self.at_random(blocks)?,
+            Temperament::Noise => {
+                let wish = self.at_random(blocks)?;
+                (self.place.read(svm)?, wish)
+            }
         };
-        let seen = Seen::read(svm, &self.pool)?;
+        self.place.read_ahead(svm, &mut seen, direction);
         self.sign(&seen, direction, part, blockhash)
     }
 
@@ -109,13 +93,12 @@ impl Trader {
         closes: f64,
         value: &dyn Fn(&Address) -> f64,
     ) -> Option<(Direction, f64)> {
-        let (zero, one) = seen.pool.net_reserves(seen.vault_0, seen.vault_1)?;
-        let [token_0, token_1] = &self.pool.tokens;
-        let whole = |atoms: u64, decimals: u8| as_f64(atoms) / 10f64.powi(decimals.into());
+        let (zero, one) = seen.reserves()?;
+        let [token_0, token_1] = self.place.tokens();
+        let whole = |atoms: f64, decimals: u8| atoms / 10f64.powi(decimals.into());
         let pool_price = whole(one, token_1.decimals) / whole(zero, token_0.decimals);
         let gap = (value(&token_0.mint) / value(&token_1.mint) / pool_price).ln();
-        let fee = as_f64(self.pool.fee_rate) / 1e6;
-        if !gap.is_finite() || gap.abs() <= fee + 0.000_2 {
+        if !gap.is_finite() || gap.abs() <= self.place.fee() + 0.000_2 {
             return None;
         }
         let direction = if gap > 0.0 { Direction::OneForZero } else { Direction::ZeroForOne };
@@ -147,64 +130,25 @@ impl Trader {
         part: f64,
         blockhash: Hash,
     ) -> Option<VersionedTransaction> {
-        let (zero, one) = seen.pool.net_reserves(seen.vault_0, seen.vault_1)?;
+        let (zero, one) = seen.reserves()?;
         let reserve = if direction == Direction::ZeroForOne { zero } else { one };
-        let amount_in = (as_f64(reserve) * part) as u64;
-        let quote = Quote {
-            pool: &seen.pool,
-            config: &seen.config,
-            vault_0: seen.vault_0,
-            vault_1: seen.vault_1,
-            direction,
-            fee_in: TransferFee::default(),
-            fee_out: TransferFee::default(),
-            now: u64::MAX,
-        };
-        let expected = quote.base_input(amount_in).ok()?.user_receives;
+        let amount_in = (reserve * part) as u64;
+        let expected = seen.quote(direction, amount_in)?;
         let slippage = self.rng.between(0.003, 0.02);
         let minimum_amount_out = ((as_f64(expected) * (1.0 - slippage)) as u64).max(1);
-        let args = SwapArgs::BaseInput { amount_in, minimum_amount_out };
         let price = self.rng.below(UNIT_PRICE_MAX);
+        let payer = self.key.pubkey();
+        let swap = self.place.swap(seen, payer, direction, (amount_in, minimum_amount_out))?;
         let message = v0::Message::try_compile(
-            &self.key.pubkey(),
+            &payer,
             &[
                 ComputeBudgetInstruction::set_compute_unit_limit(UNIT_LIMIT),
                 ComputeBudgetInstruction::set_compute_unit_price(price),
-                swap(&self.accounts(direction), args),
+                swap,
             ],
             &[],
             blockhash,
         );
         VersionedTransaction::try_new(VersionedMessage::V0(message.ok()?), &[&self.key]).ok()
     }
-
-    fn accounts(&self, direction: Direction) -> SwapAccounts {
-        let payer = self.key.pubkey();
-        let addresses = &self.pool.addresses;
-        let [zero, one] = &self.pool.tokens;
-        let (input, output, input_vault, output_vault) = match direction {
-            Direction::ZeroForOne => (zero, one, addresses.vault_0, addresses.vault_1),
-            Direction::OneForZero => (one, zero, addresses.vault_1, addresses.vault_0),
-        };
-        SwapAccounts {
-            payer,
-            authority: cpmm::authority().0,
-            amm_config: self.pool.config,
-            pool: addresses.pool,
-            user_input: holding_address(&payer, input),
-            user_output: holding_address(&payer, output),
-            input_vault,
-            output_vault,
-            input_token_program: input.program,
-            output_token_program: output.program,
-            input_mint: input.mint,
-            output_mint: output.mint,
-            observation: addresses.observation,
-        }
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "the agents' sizes need no more than 53 bits")]
-fn as_f64(value: u64) -> f64 {
-    value as f64
 }

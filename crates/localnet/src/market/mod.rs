@@ -2,16 +2,16 @@
 
 mod agents;
 pub(crate) mod fair;
+mod place;
 pub(crate) mod rng;
 pub(crate) mod tape;
 
 use litesvm::LiteSVM;
 use solana_address::Address;
 use solana_hash::Hash;
-use solana_keypair::Keypair;
 use solana_transaction::versioned::VersionedTransaction;
 
-use crate::chain::genesis::{Pool, TOKENS};
+use crate::chain::genesis::{Genesis, TOKENS};
 use agents::Trader;
 use fair::Fair;
 use rng::Rng;
@@ -26,12 +26,7 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    pub(crate) fn new(
-        seed: u64,
-        (pools, agents): (&[Pool], Vec<Keypair>),
-        mut tape: Option<Tape>,
-        active: bool,
-    ) -> Self {
+    pub(crate) fn new(seed: u64, genesis: &Genesis, mut tape: Option<Tape>, active: bool) -> Self {
         let mut rng = Rng::new(seed.rotate_left(17));
         let mut fair: Vec<Fair> = TOKENS
             .iter()
@@ -40,7 +35,7 @@ impl Market {
         if let (Some(tape), Some(sol)) = (&mut tape, fair.first_mut()) {
             sol.set(tape.advance(0.0));
         }
-        let traders = agents::traders(pools, agents, &mut rng);
+        let traders = agents::traders(genesis, &mut rng);
         Self { fair, tape, traders, active }
     }
 

@@ -137,6 +137,7 @@ pub(super) fn info(node: &Node) -> Value {
         "finalizedDepth": node.chain.depths.finalized,
         "mints": node.chain.mints,
         "pools": node.chain.pools,
+        "whirlpools": node.chain.whirlpools,
         "ports": ports,
     })
 }

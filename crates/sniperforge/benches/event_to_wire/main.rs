@@ -126,7 +126,9 @@ struct Driver {
 impl Driver {
     async fn drive(mut self, samples: usize) -> Taken {
         const WARM: usize = 30;
+        let begun = Instant::now();
         while self.shared.lock().unwrap().subscriptions.len() < 4 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the engine does not subscribe");
             sleep(Duration::from_millis(20)).await;
         }
         // Slots pass; the engine reads its accounts and finds its feed whole.

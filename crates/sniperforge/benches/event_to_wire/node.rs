@@ -67,7 +67,11 @@ impl Chain {
             creator_fee_rate: 0,
             creator_fee_share_rate: 0,
         };
-        let accounts = BTreeMap::from([(CONFIG.to_string(), (PROGRAM_ID, config.encode()))]);
+        let accounts = BTreeMap::from([
+            (CONFIG.to_string(), (PROGRAM_ID, config.encode())),
+            (WRAPPED_SOL.to_string(), (TOKEN, mint(9))),
+            (DOLLARS.to_string(), (TOKEN, mint(6))),
+        ]);
         let mut chain = Self {
             owner,
             slot: 1_000,
@@ -211,6 +215,13 @@ impl Chain {
 /// How every transaction ends here: it costs its fee and moves nothing, so that the next order is like the last.
 fn failure() -> Value {
     json!({"InstructionError": [2, {"Custom": 6_005}]})
+}
+
+/// A mint that nobody can add to.
+fn mint(decimals: u8) -> Vec<u8> {
+    let mut data = vec![0; 82];
+    data[44..46].copy_from_slice(&[decimals, 1]);
+    data
 }
 
 fn token_account(mint: &Address, owner: &Address, amount: u64) -> Vec<u8> {

@@ -502,7 +502,15 @@ fn key(nth: u8) -> Address {
 }
 
 fn mint(address: Address, decimals: u8, symbol: Symbol, is_usd: bool) -> MarketEvent {
-    MarketEvent::Mint(MintSpec { address, token_program: TOKEN_PROGRAM, decimals, symbol, is_usd })
+    MarketEvent::Mint(MintSpec {
+        address,
+        token_program: TOKEN_PROGRAM,
+        decimals,
+        symbol,
+        is_usd,
+        plain: true,
+        trusted: true,
+    })
 }
 
 fn date(at: Timestamp) -> String {

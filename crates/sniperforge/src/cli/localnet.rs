@@ -34,6 +34,9 @@ pub struct LocalnetArgs {
     /// Let nobody trade but whoever connects.
     #[arg(long)]
     no_agents: bool,
+    /// Further pools of several exchanges to look at; they change by themselves and cannot be traded on.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pools: usize,
     /// End when standard input closes: a child of this kind never outlives its parent.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -52,6 +55,7 @@ impl LocalnetArgs {
             agents: !self.no_agents,
             tape: self.tape.clone(),
             tape_bars_per_second: self.bars_per_second,
+            pools: self.pools,
             ..LocalnetConfig::default()
         }
     }
@@ -121,7 +125,10 @@ fn announce(ready: &Ready, global: &Global) -> anyhow::Result<()> {
         rows.push(("mint", format!("{}  {}", mint.address, mint.symbol)));
     }
     for pool in &ready.pools {
-        rows.push(("pool", pool.address.clone()));
+        rows.push(("pool", format!("{}  {}", pool.address, pool.program)));
+    }
+    for pool in &ready.whirlpools {
+        rows.push(("pool", format!("{}  {}", pool.address, pool.program)));
     }
     print(&aligned(rows))
 }

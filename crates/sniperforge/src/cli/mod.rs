@@ -12,8 +12,11 @@ mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
 mod output;
+mod quote;
 mod run;
+mod scan;
 mod status;
+mod verify;
 mod wallet;
 
 use std::path::PathBuf;
@@ -74,6 +77,12 @@ pub enum Command {
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),
+    /// The best way through the configured pools for an amount, worked out here.
+    Quote(quote::QuoteArgs),
+    /// All pools of the exchanges, looked at as they change.
+    Scan(scan::ScanArgs),
+    /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
+    Verify(verify::VerifyArgs),
     /// Show what a running instance does.
     Status(status::StatusArgs),
     /// Stop all signing at once, here and in every instance on this data folder.

@@ -5,7 +5,9 @@ use sniper_wallet::PassphraseSource;
 
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
-use super::{Cli, Command, Global, config, doctor, kill, output, status, wallet};
+use super::{
+    Cli, Command, Global, config, doctor, kill, output, quote, scan, status, verify, wallet,
+};
 use crate::config::{Config, Sources};
 use crate::telemetry::{Logging, init_logging};
 
@@ -47,6 +49,21 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let _logging = engine_logging(&global, None)?;
             super::localnet::localnet(&args, &global)?;
             Ok(Exit::Done)
+        }
+        Command::Quote(args) => {
+            let config = load(&global)?;
+            let _logging = quiet_logging(&global)?;
+            quote::quote(&args, &config, &global)
+        }
+        Command::Scan(args) => {
+            let config = load(&global)?;
+            let _logging = quiet_logging(&global)?;
+            scan::scan(&args, config, &global)
+        }
+        Command::Verify(args) => {
+            without_config(&global, "verify takes no settings; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            verify::verify(&args, &global)
         }
         Command::Status(args) => status::status(&args, &load(&global)?, &global),
         Command::Kill(args) => kill::kill(&args, &load(&global)?, &global),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sniper_core::gate::Policy;
 use sniper_core::ids::Address;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{StrategyKind, arbitrage};
@@ -203,9 +204,24 @@ impl Check<'_> {
             pools: self.addresses("trading.pools", raw.pools.as_deref().unwrap_or_default())?,
             usd_mints: self
                 .addresses("trading.usd_mints", raw.usd_mints.as_deref().unwrap_or_default())?,
+            trusted_mints: self.addresses(
+                "trading.trusted_mints",
+                raw.trusted_mints.as_deref().unwrap_or_default(),
+            )?,
+            gate: self.gate(raw.allowed_extensions.as_deref().unwrap_or_default())?,
             symbols: self.symbols(raw.mints.as_deref().unwrap_or_default())?,
             live: raw.live.as_ref().map(|raw| self.live(raw)).transpose()?,
         })
+    }
+
+    fn gate(&self, allowed: &[String]) -> Checked<Policy> {
+        let mut policy = Policy::default();
+        for (nth, name) in allowed.iter().enumerate() {
+            let key = format!("trading.allowed_extensions.{nth}");
+            let extension = name.parse().map_err(|_| self.invalid(&key, Problem::Extension))?;
+            policy.extensions.insert(extension);
+        }
+        Ok(policy)
     }
 
     fn symbols(&self, raw: &[RawMint]) -> Checked<Vec<(Address, String)>> {
@@ -420,7 +436,7 @@ impl Check<'_> {
 
 /// The PubSub address that goes with a JSON-RPC one: the same host with the socket's scheme, and the next port where
 /// one is written, as Solana's own tools have it.
-fn pubsub_of(http: &reqwest::Url) -> Option<reqwest::Url> {
+pub(crate) fn pubsub_of(http: &reqwest::Url) -> Option<reqwest::Url> {
     let mut ws = http.clone();
     ws.set_scheme(if http.scheme() == "https" { "wss" } else { "ws" }).ok()?;
     if let Some(port) = http.port() {

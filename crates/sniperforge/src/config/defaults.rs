@@ -21,6 +21,8 @@ pub(super) fn raw() -> RawConfig {
             pools: Some(Vec::new()),
             usd_mints: Some(vec![USDC.to_owned()]),
             mints: Some(Vec::new()),
+            trusted_mints: Some(Vec::new()),
+            allowed_extensions: Some(Vec::new()),
             ..RawTrading::default()
         },
         prices: RawPrices {

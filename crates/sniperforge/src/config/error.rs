@@ -128,6 +128,9 @@ pub enum Problem {
     /// Not a key.
     #[error("is not a Solana address; write 32 bytes in base58")]
     Address,
+    /// Not an extension of Token-2022.
+    #[error("is not a Token-2022 extension; write a name such as transfer_fee, or extension_N")]
+    Extension,
     /// Not a genesis hash.
     #[error("is not a genesis hash; write 32 bytes in base58 as `getGenesisHash` answers")]
     Hash,

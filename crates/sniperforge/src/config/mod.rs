@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sniper_core::engine::{EngineConfig, Enrolled};
+use sniper_core::gate::Policy;
 use sniper_core::ids::Address;
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
@@ -30,6 +31,7 @@ use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
 
+pub(crate) use check::pubsub_of;
 pub use error::{ConfigError, Place, Problem, variable_of};
 pub use layers::{Layers, Sources};
 pub use show::{to_json, to_toml};
@@ -106,6 +108,10 @@ pub struct Trading {
     pub pools: Vec<Address>,
     /// Mints held as worth one dollar, each once.
     pub usd_mints: Vec<Address>,
+    /// Mints that may be bought without the token gate's word, each once.
+    pub trusted_mints: Vec<Address>,
+    /// What the token gate accepts of every other mint.
+    pub gate: Policy,
     /// Labels of mints.
     pub symbols: Vec<(Address, String)>,
     /// What arms live trading, if anything does.

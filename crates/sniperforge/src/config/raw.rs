@@ -89,6 +89,10 @@ table!(
         pools: Vec<String>,
         /// Mints held as worth one dollar.
         usd_mints: Vec<String>,
+        /// Mints that may be bought without the token gate's word.
+        trusted_mints: Vec<String>,
+        /// Token-2022 extensions that the token gate lets pass.
+        allowed_extensions: Vec<String>,
         /// Labels of mints.
         mints: Vec<RawMint>,
         /// What arms live trading.

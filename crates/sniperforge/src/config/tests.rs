@@ -119,6 +119,14 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
             "[risk]\nprice_collar_bps = 10001\n",
             "a.toml:2: risk.price_collar_bps is 10001; write a whole number from 1 to 9999",
         ),
+        (
+            "[trading]\nallowed_extensions = ['free_lunch']\n",
+            "a.toml:2: trading.allowed_extensions.0 is not a Token-2022 extension",
+        ),
+        (
+            "[trading]\ntrusted_mints = ['me']\n",
+            "a.toml:2: trading.trusted_mints.0 is not a Solana address",
+        ),
         ("[trading]\npools = ['nonsense']\n", "a.toml:2: trading.pools.0 is not a Solana address"),
         ("[node]\ngenesis_hash = 'abc'\n", "a.toml:2: node.genesis_hash is not a genesis hash"),
         ("[node]\nendpoints = [{ name = 'a' }]\n", "a.toml:2: node.endpoints.0.http is not set"),

@@ -17,6 +17,9 @@ pub(super) struct Announced {
     pub(super) genesis_hash: String,
     pub(super) mints: Vec<AnnouncedMint>,
     pub(super) pools: Vec<AnnouncedPool>,
+    /// Pools of concentrated liquidity, listed apart.
+    #[serde(default)]
+    pub(super) whirlpools: Vec<AnnouncedPool>,
 }
 
 /// A mint of the local chain.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use sniper_core::engine::{EngineConfig, Enrolled};
+use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, Signature};
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
@@ -126,7 +127,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
     }
     let parse = |text: &str| text.parse::<Address>().context("understand the local chain");
     let mut universe = Universe::default();
-    for pool in &chain.pools {
+    for pool in chain.pools.iter().chain(&chain.whirlpools) {
         universe.pools.push(parse(&pool.address)?);
     }
     for mint in &chain.mints {
@@ -134,6 +135,8 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         if mint.symbol == "USDC" {
             universe.usd_mints.push(address);
         }
+        // Play money: whoever runs the chain can make more of it.
+        universe.trusted.push(address);
         universe.symbols.push((address, mint.symbol.clone()));
     }
     ensure!(!universe.usd_mints.is_empty(), "the local chain has no USDC to trade with");
@@ -146,6 +149,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         endpoints,
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,
+        gate: Policy::default(),
         prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
         latch: folder.join(crate::cli::LATCH),
         folder,

@@ -15,7 +15,7 @@ use super::tables::Tables;
 use crate::telemetry::{Stage, StageTimers};
 
 /// Version of the settings in a journal's header.
-pub(super) const HEADER_VERSION: u16 = 1;
+pub(super) const HEADER_VERSION: u16 = 2;
 
 /// Engine, journal and what watches them.
 pub(super) struct Desk {
@@ -121,6 +121,21 @@ impl Desk {
                     "ledger and chain differ: trading halts until a person has looked"
                 );
             }
+            Alert::Drift { kind, fill } => {
+                let fill = fill.map(|(pool, quoted, got)| {
+                    let address = self.engine.market().pool(pool).map(|p| p.spec.address);
+                    format!(
+                        "pool {} gave {got} where {quoted} was quoted",
+                        address.unwrap_or_default()
+                    )
+                });
+                tracing::error!(
+                    exchange = kind.name(),
+                    fill = fill.unwrap_or_else(|| "an account that no longer reads".to_owned()),
+                    "the program has changed: none of its pools is traded any more; look for a newer version of this \
+                     one"
+                );
+            }
             Alert::StrategyStopped { strategy, cause } => {
                 let name = self.engine.strategy_name(*strategy);
                 tracing::warn!(strategy = name, ?cause, "strategy stopped");
@@ -161,6 +176,11 @@ impl Desk {
     /// Hands all that was written to the system, so that the end of this process does not lose it.
     pub(super) fn flush(&mut self) -> Result<(), JournalError> {
         self.journal.flush()
+    }
+
+    /// Another way into the tables.
+    pub(super) fn tables(&self) -> Option<sniper_store::tables::StoreHandle> {
+        self.tables.as_ref().map(Tables::handle)
     }
 
     /// Writes down what the engine is now, for a replay to compare with.

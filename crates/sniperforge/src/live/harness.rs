@@ -11,6 +11,7 @@ use sniper_core::amm::AccountUpdate;
 use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, Enrolled, MultiStrategyEngine};
 use sniper_core::event::{Event, MarketEvent};
+use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, PairId};
 use sniper_core::order::{Intent, Reason};
 use sniper_core::portfolio::Allowance;
@@ -128,7 +129,13 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         engine,
         endpoints: vec![EndpointConfig::new("bench", &http, &ws, 10_000)?],
         pool: PoolSettings::default(),
-        universe: Universe { pools: vec![pool], usd_mints: vec![dollars], symbols: Vec::new() },
+        universe: Universe {
+            pools: vec![pool],
+            usd_mints: vec![dollars],
+            symbols: Vec::new(),
+            trusted: Vec::new(),
+        },
+        gate: Policy::default(),
         prices: Prices { url: prices, every: Duration::from_millis(500) },
         latch: folder.join("KILL"),
         folder,
@@ -137,7 +144,8 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         log: None,
     };
     let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
-    let (file, _) = Journal::open(plan.folder.join("journal.bin"))?;
+    let (mut file, _) = Journal::open(plan.folder.join("journal.bin"))?;
+    file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);
     let tables = Tables::open(&plan.folder, plan.mode)?;
@@ -160,6 +168,6 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
 
     let journal_bytes = session.desk.journal().len_bytes();
     let (engine, mut timers, publisher) = session.desk.close()?;
-    let summary = RunSummary::new(plan.mode, seconds, &engine, publisher.counts(), &mut timers);
+    let summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
     Ok(Measured { summary, journal_bytes })
 }

@@ -10,17 +10,19 @@ mod child;
 #[cfg(feature = "localnet")]
 mod demo;
 mod desk;
+mod gate;
 #[doc(hidden)]
 pub mod harness;
 mod prices;
 mod publish;
 mod replay;
 mod session;
+pub(crate) mod snapshot;
 mod start;
 mod summary;
 mod tables;
 mod trade;
-mod universe;
+pub(crate) mod universe;
 
 #[cfg(feature = "localnet")]
 pub use demo::demo;

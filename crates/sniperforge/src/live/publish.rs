@@ -2,7 +2,7 @@
 //!
 //! Built a few times a second, off the path of an order; the page never sees the engine itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +22,15 @@ use crate::telemetry::{
     View, now_ms, rss_mb, rss_peak_mb, token_amount,
 };
 
+/// Landed swaps by what they went through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SwapCounts {
+    /// Swaps by kind of pool.
+    pub(super) by_kind: BTreeMap<&'static str, u64>,
+    /// Orders through more than one kind.
+    pub(super) across: u64,
+}
+
 /// Keeps what the engine itself forgets: the curve, the last trades, the causes.
 pub(super) struct Publisher {
     view: Arc<ArcSwap<View>>,
@@ -32,6 +41,7 @@ pub(super) struct Publisher {
     curve: EquityCurve,
     trades: VecDeque<TradeView>,
     counts: OrderCounts,
+    kinds: SwapCounts,
     start: Option<Usd>,
     drawdown_max: Bps,
     risk_cause: String,
@@ -51,6 +61,7 @@ impl Publisher {
             curve: EquityCurve::new(),
             trades: VecDeque::with_capacity(TRADES_MAX),
             counts: OrderCounts::default(),
+            kinds: SwapCounts::default(),
             start: None,
             drawdown_max: Bps::ZERO,
             risk_cause: String::new(),
@@ -66,6 +77,10 @@ impl Publisher {
     /// Orders so far, by what became of them.
     pub(super) const fn counts(&self) -> OrderCounts {
         self.counts
+    }
+
+    pub(super) const fn swaps(&self) -> &SwapCounts {
+        &self.kinds
     }
 
     /// Takes note of an effect.
@@ -97,6 +112,13 @@ impl Publisher {
         *counter += 1;
         let Outcome::Filled { deltas, fee, .. } = &closed.outcome else { return };
         let order = &closed.order;
+        let pools = order.legs().iter().filter_map(|leg| engine.market().pool(leg.hop.pool));
+        let mut kinds: Vec<_> = pools.map(|pool| pool.live.kind()).collect();
+        for kind in &kinds {
+            *self.kinds.by_kind.entry(kind.name()).or_default() += 1;
+        }
+        kinds.dedup();
+        self.kinds.across += u64::from(kinds.len() > 1);
         let moved = |mint: MintId| {
             let atoms = deltas.iter().filter(|(m, _)| *m == mint).map(|(_, d)| d.unsigned_abs());
             amount(engine, mint, Atoms::new(atoms.sum()))
@@ -323,5 +345,8 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::Stop => "stop",
         Reason::TimeStop => "time_stop",
         Reason::Unwind => "unwind",
+        Reason::LaunchEntry => "launch_entry",
+        Reason::TakeProfit => "take_profit",
+        Reason::Unsafe => "unsafe",
     }
 }

@@ -34,6 +34,16 @@ pub(super) enum Orders {
     Chain(Box<SolanaVenue<LiveSigner>>),
 }
 
+impl Orders {
+    /// What builds our transactions.
+    pub(super) fn builder(&self) -> &TransactionBuilder {
+        match self {
+            Self::Paper(_, builder) => builder,
+            Self::Chain(venue) => venue.builder(),
+        }
+    }
+}
+
 /// Everything that brings events.
 pub(super) struct Sources {
     pub(super) feed: mpsc::Receiver<FeedEvent>,
@@ -237,7 +247,10 @@ impl Session {
                     Ok(())
                 }
             }
-            FeedEvent::Unreadable { watch, .. } => {
+            FeedEvent::Unreadable { watch, drifted, .. } => {
+                if let Some(kind) = drifted {
+                    self.step_market(MarketEvent::Drifted { kind }, self.heard)?;
+                }
                 let index = usize::try_from(watch.0).unwrap_or(usize::MAX);
                 let Some(pool) = self.watches.get(index).and_then(|w| pool_of(w.role)) else {
                     return Ok(());
@@ -505,7 +518,7 @@ fn log_end(event: &OrderEvent) {
 
 fn pool_of(role: Role) -> Option<PoolId> {
     match role {
-        Role::Vault { pool, .. } | Role::CpmmPool(pool) | Role::CpmmConfig(pool) => Some(pool),
+        Role::Pool { pool, .. } => Some(pool),
         Role::OwnToken(_) | Role::OwnLamports => None,
     }
 }

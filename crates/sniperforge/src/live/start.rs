@@ -37,7 +37,8 @@ pub(super) fn open(
     publisher: Publisher,
     mut tables: Option<Tables>,
 ) -> anyhow::Result<Opened> {
-    let (file, recovered) = Journal::open(journal)?;
+    let (mut file, recovered) = Journal::open(journal)?;
+    file.ready_ahead();
     if recovered.cut_bytes() > 0 {
         tracing::warn!(
             bytes = recovered.cut_bytes(),

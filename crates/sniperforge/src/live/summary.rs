@@ -8,7 +8,7 @@ use sniper_core::engine::MultiStrategyEngine;
 use sniper_core::ids::StrategyId;
 use sniper_core::units::Usd;
 
-use super::publish::strategy_profit;
+use super::publish::{Publisher, strategy_profit};
 use crate::telemetry::{OrderCounts, StageSummary, StageTimers, rss_mb, rss_peak_mb};
 
 /// What a run did. Field names are a promise to scripts.
@@ -22,6 +22,10 @@ pub struct RunSummary {
     pub events: u64,
     /// Orders by what became of them.
     pub orders: OrderCounts,
+    /// Swaps that landed, by kind of pool; an order through several pools counts for each.
+    pub swaps_by_kind: BTreeMap<&'static str, u64>,
+    /// Orders that landed and passed through pools of more than one kind.
+    pub across_kinds: u64,
     /// How each strategy did.
     pub strategies: Vec<StrategySummary>,
     /// Cash and positions at the end, in dollars.
@@ -76,7 +80,7 @@ impl RunSummary {
         mode: &'static str,
         seconds: f64,
         engine: &MultiStrategyEngine,
-        orders: OrderCounts,
+        publisher: &Publisher,
         timers: &mut StageTimers,
     ) -> Self {
         let books = (0_u8..).map(StrategyId).zip(engine.portfolio().books());
@@ -93,7 +97,9 @@ impl RunSummary {
             mode,
             seconds,
             events: engine.last().map_or(0, |(seq, _)| seq.get()),
-            orders,
+            orders: publisher.counts(),
+            swaps_by_kind: publisher.swaps().by_kind.clone(),
+            across_kinds: publisher.swaps().across,
             strategies: strategies.collect(),
             equity_usd: engine.equity().map_or(0.0, dollars),
             ledger_matches_chain: None,
@@ -143,6 +149,12 @@ impl fmt::Display for RunSummary {
             ]);
         }
         writeln!(f, "{table}")?;
+        for (kind, count) in &self.swaps_by_kind {
+            writeln!(f, "swaps     {kind}: {count} landed")?;
+        }
+        if self.across_kinds > 0 {
+            writeln!(f, "swaps     {} orders landed across kinds of pool", self.across_kinds)?;
+        }
         for (name, count) in &self.refusals {
             writeln!(f, "refused   {name}: {count}")?;
         }

@@ -68,6 +68,11 @@ impl Tables {
         }
     }
 
+    /// Another way in, for rows that are no effect of the engine.
+    pub(super) fn handle(&self) -> StoreHandle {
+        self.handle.clone()
+    }
+
     /// Rows that were not written.
     pub(super) fn dropped(&self) -> u64 {
         let status = self.handle.status();

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sniper_core::engine::EngineConfig;
 use sniper_core::event::MarketEvent;
+use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
 use sniper_core::sim::{SimSettings, SimVenue};
 use sniper_core::units::{Lamports, Timestamp, Usd};
-use sniper_solana::feed::{FeedSettings, ReconnectionHandler, Watch, WebSocketManager};
+use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gatekeeper;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
 use super::replay::replay_file;
@@ -42,6 +44,8 @@ pub(super) struct Plan {
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) pool: PoolSettings,
     pub(super) universe: Universe,
+    /// What the token gate accepts of mints that nobody vouches for.
+    pub(super) gate: Policy,
     pub(super) prices: Prices,
     pub(super) folder: PathBuf,
     pub(super) latch: PathBuf,
@@ -94,7 +98,9 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
             pools: config.trading.pools.clone(),
             usd_mints: config.trading.usd_mints.clone(),
             symbols: config.trading.symbols.clone(),
+            trusted: config.trading.trusted_mints.clone(),
         },
+        gate: config.trading.gate.clone(),
         prices: config.prices.clone(),
         folder: config.data_dir.join(mode),
         latch: config.data_dir.join(LATCH),
@@ -232,7 +238,7 @@ pub(super) async fn assemble(
     background: &mut Background,
 ) -> anyhow::Result<(Session, Sources, Vec<super::replay::Wire>)> {
     let Opened { mut desk, wires, .. } = opened;
-    universe::announce(&mut desk, &rpc, &plan.universe).await?;
+    let watches = universe::announce(&mut desk, &rpc, &plan.universe).await?;
     let blockhash = BlockhashCache::new(rpc.clone());
     blockhash.refresh().await.context("read a blockhash")?;
     background.spawn(blockhash.clone().run());
@@ -265,10 +271,6 @@ pub(super) async fn assemble(
         ends_in.closed().await;
     });
 
-    let watches: Vec<Watch> = (0_u32..)
-        .zip(desk.engine().market().pools())
-        .flat_map(|(id, pool)| Watch::for_pool(sniper_core::ids::PoolId(id), &pool.spec))
-        .collect();
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
     let feed = manager.start_optimized_feeds(watches.clone())?;
@@ -280,6 +282,25 @@ pub(super) async fn assemble(
         every: plan.prices.every,
         mints: mints.map(|(id, m)| (id, m.spec.address, m.spec.decimals)).collect(),
     };
+    let market = desk.engine().market();
+    let judged = |id: &MintId| {
+        !market.may_be_bought(*id) || market.mint(*id).is_some_and(|m| m.gate.is_some())
+    };
+    let ids = (0_u16..).map(MintId).take(market.mints().len()).skip(1);
+    let mints: Vec<_> =
+        ids.filter(judged).filter_map(|id| Some((id, market.mint(id)?.spec.address))).collect();
+    background.spawn(
+        Gatekeeper {
+            rpc: rpc.clone(),
+            wanted: plan.universe.clone(),
+            policy: plan.gate.clone(),
+            builder: orders.builder().clone(),
+            mints,
+            events: prices_in.clone(),
+            tables: desk.tables(),
+        }
+        .keep(),
+    );
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(3))
         .build()
@@ -318,7 +339,7 @@ async fn finish(
     session.desk.checkpoint()?;
     session.publish();
     let (engine, mut timers, publisher) = session.desk.close()?;
-    let mut summary = RunSummary::new(plan.mode, seconds, &engine, publisher.counts(), &mut timers);
+    let mut summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
     drop(engine);
     if let Some(found) = reconciled {
         summary.reconciled(found);

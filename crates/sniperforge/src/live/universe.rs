@@ -1,11 +1,16 @@
 //! What is traded: pools and mints, read from the chain and announced to the engine.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail, ensure};
-use sniper_core::amm::{PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
+use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
+use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
-use sniper_core::ids::{Address, MintId, Symbol};
+use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::units::Atoms;
-use sniper_solana::rpc::{Commitment, RpcConnectionPool};
+use sniper_solana::feed::Watch;
+use sniper_solana::rpc::{AccountInfo, Commitment, RpcConnectionPool};
 use sniper_solana::venue::ChainBalances;
 
 use super::desk::Desk;
@@ -13,10 +18,12 @@ use super::summary::Reconciled;
 
 /// Which pools to trade, and what to call their mints.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Universe {
-    pub(super) pools: Vec<Address>,
-    pub(super) usd_mints: Vec<Address>,
-    pub(super) symbols: Vec<(Address, String)>,
+pub(crate) struct Universe {
+    pub(crate) pools: Vec<Address>,
+    pub(crate) usd_mints: Vec<Address>,
+    pub(crate) symbols: Vec<(Address, String)>,
+    /// Mints that the operator vouches for.
+    pub(crate) trusted: Vec<Address>,
 }
 
 impl Universe {
@@ -29,65 +36,125 @@ impl Universe {
     }
 }
 
-/// Reads every wanted pool and announces what the engine does not know yet, mints before their pools.
+/// A pool as found on the chain, and all that trading it takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) address: Address,
+    pub(crate) kind: PoolKind,
+    /// Its mints, in its own order.
+    pub(crate) mints: [MintSpec; 2],
+    /// The tick or bin arrays around its price.
+    pub(crate) arrays: Vec<i32>,
+}
+
+impl Found {
+    /// The accounts to follow, once the pool and its mints have their numbers.
+    pub(crate) fn watches(&self, id: PoolId, spec: &PoolSpec) -> Vec<Watch> {
+        let [first, second] = &self.mints;
+        let mints = [first.address, second.address];
+        let programs = [first.token_program, second.token_program];
+        Watch::for_pool(id, spec, mints, programs, &self.arrays)
+    }
+}
+
+/// Reads every wanted pool, and what follows from it.
+pub(crate) async fn discover(
+    rpc: &RpcConnectionPool,
+    wanted: &Universe,
+) -> anyhow::Result<Vec<Found>> {
+    let read = rpc.multiple_accounts(&wanted.pools, Commitment::Confirmed, None).await;
+    let read = read.context("read the pools")?.value;
+    let mut drafts = Vec::with_capacity(wanted.pools.len());
+    for (address, account) in wanted.pools.iter().zip(read) {
+        let known = account.and_then(|a| Some((Kind::of_program(&a.owner)?, a.data)));
+        let Some((kind, data)) = known else {
+            bail!("{address} is not a pool of a known exchange on this chain: check trading.pools");
+        };
+        let draft = Draft::read(kind, *address, &data).with_context(|| {
+            format!("read the pool {address} of {}: it cannot be traded", kind.name())
+        })?;
+        drafts.push((*address, draft));
+    }
+    let mut beside: Vec<Address> = drafts
+        .iter()
+        .flat_map(|(_, draft)| draft.mints().into_iter().chain(draft.extra().map(|(at, _)| at)))
+        .collect();
+    beside.sort_unstable();
+    beside.dedup();
+    let read = rpc.multiple_accounts(&beside, Commitment::Confirmed, None).await;
+    let read = read.context("read the mints of the pools")?.value;
+    let accounts: BTreeMap<Address, AccountInfo> =
+        beside.into_iter().zip(read).filter_map(|(at, account)| Some((at, account?))).collect();
+    let describe = |(address, draft): (Address, Draft)| {
+        let [first, second] = draft.mints();
+        let mints = [mint_spec(wanted, &accounts, first)?, mint_spec(wanted, &accounts, second)?];
+        let extra = draft.extra().and_then(|(at, owner)| {
+            Some(accounts.get(&at).filter(|a| a.owner == owner)?.data.as_slice())
+        });
+        let described = draft
+            .finish(mints.map(|mint| mint.token_program), extra)
+            .with_context(|| format!("read the pool {address}: it cannot be traded"))?;
+        Ok(Found { address, kind: described.kind, mints, arrays: described.arrays })
+    };
+    drafts.into_iter().map(describe).collect()
+}
+
+fn mint_spec(
+    wanted: &Universe,
+    accounts: &BTreeMap<Address, AccountInfo>,
+    address: Address,
+) -> anyhow::Result<MintSpec> {
+    let account =
+        accounts.get(&address).with_context(|| format!("mint {address} does not exist"))?;
+    // Also refuses what is not a mint.
+    let fees = decode_transfer_fees(&account.data);
+    let decimals = account.data.get(44).copied().filter(|_| {
+        [TOKEN_PROGRAM, TOKEN_2022_PROGRAM].contains(&account.owner)
+            && !matches!(fees, Err(DecodeError::Length { .. }))
+    });
+    Ok(MintSpec {
+        address,
+        token_program: account.owner,
+        decimals: decimals.with_context(|| format!("{address} is not a mint"))?,
+        symbol: wanted.symbol(&address),
+        is_usd: wanted.usd_mints.contains(&address),
+        plain: fees == Ok(EpochFees::NONE),
+        trusted: wanted.trusted.contains(&address),
+    })
+}
+
+/// Announces what the engine does not know yet, mints before their pools. Gives the accounts to follow.
 pub(super) async fn announce(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
     wanted: &Universe,
-) -> anyhow::Result<()> {
-    let read = rpc.multiple_accounts(&wanted.pools, Commitment::Confirmed, None).await;
-    let accounts = read.context("read the pools")?.value;
-    for (address, account) in wanted.pools.iter().zip(accounts) {
-        let Some(account) = account.filter(|a| a.owner == cpmm::PROGRAM_ID) else {
-            bail!("{address} is not a Raydium CPMM pool on this chain: check trading.pools");
-        };
-        let (_, keys) = cpmm::decode_pool(&account.data)
-            .with_context(|| format!("read the pool {address}: its layout is not known"))?;
+) -> anyhow::Result<Vec<Watch>> {
+    let mut watches = Vec::new();
+    for found in discover(rpc, wanted).await? {
         let mut mints = [MintId::default(); 2];
-        for (side, mint) in mints.iter_mut().enumerate() {
-            *mint = announce_mint(desk, wanted, &keys, side)?;
+        for (id, spec) in mints.iter_mut().zip(&found.mints) {
+            let known = |desk: &Desk| desk.engine().market().mint_by_address(&spec.address);
+            if known(desk).is_none() {
+                desk.step(Event::Market(MarketEvent::Mint(*spec)))?;
+            }
+            *id = known(desk).context("announce a mint")?;
         }
-        if desk.engine().market().pools().iter().any(|p| p.spec.address == *address) {
-            continue;
+        let known = |desk: &Desk| {
+            let pools = desk.engine().market().pools();
+            pools.iter().position(|p| p.spec.address == found.address)
+        };
+        let spec = PoolSpec { address: found.address, mints, kind: found.kind.clone() };
+        if known(desk).is_none() {
+            desk.step(Event::Market(MarketEvent::Pool(Box::new(spec.clone()))))?;
         }
-        let kind = PoolKind::Cpmm(cpmm::Keys {
-            config: keys.config,
-            observation: keys.observation,
-            vaults: keys.vaults,
-            token_programs: keys.token_programs,
-        });
-        let spec = PoolSpec { address: *address, mints, kind };
-        desk.step(Event::Market(MarketEvent::Pool(Box::new(spec))))?;
+        let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
+        watches.extend(found.watches(PoolId(id), &spec));
     }
     ensure!(
         desk.engine().market().mints().iter().any(|m| m.spec.is_usd),
         "no pool trades a mint of trading.usd_mints: profits could not be counted"
     );
-    Ok(())
-}
-
-fn announce_mint(
-    desk: &mut Desk,
-    wanted: &Universe,
-    keys: &cpmm::DecodedKeys,
-    side: usize,
-) -> anyhow::Result<MintId> {
-    let (Some(address), Some(program), Some(decimals)) =
-        (keys.mints.get(side), keys.token_programs.get(side), keys.decimals.get(side))
-    else {
-        bail!("a pool has two mints");
-    };
-    if let Some(known) = desk.engine().market().mint_by_address(address) {
-        return Ok(known);
-    }
-    desk.step(Event::Market(MarketEvent::Mint(MintSpec {
-        address: *address,
-        token_program: *program,
-        decimals: *decimals,
-        symbol: wanted.symbol(address),
-        is_usd: wanted.usd_mints.contains(address),
-    })))?;
-    desk.engine().market().mint_by_address(address).context("announce a mint")
+    Ok(watches)
 }
 
 /// Books what was found at the first start as money from outside.

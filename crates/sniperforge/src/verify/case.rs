@@ -43,7 +43,11 @@ pub enum Outcome {
 pub type Verdict = Result<Outcome, Difference>;
 
 /// Compares one field.
-pub fn same<T: PartialEq + Debug>(field: &str, expected: T, got: T) -> Result<(), Difference> {
+pub(super) fn same<T: PartialEq + Debug>(
+    field: &str,
+    expected: T,
+    got: T,
+) -> Result<(), Difference> {
     if expected == got {
         return Ok(());
     }
@@ -51,7 +55,7 @@ pub fn same<T: PartialEq + Debug>(field: &str, expected: T, got: T) -> Result<()
 }
 
 /// A number of any width, written as a JSON number or as a decimal string.
-pub fn number<T: FromStr>(of: &Value, field: &str) -> Result<T, Difference> {
+pub(super) fn number<T: FromStr>(of: &Value, field: &str) -> Result<T, Difference> {
     let value = &of[field];
     let parsed = match value {
         Value::String(text) => text.parse().ok(),
@@ -62,36 +66,36 @@ pub fn number<T: FromStr>(of: &Value, field: &str) -> Result<T, Difference> {
 }
 
 /// `true` or `false`.
-pub fn flag(of: &Value, field: &str) -> Result<bool, Difference> {
+pub(super) fn flag(of: &Value, field: &str) -> Result<bool, Difference> {
     of[field].as_bool().ok_or_else(|| Difference::unreadable(field, "true or false", &of[field]))
 }
 
 /// A string.
-pub fn text<'a>(of: &'a Value, field: &str) -> Result<&'a str, Difference> {
+pub(super) fn text<'a>(of: &'a Value, field: &str) -> Result<&'a str, Difference> {
     of[field].as_str().ok_or_else(|| Difference::unreadable(field, "a string", &of[field]))
 }
 
 /// An address in base58.
-pub fn address(of: &Value, field: &str) -> Result<Address, Difference> {
+pub(super) fn address(of: &Value, field: &str) -> Result<Address, Difference> {
     let parsed = of[field].as_str().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Difference::unreadable(field, "an address", &of[field]))
 }
 
 /// A list.
-pub fn list<'a>(of: &'a Value, field: &str) -> Result<&'a [Value], Difference> {
+pub(super) fn list<'a>(of: &'a Value, field: &str) -> Result<&'a [Value], Difference> {
     let list = of[field].as_array().map(Vec::as_slice);
     list.ok_or_else(|| Difference::unreadable(field, "a list", &of[field]))
 }
 
 /// Bytes in base64.
-pub fn bytes(of: &Value, field: &str) -> Result<Vec<u8>, Difference> {
+pub(super) fn bytes(of: &Value, field: &str) -> Result<Vec<u8>, Difference> {
     let engine = base64::engine::general_purpose::STANDARD;
     let decoded = of[field].as_str().and_then(|text| engine.decode(text).ok());
     decoded.ok_or_else(|| Difference::unreadable(field, "base64", &of[field]))
 }
 
 /// Compares an instruction with `program_id`, `accounts` and `data_hex` of a vector.
-pub fn same_instruction(
+pub(super) fn same_instruction(
     vector: &Value,
     got: &solana_instruction::Instruction,
 ) -> Result<(), Difference> {

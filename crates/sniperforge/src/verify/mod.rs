@@ -5,7 +5,12 @@
 
 mod amm_v4;
 mod case;
+mod clmm;
 mod cpmm;
+mod dlmm;
+mod pump_curve;
+mod pump_swap;
+mod whirlpool;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +20,26 @@ use serde_json::Value;
 
 pub use case::{Difference, Outcome, Verdict};
 
-/// Checks one vector of a venue's `file`; `states` are the file's shared states, null where it has none.
+/// Checks one vector of a venue's `file`; `states` are the file's shared states, or its header where it has none: some
+/// venues keep there what their vectors share.
 type Check = fn(file: &str, states: &Value, vector: &Value) -> Verdict;
 
 /// Every venue whose vectors are understood, by the name in the header.
-const VENUES: &[(&str, Check)] =
-    &[("raydium_cpmm", cpmm::check), ("raydium_amm_v4", amm_v4::check)];
+const VENUES: &[(&str, Check)] = &[
+    ("raydium_cpmm", cpmm::check),
+    ("raydium_amm_v4", amm_v4::check),
+    ("raydium_clmm", clmm::check),
+    ("whirlpool", whirlpool::check),
+    ("meteora_dlmm", dlmm::check),
+    ("pumpswap", pump_swap::check),
+    ("pump_curve", pump_curve::check),
+];
+
+/// Folders that are known and not run here, and why.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("core_programs", "no exchange: the tests of the crate that builds transactions run these"),
+    ("squads_v4", "multisig proposals are not built yet"),
+];
 
 /// What was found, over all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -107,7 +126,21 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 fn read(path: &Path) -> Result<Value, String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
+    let mut file = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    add_real_accounts(path, &mut file);
+    Ok(file)
+}
+
+/// Some states only name accounts seen on chain, which lie in a file beside. They become `states.real_accounts`.
+fn add_real_accounts(path: &Path, file: &mut Value) {
+    let Some(states) = file["states"].as_object_mut() else { return };
+    if states.values().any(|state| !state["real_account"].is_null())
+        && let Ok(text) = std::fs::read(path.with_file_name("real_accounts.json"))
+        && let Ok(mut beside) = serde_json::from_slice::<Value>(&text)
+        && let Some(accounts) = beside.get_mut("vectors")
+    {
+        states.insert("real_accounts".to_owned(), accounts.take());
+    }
 }
 
 impl Report {
@@ -126,10 +159,14 @@ impl Report {
             self.failure(&key, "-", difference);
         }
         let check = VENUES.iter().find(|(known, _)| *known == dex).map(|(_, check)| check);
+        let states = if file["states"].is_null() { header } else { &file["states"] };
         for vector in vectors {
             let verdict = match check {
-                Some(check) => check(name, &file["states"], vector),
-                None => Ok(Outcome::Skipped("no check for this venue")),
+                Some(check) => check(name, states, vector),
+                None => {
+                    let known = ELSEWHERE.iter().find(|(known, _)| *known == dex);
+                    Ok(Outcome::Skipped(known.map_or("nobody knows this venue", |(_, why)| *why)))
+                }
             };
             self.case(&key, vector, verdict);
         }

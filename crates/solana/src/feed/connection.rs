@@ -21,18 +21,18 @@ use super::reconnect::ReconnectionHandler;
 use crate::rpc::{Commitment, EndpointConfig};
 
 /// How long a connection may take to be made, and its subscriptions to be acknowledged.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often pings, silence and deadlines are looked at.
-const TICK: Duration = Duration::from_millis(250);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 /// Unreadable frames after which a connection is given up.
-const GARBAGE_MAX: u32 = 10;
+pub(super) const GARBAGE_MAX: u32 = 10;
 /// Largest frame read: an account of 10 MiB in base64 would not fit, and none we follow is near that.
 const FRAME_MAX: usize = 8 << 20;
 
 /// Slots a connection may be away from what requests told: more than an hour.
-const SLOTS_APART_MAX: u64 = 10_000;
+pub(super) const SLOTS_APART_MAX: u64 = 10_000;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) struct Connection {
     pub(crate) index: usize,
@@ -99,7 +99,7 @@ impl Connection {
     }
 }
 
-async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCause> {
+pub(super) async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCause> {
     let config = WebSocketConfig::default()
         .read_buffer_size(32 << 10)
         .max_message_size(Some(FRAME_MAX))
@@ -287,6 +287,6 @@ fn account_subscribe(id: usize, address: &Address, commitment: Commitment) -> St
     )
 }
 
-fn slot_subscribe(id: usize) -> String {
+pub(super) fn slot_subscribe(id: usize) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"slotSubscribe"}}"#)
 }

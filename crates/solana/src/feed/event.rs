@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use sniper_core::amm::Kind;
 use sniper_core::event::MarketEvent;
 use sniper_core::ids::MintId;
 use sniper_core::units::{Atoms, Lamports, Slot};
@@ -50,6 +51,8 @@ pub enum FeedEvent {
         watch: WatchId,
         /// As of when.
         slot: Slot,
+        /// The right program wrote it in a shape that is not known: it has changed.
+        drifted: Option<Kind>,
     },
     /// From here on notices may be missing, until [`Self::Restored`].
     Gap {

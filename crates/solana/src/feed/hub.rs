@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sniper_core::amm::Kind;
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 use tokio::sync::mpsc::error::TrySendError;
@@ -196,9 +197,10 @@ impl Hub {
             Some(Ok(Content::OwnLamports(lamports))) => FeedEvent::OwnLamports { lamports, slot },
             Some(Err(error)) => {
                 tracing::warn!(watch, %error, "account unreadable");
-                unreadable(watch, slot)
+                let drifted = self.watches.get(watch).and_then(|watch| watch.drifted(&error));
+                unreadable(watch, slot, drifted)
             }
-            None => unreadable(watch, slot),
+            None => unreadable(watch, slot, None),
         }
     }
 
@@ -387,7 +389,8 @@ impl Hub {
                 if let Verdict::Deliver(slot) =
                     state.router.snapshot(index, read.slot, print, received)
                 {
-                    let fits = self.watches.get(index).is_some_and(|watch| watch.owner == owner);
+                    let fits =
+                        self.watches.get(index).is_some_and(|watch| watch.accepts(&owner, &data));
                     state.counters.delivered += 1;
                     permit.send(self.event(
                         index,
@@ -425,8 +428,12 @@ impl Hub {
     }
 }
 
-fn unreadable(watch: usize, slot: Slot) -> FeedEvent {
-    FeedEvent::Unreadable { watch: WatchId(u32::try_from(watch).unwrap_or(u32::MAX)), slot }
+fn unreadable(watch: usize, slot: Slot, drifted: Option<Kind>) -> FeedEvent {
+    FeedEvent::Unreadable {
+        watch: WatchId(u32::try_from(watch).unwrap_or(u32::MAX)),
+        slot,
+        drifted,
+    }
 }
 
 /// An account notice as it came.

@@ -11,6 +11,8 @@
 mod connection;
 mod event;
 mod hub;
+mod log_watch;
+mod logs;
 mod manager;
 mod parse;
 mod reconnect;
@@ -19,6 +21,8 @@ mod watch;
 
 pub use event::{DownCause, FeedEvent, GapCause};
 pub use hub::FeedCounters;
+pub use log_watch::{LogEvent, LogSettings, LogWatch};
+pub use logs::{LogError, LogNotice, Sighting};
 pub use manager::{ConnectionReport, DeliveryReport, FeedError, FeedSettings, WebSocketManager};
 pub use reconnect::ReconnectionHandler;
 pub use router::{ConnectionDelivery, MessageRouter, Verdict};

@@ -2,10 +2,12 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 
-use sniper_core::amm::{AccountUpdate, DecodeError, PoolKind, PoolSpec, cpmm};
+use sniper_core::amm::{AccountUpdate, DecodeError, Followed, Kind, Part, PoolSpec, decode_vault};
 use sniper_core::event::MarketEvent;
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::units::{Atoms, Lamports, Slot};
+
+use crate::rpc::AccountInfo;
 
 /// A watched account, by position in the list given to the manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,17 +16,15 @@ pub struct WatchId(pub u32);
 /// What an account is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The vault of a pool's mint 0, or of mint 1.
-    Vault {
+    /// An account that a pool is quoted from.
+    Pool {
         /// The pool.
         pool: PoolId,
-        /// Mint 1's.
-        second: bool,
+        /// Its kind, which knows how to read it.
+        kind: Kind,
+        /// What it is to the pool.
+        part: Part,
     },
-    /// The state account of a Raydium CPMM pool.
-    CpmmPool(PoolId),
-    /// The fee configuration of a Raydium CPMM pool.
-    CpmmConfig(PoolId),
     /// Our own token account of a mint.
     OwnToken(MintId),
     /// Our own native balance.
@@ -46,19 +46,63 @@ pub struct Watch {
 pub(crate) const SYSTEM_PROGRAM: Address = Address::new_from_array([0; 32]);
 
 impl Watch {
-    /// The accounts a pool is quoted from.
+    /// The accounts a pool is quoted from: its `mints` and the `programs` that own them in its own order, and the tick
+    /// or bin `arrays` around its price.
     #[must_use]
-    pub fn for_pool(id: PoolId, spec: &PoolSpec) -> [Self; 4] {
-        let PoolKind::Cpmm(keys) = &spec.kind;
-        let [vault_0, vault_1] = keys.vaults;
-        let [program_0, program_1] = keys.token_programs;
-        let watch = |address, owner, role| Self { address, owner, role };
-        [
-            watch(vault_0, program_0, Role::Vault { pool: id, second: false }),
-            watch(vault_1, program_1, Role::Vault { pool: id, second: true }),
-            watch(spec.address, cpmm::PROGRAM_ID, Role::CpmmPool(id)),
-            watch(keys.config, cpmm::PROGRAM_ID, Role::CpmmConfig(id)),
-        ]
+    pub fn for_pool(
+        id: PoolId,
+        spec: &PoolSpec,
+        mints: [Address; 2],
+        programs: [Address; 2],
+        arrays: &[i32],
+    ) -> Vec<Self> {
+        let kind = spec.kind.kind();
+        let followed = spec.followed(mints, programs, arrays).into_iter();
+        let watch = |at: Followed| Self {
+            address: at.address,
+            owner: at.owner,
+            role: Role::Pool { pool: id, kind, part: at.part },
+        };
+        followed.map(watch).collect()
+    }
+
+    /// What an account says to the market, as read at `slot`; none for an account of our own.
+    ///
+    /// # Errors
+    ///
+    /// When it is absent, or is not what it should be.
+    pub fn read(
+        &self,
+        slot: Slot,
+        account: Option<&AccountInfo>,
+    ) -> Result<Option<MarketEvent>, DecodeError> {
+        let empty = (SYSTEM_PROGRAM, &[][..]);
+        let (owner, data) = account.map_or(empty, |account| (account.owner, &account.data[..]));
+        if !self.accepts(&owner, data) {
+            return Err(DecodeError::Field { account: "a pool's account", field: "owner" });
+        }
+        let lamports = account.map_or(0, |account| account.lamports.get());
+        Ok(match decode(self.role, lamports, data)? {
+            Content::Market { pool, update } => Some(Content::market(pool, slot, update)),
+            _ => None,
+        })
+    }
+
+    /// The kind whose program has changed, if bytes that it wrote do not read for this reason: another length or
+    /// another discriminator than any that is known.
+    pub(crate) fn drifted(&self, error: &DecodeError) -> Option<Kind> {
+        let shape = matches!(error, DecodeError::Length { .. } | DecodeError::Discriminator { .. });
+        match self.role {
+            Role::Pool { kind, .. } if shape && self.owner == kind.program() => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Whether bytes under that owner are what we watch. A tick array that nobody has made yet belongs to nobody.
+    pub(crate) fn accepts(&self, owner: &Address, data: &[u8]) -> bool {
+        let absent = *owner == SYSTEM_PROGRAM && data.is_empty();
+        self.owner == *owner
+            || (absent && matches!(self.role, Role::Pool { part: Part::Array(_), .. }))
     }
 
     /// Our own token account.
@@ -91,19 +135,10 @@ impl Content {
 /// Reads an account's bytes in its role.
 pub(crate) fn decode(role: Role, lamports: u64, data: &[u8]) -> Result<Content, DecodeError> {
     Ok(match role {
-        Role::Vault { pool, second } => {
-            let amount = cpmm::decode_vault(data)?;
-            Content::Market { pool, update: AccountUpdate::Vault { second, amount } }
+        Role::Pool { pool, kind, part } => {
+            Content::Market { pool, update: kind.decode(part, data)? }
         }
-        Role::CpmmPool(pool) => {
-            let (state, _) = cpmm::decode_pool(data)?;
-            Content::Market { pool, update: AccountUpdate::CpmmPool(state) }
-        }
-        Role::CpmmConfig(pool) => {
-            let config = cpmm::decode_config(data)?;
-            Content::Market { pool, update: AccountUpdate::CpmmConfig(config) }
-        }
-        Role::OwnToken(mint) => Content::OwnToken { mint, amount: cpmm::decode_vault(data)? },
+        Role::OwnToken(mint) => Content::OwnToken { mint, amount: decode_vault(data)? },
         Role::OwnLamports => Content::OwnLamports(Lamports::new(lamports)),
     })
 }
@@ -122,12 +157,39 @@ mod tests {
     use proptest::prelude::*;
 
     fn roles() -> impl Strategy<Value = Role> {
+        let parts = prop_oneof![
+            any::<bool>().prop_map(|second| Part::Vault { second }),
+            Just(Part::State),
+            Just(Part::Config),
+            Just(Part::Schedules),
+            Just(Part::Supply),
+            Just(Part::Oracle),
+            Just(Part::Bitmap),
+            any::<i32>().prop_map(Part::Array),
+        ];
+        let kinds = proptest::sample::select(&Kind::ALL[..]);
+        let pool = (kinds, parts);
         prop_oneof![
-            any::<bool>().prop_map(|second| Role::Vault { pool: PoolId(0), second }),
-            Just(Role::CpmmPool(PoolId(0))),
-            Just(Role::CpmmConfig(PoolId(0))),
+            pool.prop_map(|(kind, part)| Role::Pool { pool: PoolId(0), kind, part }),
             Just(Role::OwnToken(MintId(1))),
         ]
+    }
+
+    #[test]
+    fn only_a_shape_that_is_not_known_under_the_right_program_is_a_change_of_it() {
+        let of = |owner, part| Watch {
+            address: Address::default(),
+            owner,
+            role: Role::Pool { pool: PoolId(0), kind: Kind::Cpmm, part },
+        };
+        let state = of(Kind::Cpmm.program(), Part::State);
+        let error = |data: &[u8]| Kind::Cpmm.decode(Part::State, data).unwrap_err();
+        assert_eq!(state.drifted(&error(&[0; 637])), Some(Kind::Cpmm), "another discriminator");
+        assert_eq!(state.drifted(&error(&[0; 700])), Some(Kind::Cpmm), "another length");
+        let field = DecodeError::Field { account: "pool", field: "status" };
+        assert_eq!(state.drifted(&field), None, "a value out of its range");
+        let vault = of(SYSTEM_PROGRAM, Part::Vault { second: false });
+        assert_eq!(vault.drifted(&error(&[0; 700])), None, "a token account is not the program's");
     }
 
     proptest! {

@@ -8,11 +8,12 @@ use sniper_core::units::{BlockHeight, Lamports, Slot};
 use solana_hash::Hash;
 
 use super::error::RpcError;
-use super::pool::{RpcConnectionPool, SendReport, Weight};
+use super::pool::{RpcConnectionPool, Weight};
 use super::raw::{
     Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
     RawTransaction, Wrapped,
 };
+use super::send::SendReport;
 use super::types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount,
@@ -27,7 +28,7 @@ const SIGNATURES_MAX: usize = 256;
 /// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
 #[derive(Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Options<'a> {
+pub(super) struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     commitment: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +43,17 @@ struct Options<'a> {
     max_supported_transaction_version: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sig_verify: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replace_recent_blockhash: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Shown<'a>>,
+}
+
+/// Accounts to be shown as a simulation leaves them.
+#[derive(Clone, Copy, Serialize)]
+struct Shown<'a> {
+    encoding: &'static str,
+    addresses: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -52,17 +64,17 @@ pub(crate) enum RawFilter {
 }
 
 impl Options<'_> {
-    fn at(commitment: Commitment) -> Self {
+    pub(super) fn at(commitment: Commitment) -> Self {
         Self { commitment: Some(commitment.as_str()), ..Self::default() }
     }
 
-    fn base64(commitment: Commitment) -> Self {
+    pub(super) fn base64(commitment: Commitment) -> Self {
         Self { encoding: Some("base64"), ..Self::at(commitment) }
     }
 }
 
 /// Any answer of the right shape will do.
-fn any<T>(_: &T) -> Result<(), &'static str> {
+pub(super) fn any<T>(_: &T) -> Result<(), &'static str> {
     Ok(())
 }
 
@@ -335,6 +347,38 @@ impl RpcConnectionPool {
             err: raw.err,
             logs: raw.logs.unwrap_or_default(),
             units: raw.units_consumed,
+        }))
+    }
+
+    /// What a node thinks an unsigned transaction would do on a blockhash of the node's own, and what an account would
+    /// hold then.
+    ///
+    /// # Errors
+    /// As every read: see [`RpcError`].
+    pub async fn rehearse(
+        &self,
+        transaction_base64: &str,
+        commitment: Commitment,
+        shown: Address,
+    ) -> Result<At<(Simulation, Option<AccountInfo>)>, RpcError> {
+        let addresses = [shown.to_string()];
+        let options = Options {
+            sig_verify: Some(false),
+            replace_recent_blockhash: Some(true),
+            accounts: Some(Shown { encoding: "base64", addresses: &addresses }),
+            ..Options::base64(commitment)
+        };
+        let params = (transaction_base64, options);
+        let answer: Wrapped<RawSimulation> =
+            self.read("simulateTransaction", &params, Weight::Light, any).await?;
+        Ok(answer.map(|raw| {
+            let account = raw.accounts.unwrap_or_default().into_iter().flatten().next();
+            let simulation = Simulation {
+                err: raw.err,
+                logs: raw.logs.unwrap_or_default(),
+                units: raw.units_consumed,
+            };
+            (simulation, account.map(AccountInfo::from))
         }))
     }
 

@@ -8,7 +8,9 @@ mod line;
 pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
+mod send;
 mod stream;
+mod tokens;
 mod types;
 mod verify;
 pub(crate) mod wire;
@@ -20,7 +22,9 @@ pub use latency::{ErrorRate, Latency};
 pub use line::LineError;
 pub use methods::SendRequest;
 pub(crate) use pool::EndpointHandle;
-pub use pool::{PoolSettings, RpcConnectionPool, SendReport};
+pub use pool::{PoolSettings, RpcConnectionPool};
+pub use send::SendReport;
+pub use tokens::{LARGEST_MAX, LargestAccount};
 pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,

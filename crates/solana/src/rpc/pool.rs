@@ -13,19 +13,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{Either, join_all, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sniper_core::ids::Signature;
 use sniper_core::units::Slot;
 use solana_hash::Hash;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::breaker::{BreakerState, RetryBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, Limits, jitter};
-use super::error::{CallKind, ConnectError, EndpointName, Next, RpcError};
-use super::line::{LineError, Reply};
+use super::error::{CallKind, ConnectError, Next, RpcError};
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
@@ -61,7 +57,7 @@ pub(crate) enum Weight {
 }
 
 impl Endpoint {
-    fn limits(&self, weight: Weight) -> Limits {
+    pub(super) fn limits(&self, weight: Weight) -> Limits {
         let (least, most) = weight.timeouts();
         Limits { timeout: self.adaptive_timeout(least, most), answer_bytes: weight.answer_bytes() }
     }
@@ -83,31 +79,20 @@ impl Weight {
     }
 }
 
-const SEND: &str = "sendTransaction";
-
 /// Several endpoints used as one; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RpcConnectionPool {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    endpoints: Vec<Endpoint>,
+pub(super) struct Inner {
+    pub(super) endpoints: Vec<Endpoint>,
     settings: PoolSettings,
     genesis: Hash,
     retries: Mutex<RetryBudget>,
     /// Highest slot anybody told us.
     slot: watch::Sender<u64>,
-}
-
-/// What became of a send.
-#[derive(Debug)]
-pub struct SendReport {
-    /// Endpoints that took the bytes. "Queued for forwarding", nothing more.
-    pub accepted: Vec<EndpointName>,
-    /// The others, and why. Whether they forwarded the bytes is unknown.
-    pub failed: Vec<RpcError>,
 }
 
 impl RpcConnectionPool {
@@ -452,82 +437,6 @@ impl RpcConnectionPool {
         self.best(None).ok_or(RpcError::NoEndpoint { method })
     }
 
-    /// Hands identical signed bytes to every usable endpoint at once. Returns at the first that takes them; the
-    /// others go on in the background. Never repeats anything by itself.
-    ///
-    /// # Errors
-    /// All refused or failed: the outcome is unknown unless every error says otherwise, so ask the chain.
-    pub(crate) fn send_to_all(
-        &self,
-        body: &Bytes,
-        signature: Signature,
-    ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
-        let mut tasks: FuturesUnordered<_> = self
-            .send_targets()
-            .into_iter()
-            .filter_map(|index| {
-                let endpoint = self.inner.endpoints.get(index)?;
-                let begun = endpoint.begin(body, endpoint.limits(Weight::Light));
-                let (pool, body) = (self.clone(), body.clone());
-                // A task of its own: dropping our future must not tear a request off the wire.
-                Some(tokio::spawn(
-                    async move { pool.send_one(index, body, signature, begun).await },
-                ))
-            })
-            .collect();
-        async move { first_taken(&mut tasks).await }
-    }
-
-    /// Everyone verified whose circuit is closed; if there is nobody, everyone verified.
-    fn send_targets(&self) -> Vec<usize> {
-        let indices = |f: &dyn Fn(&Endpoint) -> bool| -> Vec<usize> {
-            let endpoints = self.inner.endpoints.iter().enumerate();
-            endpoints.filter(|(_, endpoint)| f(endpoint)).map(|(index, _)| index).collect()
-        };
-        let healthy = indices(&usable);
-        if healthy.is_empty() {
-            return indices(&|endpoint| {
-                let vitals = endpoint.vitals();
-                vitals.verified && !vitals.banned
-            });
-        }
-        healthy
-    }
-
-    async fn send_one(
-        &self,
-        index: usize,
-        body: Bytes,
-        signature: Signature,
-        begun: Option<impl Future<Output = Result<Reply, LineError>>>,
-    ) -> Result<EndpointName, RpcError> {
-        let method = SEND;
-        let endpoint = self.inner.endpoints.get(index).ok_or(RpcError::NoEndpoint { method })?;
-        let started = Instant::now();
-        endpoint.vitals().budget.take_in_debt(started);
-        let wanted = bs58::encode(signature.0).into_string();
-        let check = |got: &String| if *got == wanted { Ok(()) } else { Err("another signature") };
-        if let Some(begun) = begun {
-            let answer = endpoint.finish(method, begun, endpoint.limits(Weight::Light)).await;
-            match answer {
-                // The line broke, which idle connections do. The same bytes may always go out once more.
-                Err(RpcError::Line { .. }) => {}
-                answer => {
-                    judge(endpoint, method, started, answer, &check)?;
-                    return Ok(endpoint.name().clone());
-                }
-            }
-        }
-        ask_typed(endpoint, method, body, Weight::Light, &check).await?;
-        Ok(endpoint.name().clone())
-    }
-
-    /// Keeps a connection to every endpoint open for sends alone. Run it beside [`Self::monitor`]: without it sends
-    /// take the ordinary way.
-    pub async fn keep_lines(self) {
-        join_all(self.inner.endpoints.iter().map(Endpoint::keep_line)).await;
-    }
-
     /// A method that is no standard one, such as a local chain's own. Goes to the best endpoint, once.
     ///
     /// # Errors
@@ -574,7 +483,7 @@ pub(crate) async fn ask_typed<T: DeserializeOwned>(
 }
 
 /// Reads an answer, and books what it says of the endpoint.
-fn judge<T: DeserializeOwned>(
+pub(super) fn judge<T: DeserializeOwned>(
     endpoint: &Endpoint,
     method: &'static str,
     started: Instant,
@@ -594,24 +503,6 @@ fn judge<T: DeserializeOwned>(
     value
 }
 
-/// The first endpoint that took a send; why not, where none did.
-async fn first_taken(
-    tasks: &mut FuturesUnordered<JoinHandle<Result<EndpointName, RpcError>>>,
-) -> Result<SendReport, Vec<RpcError>> {
-    let mut failed = Vec::new();
-    while let Some(joined) = tasks.next().await {
-        match joined {
-            Ok(Ok(name)) => return Ok(SendReport { accepted: vec![name], failed }),
-            Ok(Err(error)) => failed.push(error),
-            Err(error) => tracing::error!(%error, "send task ended early"),
-        }
-    }
-    if failed.is_empty() {
-        failed.push(RpcError::NoEndpoint { method: SEND });
-    }
-    Err(failed)
-}
-
 /// The first of two that is good; the last error if neither is.
 async fn first_good<T, E>(
     a: impl Future<Output = Result<T, E>> + Unpin,
@@ -624,7 +515,7 @@ async fn first_good<T, E>(
     }
 }
 
-fn usable(endpoint: &Endpoint) -> bool {
+pub(super) fn usable(endpoint: &Endpoint) -> bool {
     let vitals = endpoint.vitals();
     vitals.verified && !vitals.banned && vitals.breaker.state() == BreakerState::Closed
 }

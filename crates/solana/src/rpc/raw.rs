@@ -180,6 +180,8 @@ pub(crate) struct RawSimulation {
     pub(crate) logs: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) units_consumed: Option<u64>,
+    #[serde(default)]
+    pub(crate) accounts: Option<Vec<Option<RawAccount>>>,
 }
 
 /// A transaction in the `json` encoding: only what is needed to know what it did to us.

@@ -16,6 +16,7 @@ mod base58;
 mod cold;
 mod data;
 mod error;
+mod follow;
 mod item;
 mod json;
 mod program;
@@ -28,6 +29,7 @@ mod torn;
 
 pub use data::Encoding;
 pub use error::{ReplyError, ScanError};
+pub use follow::{Account as Followed, Follower, Told};
 pub use program::{Decoded, Program, Rates, Slice};
 pub use reply::{Account, ReplyReader, Summary};
 pub use report::{ColdReport, CycleTimes, Opportunity, Report};

@@ -1,6 +1,6 @@
 //! What is asked of each program, and how its pools read.
 
-use sniper_core::amm::{DecodeError, amm_v4, cpmm};
+use sniper_core::amm::{DecodeError, amm_v4, cpmm, whirlpool};
 use sniper_core::ids::Address;
 use sniper_core::scan::Kind;
 
@@ -16,6 +16,8 @@ pub enum Program {
     Cpmm,
     /// Raydium AMM v4.
     AmmV4,
+    /// Orca Whirlpool, whose state account alone tells its price.
+    Whirlpool,
 }
 
 /// A part of an account's data: a node sends no more.
@@ -35,6 +37,8 @@ pub(super) const BALANCE: Slice = Slice { offset: 64, length: 8 };
 pub enum Rates {
     /// Its own rate, in millionths.
     Own(u32),
+    /// Of its own, and moving with the market by what another account says.
+    Unknown,
     /// What an account says that many pools share, and, where it is true, the creator's rate on top.
     Shared(Address, bool),
 }
@@ -48,6 +52,10 @@ pub struct Decoded {
     pub vaults: [Address; 2],
     /// Of each vault's balance, what is not the pool's.
     pub owed: [u64; 2],
+    /// The reserves that the state account itself tells; none where the vaults do.
+    pub reserves: Option<[u64; 2]>,
+    /// They are so small that rounding shows in the price.
+    pub coarse: bool,
     /// Its fees.
     pub rates: Rates,
     /// Swaps are switched off.
@@ -60,7 +68,10 @@ pub struct Decoded {
 
 impl Program {
     /// All that can be scanned.
-    pub const ALL: [Self; 2] = [Self::Cpmm, Self::AmmV4];
+    pub const ALL: [Self; 3] = [Self::Cpmm, Self::AmmV4, Self::Whirlpool];
+
+    /// Those whose pools keep their reserves in vaults.
+    pub const CONSTANT: [Self; 2] = [Self::Cpmm, Self::AmmV4];
 
     /// Its address.
     #[must_use]
@@ -68,6 +79,7 @@ impl Program {
         match self {
             Self::Cpmm => cpmm::PROGRAM_ID,
             Self::AmmV4 => amm_v4::PROGRAM_ID,
+            Self::Whirlpool => whirlpool::PROGRAM_ID,
         }
     }
 
@@ -77,6 +89,7 @@ impl Program {
         match self {
             Self::Cpmm => "CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C",
             Self::AmmV4 => "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8",
+            Self::Whirlpool => "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc",
         }
     }
 
@@ -90,6 +103,7 @@ impl Program {
         match self {
             Self::Cpmm => Kind::Cpmm,
             Self::AmmV4 => Kind::AmmV4,
+            Self::Whirlpool => Kind::Whirlpool,
         }
     }
 
@@ -99,6 +113,7 @@ impl Program {
         match self {
             Self::Cpmm => cpmm::POOL_LEN,
             Self::AmmV4 => amm_v4::POOL_LEN,
+            Self::Whirlpool => whirlpool::POOL_LEN,
         }
     }
 
@@ -110,6 +125,8 @@ impl Program {
             Self::Cpmm => Slice { offset: 0, length: 429 },
             // Up to the mints; addresses of the order book follow.
             Self::AmmV4 => Slice { offset: 0, length: 464 },
+            // Up to the second vault; fee growths and rewards follow.
+            Self::Whirlpool => Slice { offset: 0, length: 245 },
         }
     }
 
@@ -118,10 +135,13 @@ impl Program {
     pub fn filters(self) -> Vec<AccountFilter> {
         let size = u64::try_from(self.pool_len()).unwrap_or(u64::MAX);
         let mut filters = vec![AccountFilter::DataSize(size)];
-        if self == Self::Cpmm {
-            let bytes = cpmm::POOL_DISCRIMINATOR.to_vec();
-            filters.push(AccountFilter::Memcmp { offset: 0, bytes });
-        }
+        let discriminator = match self {
+            Self::Cpmm => Some(cpmm::POOL_DISCRIMINATOR),
+            Self::Whirlpool => Some(whirlpool::POOL_DISCRIMINATOR),
+            Self::AmmV4 => None,
+        };
+        let bytes = discriminator.map(|bytes| bytes.to_vec());
+        filters.extend(bytes.map(|bytes| AccountFilter::Memcmp { offset: 0, bytes }));
         filters
     }
 
@@ -133,6 +153,8 @@ impl Program {
             (Self::Cpmm, true) => 200,
             (Self::AmmV4, false) => 400,
             (Self::AmmV4, true) => 432,
+            (Self::Whirlpool, false) => 101,
+            (Self::Whirlpool, true) => 181,
         };
         AccountFilter::Memcmp { offset, bytes: mint.to_bytes().to_vec() }
     }
@@ -144,7 +166,18 @@ impl Program {
                 AccountFilter::DataSize(u64::try_from(cpmm::CONFIG_LEN).unwrap_or(u64::MAX)),
                 AccountFilter::Memcmp { offset: 0, bytes: cpmm::CONFIG_DISCRIMINATOR.to_vec() },
             ]),
-            Self::AmmV4 => None,
+            Self::AmmV4 | Self::Whirlpool => None,
+        }
+    }
+
+    /// Who owns the vaults of all its pools, so that one subscription tells of them; none where the state account
+    /// alone is enough.
+    #[must_use]
+    pub const fn vaults_owner(self) -> Option<Address> {
+        match self {
+            Self::Cpmm => Some(cpmm::AUTHORITY),
+            Self::AmmV4 => Some(amm_v4::AUTHORITY),
+            Self::Whirlpool => None,
         }
     }
 
@@ -188,6 +221,8 @@ impl Program {
                     mints: keys.mints,
                     vaults: keys.vaults,
                     owed,
+                    reserves: None,
+                    coarse: false,
                     rates: Rates::Shared(keys.config, state.enable_creator_fee),
                     swaps_off: state.status & cpmm::STATUS_NO_SWAP != 0 || state.creator_fee_on > 2,
                     token_2022: keys.token_programs.contains(&TOKEN_2022),
@@ -210,6 +245,8 @@ impl Program {
                     mints: keys.mints,
                     vaults: keys.vaults,
                     owed: state.owed.map(sniper_core::units::Atoms::get),
+                    reserves: None,
+                    coarse: false,
                     rates: Rates::Own(u32::try_from(rate).unwrap_or(u32::MAX)),
                     swaps_off: !usable
                         || denominator == 0
@@ -218,6 +255,84 @@ impl Program {
                     token_2022: false,
                     opens: if waits { state.open_time } else { 0 },
                 })
+            }
+            Self::Whirlpool => {
+                let (state, keys) = whirlpool::decode_pool(data)?;
+                let reserves = standing_for(state.liquidity, state.sqrt_price);
+                Ok(Decoded {
+                    mints: keys.mints,
+                    vaults: keys.vaults,
+                    owed: [0; 2],
+                    coarse: reserves.iter().any(|side| *side < COARSE_BELOW),
+                    reserves: Some(reserves),
+                    rates: if state.is_adaptive() {
+                        Rates::Unknown
+                    } else {
+                        Rates::Own(u32::from(state.fee_rate))
+                    },
+                    swaps_off: false,
+                    // Its account does not say whose its mints are.
+                    token_2022: false,
+                    opens: 0,
+                })
+            }
+        }
+    }
+}
+
+/// Reserves below this show a rounding of a millionth or more in their price.
+const COARSE_BELOW: u64 = 1 << 20;
+
+/// The reserves of a constant-product pool that has this liquidity at this price: `L / p` and `L * p`, rounded down,
+/// with `p` the root of the price, Q64.64. Within the range of the liquidity it trades as the real pool does. Both are
+/// cut alike where one does not fit, which tells a depth too low and keeps the price.
+fn standing_for(liquidity: u128, sqrt_price: u128) -> [u64; 2] {
+    const LOW: u128 = (1 << 64) - 1;
+    if sqrt_price == 0 {
+        return [0; 2];
+    }
+    let cut = |shift: u32| -> Option<[u64; 2]> {
+        let liquidity = liquidity >> shift;
+        // L * 2^64 / p: the whole part of L / p first, so that nothing is lost that 128 bits can hold.
+        let (whole, rest) = (liquidity / sqrt_price, liquidity % sqrt_price);
+        let mut fraction = 0_u128;
+        let mut rest = rest;
+        for _ in 0..64 {
+            // The rest is below the price's root, which has at most 97 bits.
+            rest = rest.checked_mul(2)?;
+            fraction = fraction << 1 | u128::from(rest >= sqrt_price);
+            rest -= if rest >= sqrt_price { sqrt_price } else { 0 };
+        }
+        let first = whole.checked_mul(1 << 64)?.checked_add(fraction)?;
+        // L * p / 2^64, half by half.
+        let (high, low) = (liquidity >> 64, liquidity & LOW);
+        let second = liquidity
+            .checked_mul(sqrt_price >> 64)?
+            .checked_add(high.checked_mul(sqrt_price & LOW)?)?
+            .checked_add(low.checked_mul(sqrt_price & LOW)? >> 64)?;
+        Some([u64::try_from(first).ok()?, u64::try_from(second).ok()?])
+    };
+    (0..128).find_map(cut).unwrap_or([0; 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn liquidity_stands_for_the_reserves_of_its_price() {
+        // A root of 2: four atoms of mint 1 for one of mint 0.
+        assert_eq!(standing_for(1_000, 2 << 64), [500, 2_000]);
+        assert_eq!(standing_for(1_001, 2 << 64), [500, 2_002]);
+        assert_eq!(standing_for(3, 1 << 63), [6, 1]);
+        assert_eq!(standing_for(0, 1 << 64), [0, 0]);
+        assert_eq!(standing_for(7, 0), [0, 0]);
+        // Cut alike: the price stays.
+        let [first, second] = standing_for(1 << 80, 2 << 64);
+        assert_eq!((first, second / first), (1 << 61, 4));
+        for sqrt_price in [4_295_048_016, 79_226_673_515_401_279_992_447_579_055] {
+            for liquidity in [1, 1 << 64, u128::MAX] {
+                standing_for(liquidity, sqrt_price);
             }
         }
     }

@@ -37,7 +37,7 @@ pub struct ScanSettings {
 impl Default for ScanSettings {
     fn default() -> Self {
         Self {
-            programs: Program::ALL.to_vec(),
+            programs: Program::CONSTANT.to_vec(),
             mint: None,
             anchors: Vec::new(),
             commitment: Commitment::Confirmed,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sniper_core::amm::cpmm;
 use sniper_core::ids::Address;
 use sniper_core::scan::{
-    Anchor, Flags, Hash, ID_MAX, Index, NewPool, Place, PoolTable, RowId, TableError, Terms,
-    figures::RATE_WHOLE, hash_address, hash_words,
+    Anchor, Applied, Flags, Hash, ID_MAX, Index, NewPool, Place, PoolTable, RowId, TableError,
+    Terms, figures::RATE_WHOLE, hash_address, hash_words,
 };
 use sniper_core::units::{Atoms, Slot};
 
@@ -146,12 +146,21 @@ impl Pools {
         let decoded = program.decode(data, &mut self.room);
         let decoded = decoded.map_err(|source| ScanError::Account { address, source })?;
         let (config, creator_pays) = match decoded.rates {
-            Rates::Own(_) => (OWN, false),
+            Rates::Own(_) | Rates::Unknown => (OWN, false),
             Rates::Shared(config, creator_pays) => (self.config(config), creator_pays),
         };
         let Some(Place::Constant(row)) = self.table.find(&address) else {
             return self.take_new(program, address, &decoded, (config, creator_pays), slot, now);
         };
+        if let Some(reserves) = decoded.reserves {
+            if self.table.update(row, reserves.map(Atoms::new), Slot::new(slot))? == Applied::Stale
+            {
+                return Ok(Change::Nothing);
+            }
+            let terms = self.terms_of(&decoded, (config, creator_pays), Flags::NONE, now);
+            self.table.set_terms(row, terms)?;
+            return Ok(Change::Settled(row));
+        }
         let change = match from {
             From::Notice => self.take(row, STATE, slot, |torn| torn.owed = decoded.owed)?,
             From::List => self.take_listed(row, slot, decoded.owed)?,
@@ -178,12 +187,13 @@ impl Pools {
         slot: u64,
         now: u64,
     ) -> Result<Change, ScanError> {
+        let unread = if decoded.reserves.is_some() { Flags::NONE } else { Flags::UNREAD };
         let new = NewPool {
             address,
             kind: program.kind(),
             mints: decoded.mints,
-            reserves: [Atoms::ZERO; 2],
-            terms: self.terms_of(decoded, fees, Flags::UNREAD, now),
+            reserves: decoded.reserves.unwrap_or_default().map(Atoms::new),
+            terms: self.terms_of(decoded, fees, unread, now),
         };
         let row = self.table.insert(&new, Slot::new(slot))?.row;
         self.note_opening(row, decoded, now);
@@ -194,6 +204,9 @@ impl Pools {
             Some(place) => *place = extra,
             // Rows are given out one after the other.
             None => self.extras.push(extra),
+        }
+        if decoded.reserves.is_some() {
+            return Ok(Change::New(row));
         }
         let number = row.get().checked_mul(2).filter(|id| *id < ID_MAX).ok_or(TableError::Full)?;
         for (id, vault) in (number..).zip(&vaults) {
@@ -232,6 +245,8 @@ impl Pools {
             (decoded.swaps_off, Flags::SWAPS_OFF),
             (decoded.token_2022, Flags::TRANSFER_FEE),
             (decoded.opens > now, Flags::NOT_OPEN),
+            (decoded.coarse, Flags::COARSE),
+            (decoded.rates == Rates::Unknown, Flags::FEE_UNKNOWN),
         ] {
             if set {
                 flags = flags.with(flag);
@@ -239,6 +254,7 @@ impl Pools {
         }
         match decoded.rates {
             Rates::Own(rate) => Terms { rates: [rate; 2], flags },
+            Rates::Unknown => Terms { rates: [RATE_WHOLE; 2], flags },
             Rates::Shared(..) => self.shared_terms(config, creator_pays, flags),
         }
     }

@@ -1,5 +1,9 @@
 //! From an approved order to a signed transaction.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrayvec::ArrayVec;
 use sniper_core::amm::{PoolSpec, SwapAccounts, swap_instruction};
 use sniper_core::event::MintSpec;
 use sniper_core::ids::{Address, MintId, PoolId, Signature};
@@ -17,6 +21,8 @@ use super::message::compile;
 const CREATE_ACCOUNT_UNITS: u32 = 60_000;
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
+/// Compute units of a transaction that is only simulated: all there may be.
+const REHEARSAL_UNITS: u32 = 1_400_000;
 /// Compute units of a plain transfer, budget instructions included.
 const TRANSFER_UNITS: u32 = 1_000;
 
@@ -42,6 +48,9 @@ pub enum BuildError {
     /// A leg that moves nothing.
     #[error("a leg through pool {0:?} without an amount")]
     NoAmount(PoolId),
+    /// The program of a pool offers no such swap, or its tick arrays are not known.
+    #[error("the program of pool {0:?} offers no such swap, or its tick arrays are not known")]
+    NotOffered(PoolId),
     /// More bytes than a packet carries.
     #[error("{length} bytes are more than a transaction may have")]
     TooLarge {
@@ -96,13 +105,15 @@ pub struct TransactionBuilder {
     /// From [`MintId`] 1 on; 0 is native SOL, which has no token account.
     mints: Vec<MintEntry>,
     pools: Vec<PoolEntry>,
+    /// Addresses of tick and bin arrays, each derived once.
+    arrays: Arc<Mutex<BTreeMap<(PoolId, i32), Address>>>,
 }
 
 impl TransactionBuilder {
     /// A builder that knows no mint and no pool.
     #[must_use]
-    pub const fn new(owner: Address) -> Self {
-        Self { owner, mints: Vec::new(), pools: Vec::new() }
+    pub fn new(owner: Address) -> Self {
+        Self { owner, mints: Vec::new(), pools: Vec::new(), arrays: Arc::default() }
     }
 
     /// Who signs and pays.
@@ -163,6 +174,26 @@ impl TransactionBuilder {
         compile(self.owner, &instructions, blockhash, &[])
     }
 
+    /// The message of legs that are to be simulated and never sent; makes the token accounts that they need.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn rehearsal(&self, legs: &[Leg], blockhash: &Hash) -> Result<Vec<u8>, BuildError> {
+        let mut instructions = vec![ix::compute_unit_limit(REHEARSAL_UNITS)];
+        for leg in legs {
+            let MintEntry { spec, .. } = self.mint(leg.hop.mint_out)?;
+            let (mint, program) = (spec.address, spec.token_program);
+            let create = ix::create_associated_token_account(self.owner, self.owner, mint, program);
+            if !instructions.contains(&create) {
+                instructions.push(create);
+            }
+        }
+        for leg in legs {
+            instructions.push(self.leg(leg)?);
+        }
+        compile(self.owner, &instructions, blockhash, &[])
+    }
+
     fn leg(&self, leg: &Leg) -> Result<Instruction, BuildError> {
         let hop = leg.hop;
         let pool = self.pools.get(hop.pool.index()).ok_or(BuildError::UnknownPool(hop.pool))?;
@@ -186,7 +217,25 @@ impl TransactionBuilder {
             source: self.mint(hop.mint_in)?.account,
             destination: self.mint(hop.mint_out)?.account,
         };
-        Ok(swap_instruction(&pool.spec, pool.mints, forward, leg.amount, accounts))
+        let arrays: ArrayVec<Address, 3> = leg
+            .arrays
+            .iter()
+            .filter_map(|start| self.array(hop.pool, &pool.spec, *start))
+            .collect();
+        let built =
+            swap_instruction(&pool.spec, pool.mints, forward, leg.amount, accounts, &arrays);
+        built.ok_or(BuildError::NotOffered(hop.pool))
+    }
+
+    fn array(&self, id: PoolId, spec: &PoolSpec, start: i32) -> Option<Address> {
+        // Only ever added to: a panic elsewhere leaves it usable.
+        let mut known = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = known.get(&(id, start)) {
+            return Some(*address);
+        }
+        let address = spec.array(start)?;
+        known.insert((id, start), address);
+        Some(address)
     }
 
     /// Messages that make every token account we need and wrap `wrap` lamports, if not zero. Making an account that

@@ -50,6 +50,10 @@ pub(crate) struct Chain {
     /// Told only to those who search the history.
     pub(crate) history: BTreeMap<String, Value>,
     pub(crate) transactions: BTreeMap<String, Value>,
+    /// Accounts with content, as `getMultipleAccounts` tells them.
+    pub(crate) accounts: BTreeMap<String, Value>,
+    /// What a method tells of the key that is its first parameter.
+    pub(crate) told: BTreeMap<(&'static str, String), Value>,
 }
 
 pub(crate) struct Node {
@@ -97,6 +101,8 @@ impl Node {
             statuses: BTreeMap::new(),
             history: BTreeMap::new(),
             transactions: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            told: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
             chain: Mutex::new(chain),
@@ -215,8 +221,13 @@ fn result(chain: &Chain, method: &str, params: &Value) -> Value {
     let account = |key: &Value| match chain.lamports.get(key.as_str().unwrap()) {
         Some(lamports) => json!({"lamports": lamports, "owner": "11111111111111111111111111111111",
             "data": ["", "base64"], "executable": false, "rentEpoch": u64::MAX, "space": 0}),
-        None => Value::Null,
+        None => chain.accounts.get(key.as_str().unwrap()).cloned().unwrap_or(Value::Null),
     };
+    let key = params[0].as_str().unwrap_or_default();
+    let told = chain.told.iter().find(|((name, of), _)| *name == method && of == key);
+    if let Some((_, value)) = told {
+        return wrap(value.clone());
+    }
     match method {
         "getHealth" => json!("ok"),
         "getGenesisHash" => json!(chain.genesis),

@@ -22,6 +22,7 @@
 //! refused and left as it is. The fourth field tells the two apart. Without it, a power cut that wrote the last
 //! pages out of order would look like a damaged middle, and every such crash would need a person.
 
+mod ahead;
 mod frame;
 mod read;
 mod record;

@@ -11,6 +11,7 @@ use sniper_core::event::Stamped;
 use sniper_core::ids::{OrderId, Signature};
 use sniper_core::units::BlockHeight;
 
+use super::ahead::Ahead;
 use super::frame::{FILE_HEAD, HEAD, VERSION, file_head, seal};
 use super::read::{Scanner, Tail, bytes, check_version, damaged, examine, io_error};
 use super::record::Borrowed;
@@ -18,6 +19,9 @@ use super::{JournalError, Record, Recovered};
 
 /// Space is reserved in steps of this size, so that most syncs need not record a new file length.
 const RESERVE: u64 = 4 << 20;
+
+/// Space that should be ready beyond the last record where syncs are waited for.
+const AHEAD: u64 = 1 << 20;
 
 /// More than this is not held back in memory.
 const PENDING: usize = 256 * 1024;
@@ -53,6 +57,9 @@ pub struct Journal {
     /// Up to where space is reserved.
     reserved: u64,
     can_reserve: bool,
+    /// Space is filled with zeros before it is needed.
+    is_ready_ahead: bool,
+    ahead: Option<Ahead>,
     /// Records not yet handed to the system. Reused, so that it stops growing.
     pending: Vec<u8>,
     /// Number of the next record.
@@ -109,6 +116,8 @@ impl Journal {
             position,
             reserved,
             can_reserve: true,
+            is_ready_ahead: false,
+            ahead: None,
             pending: Vec::new(),
             next,
             durable: next,
@@ -116,6 +125,12 @@ impl Journal {
         };
         let cut = cut.saturating_add(cut_head);
         Ok((journal, Recovered { path: path.to_owned(), records: next, end: position, cut }))
+    }
+
+    /// From here on space is filled with zeros well before records need it, by a thread of its own: a sync then
+    /// rarely has to wait for the file system's own bookkeeping. For a journal whose syncs somebody waits for.
+    pub fn ready_ahead(&mut self) {
+        self.is_ready_ahead = true;
     }
 
     /// The file.
@@ -248,6 +263,8 @@ impl Journal {
     /// As [`Journal::sync`].
     pub fn close(mut self) -> Result<(), JournalError> {
         self.sync()?;
+        // What it wrote, or why it could not, no longer matters; that it has ended does.
+        drop(self.ahead.take().map(Ahead::finish));
         self.file
             .set_len(self.position)
             .and_then(|()| self.file.sync_all())
@@ -258,9 +275,39 @@ impl Journal {
         if self.failed { Err(JournalError::Failed { path: self.path.clone() }) } else { Ok(()) }
     }
 
+    /// The same, by a thread that starts before the space is needed; waits for it only where it did not keep up.
+    fn reserve_ahead(&mut self, end: u64) -> Result<(), JournalError> {
+        let failed = |source| write_error("extend", &self.path, source);
+        if self.ahead.as_ref().is_some_and(|ahead| ahead.is_done() || end > self.reserved)
+            && let Some(ahead) = self.ahead.take()
+        {
+            match ahead.finish() {
+                Ok(ready) => self.reserved = ready,
+                // Not needed yet: what is left may do, and space may come back.
+                Err(_) if end <= self.reserved => {}
+                Err(error) if is_full(&error) => return Err(failed(error)),
+                Err(_) => self.can_reserve = false,
+            }
+        }
+        if self.ahead.is_none() && end.saturating_add(AHEAD) > self.reserved {
+            let start = self.reserved.max(end);
+            let target = start.saturating_add(AHEAD).div_ceil(RESERVE).saturating_mul(RESERVE);
+            // What is written now lies below `start` and is no concern of the thread's.
+            self.ahead = Ahead::start(&self.file, start, target).ok();
+            self.can_reserve = self.ahead.is_some();
+        }
+        Ok(())
+    }
+
     /// Reserves space up to `end` and some more. Finds a full disk before anything is half written.
     fn reserve(&mut self, end: u64) -> Result<(), JournalError> {
-        if !self.can_reserve || end <= self.reserved {
+        if !self.can_reserve {
+            return Ok(());
+        }
+        if self.is_ready_ahead {
+            return self.reserve_ahead(end);
+        }
+        if end <= self.reserved {
             return Ok(());
         }
         let target = end.div_ceil(RESERVE).saturating_mul(RESERVE);
@@ -279,6 +326,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        // The next who opens the file must find nobody writing zeros into it.
+        drop(self.ahead.take().map(Ahead::finish));
         // As if the process had ended here: what was appended survives it, and errors show at the next start.
         self.flush().ok();
     }
@@ -309,13 +358,15 @@ fn start_if_new(file: &File, path: &Path) -> Result<u64, JournalError> {
     Ok(length)
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn write_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            JournalError::DiskFull { path: path.to_owned() }
-        }
-        _ => io_error(action, path, source),
+    if is_full(&source) {
+        return JournalError::DiskFull { path: path.to_owned() };
     }
+    io_error(action, path, source)
 }
 
 #[cfg(test)]
@@ -359,6 +410,33 @@ mod tests {
         let path = journal.path.clone();
         drop(journal);
         assert!(Journal::open(path).unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn zeros_written_ahead_never_meet_a_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.ready_ahead();
+        // In leaps of most of what is kept ready, so that records keep catching up with the thread.
+        let count = 30;
+        for nth in 0..count {
+            let config = vec![nth | 0x80; 700_000];
+            let record = Record::Header { version: 1, config, started: Timestamp::ZERO };
+            journal.append(&record).unwrap();
+            journal.sync().unwrap();
+        }
+        assert!(journal.reserved > journal.position || journal.ahead.is_some());
+        // As after a crash: the space made ready stays.
+        drop(journal);
+        let (journal, recovered) = Journal::open(&path).unwrap();
+        assert_eq!((recovered.len(), recovered.cut_bytes()), (count.into(), 0));
+        for (nth, entry) in recovered.records().unwrap().enumerate() {
+            let Record::Header { config, .. } = entry.unwrap().record else { panic!("a header") };
+            assert!(config.iter().all(|byte| usize::from(*byte) == nth | 0x80), "record {nth}");
+        }
+        assert!(std::fs::metadata(&path).unwrap().len() > journal.len_bytes());
+        journal.close().unwrap();
     }
 
     #[test]

@@ -232,6 +232,15 @@ async fn write(connection: &mut SqliteConnection, row: &StoreRow) -> Result<(), 
                 .bind(point.equity.get())
                 .bind(point.exposure.get())
         }
+        StoreRow::Verdict { verdict, at } => {
+            let reasons: Vec<String> = verdict.reasons().iter().map(ToString::to_string).collect();
+            query("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)")
+                .bind(verdict.mint().to_string())
+                .bind(Unsigned(verdict.slot().get()))
+                .bind(at.get())
+                .bind(i64::from(verdict.safe()))
+                .bind(reasons.join("\n"))
+        }
         StoreRow::Refusals { run, strategy, reason, count, last } => {
             query("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)")
                 .bind(run.0)

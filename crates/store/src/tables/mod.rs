@@ -16,7 +16,8 @@ mod writer;
 pub use connect::rebuild;
 pub use project::Projector;
 pub use read::{
-    StoredFill, StoredOrder, StoredPosition, StoredRefusals, StoredRun, StoredTrade, TableReader,
+    StoredFill, StoredOrder, StoredPosition, StoredRefusals, StoredRun, StoredTrade, StoredVerdict,
+    TableReader,
 };
 pub use row::{RunId, StoreRow};
 pub use writer::{Store, StoreHandle, StoreOptions, StoreStatus};

@@ -142,6 +142,21 @@ pub struct StoredRefusals {
     pub last: Timestamp,
 }
 
+/// What the token gate said of a mint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredVerdict {
+    /// Of which mint, in base58.
+    pub mint: String,
+    /// As of which slot.
+    pub slot: Slot,
+    /// When.
+    pub at: Timestamp,
+    /// It may be bought.
+    pub safe: bool,
+    /// What speaks against it.
+    pub reasons: Vec<String>,
+}
+
 /// The database, open for reading. An engine may write to it at the same time.
 #[derive(Debug)]
 pub struct TableReader {
@@ -335,6 +350,29 @@ impl TableReader {
                 reason: row.try_get(1)?,
                 count: unsigned(row, 2)?,
                 last: Timestamp::new(row.try_get(3)?),
+            })
+        })
+        .await
+    }
+
+    /// The last verdicts of the token gate, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn recent_verdicts(&mut self, count: u32) -> Result<Vec<StoredVerdict>, StoreError> {
+        let statement = query(
+            "SELECT mint, slot, at, safe, reasons FROM verdicts ORDER BY at DESC, slot DESC, mint LIMIT ?",
+        )
+        .bind(count);
+        self.all(statement, |row| {
+            let reasons: String = row.try_get(4)?;
+            Ok(StoredVerdict {
+                mint: row.try_get(0)?,
+                slot: Slot::new(unsigned(row, 1)?),
+                at: Timestamp::new(row.try_get(2)?),
+                safe: row.try_get::<i64, _>(3)? == 1,
+                reasons: reasons.lines().map(str::to_owned).collect(),
             })
         })
         .await

@@ -1,6 +1,7 @@
 //! What is written into the tables.
 
 use sniper_core::event::{Closed, EquityPoint, MintSpec, Trade};
+use sniper_core::gate::Verdict;
 use sniper_core::ids::{MintId, OrderId, Signature, StrategyId};
 use sniper_core::order::Order;
 use sniper_core::units::{Atoms, BlockHeight, Seq, Timestamp, Usd};
@@ -112,6 +113,13 @@ pub enum StoreRow {
         run: RunId,
         /// When and how much.
         point: EquityPoint,
+    },
+    /// What the token gate said of a mint.
+    Verdict {
+        /// The answer and every reason.
+        verdict: Box<Verdict>,
+        /// When it was given.
+        at: Timestamp,
     },
     /// How often a strategy was refused for one reason since the run began.
     Refusals {

@@ -5,7 +5,7 @@
 use crate::amm::Clock;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, TooSmall};
 use crate::amm::amm_v4::{Curve, Fraction, Swap};
-use crate::units::Atoms;
+use crate::units::{Atoms, quotient_up};
 
 /// The denominator that all pools have but a few; to divide by a known number is to multiply.
 const USUAL: u64 = 10_000;
@@ -47,7 +47,7 @@ fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
         return Ok(product.div_ceil(c));
     }
     let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(product.div_ceil(u128::from(c))).map_err(|_| Overflow)
+    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 impl Curve {

@@ -6,7 +6,7 @@
 use crate::amm::Quote;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, Paused, TooSmall};
 use crate::amm::cpmm::{Config, Curve, PoolState, RATE_WHOLE, Rates, STATUS_NO_SWAP, Swap};
-use crate::units::Atoms;
+use crate::units::{Atoms, quotient_up};
 
 /// The vaults less the fees accrued in them; both sides must hold something.
 pub(super) fn reserves(vaults: [u64; 2], pool: &PoolState) -> Result<[u64; 2], QuoteError> {
@@ -55,10 +55,11 @@ fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
         return Ok(product.div_ceil(c));
     }
     let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(product.div_ceil(u128::from(c))).map_err(|_| Overflow)
+    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 /// The least amount that leaves `rest` after a fee of `rate`.
+#[inline]
 fn before_fee(rest: u64, rate: u64) -> Result<u64, QuoteError> {
     if rate == 0 {
         return Ok(rest);
@@ -188,6 +189,30 @@ impl Curve {
             return Err(TooSmall);
         }
         Ok(Quote { amount_in: amount, amount_out: Atoms::new(out), fee: Atoms::new(fee) })
+    }
+
+    /// The same for an exact output: one division for the curve, one for each fee.
+    #[inline]
+    pub(super) fn plain_exact_out(
+        &self,
+        forward: bool,
+        rates: Rates,
+        amount: Atoms,
+        now: i64,
+    ) -> Result<Quote, QuoteError> {
+        if amount == Atoms::ZERO {
+            return Err(TooSmall);
+        }
+        self.check_open(now)?;
+        let (reserve_in, reserve_out) = self.reserves_of(forward);
+        let taken = before_fee(amount.get(), rates.output)?;
+        let rest = reserve_out.checked_sub(taken).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
+        let swapped = product_over_up(reserve_in, taken, rest)?;
+        let input = before_fee(swapped, rates.input)?;
+        let vault = if forward { self.vaults[0] } else { self.vaults[1] };
+        vault.checked_add(input).ok_or(Overflow)?;
+        let fee = Atoms::new(input.saturating_sub(swapped));
+        Ok(Quote { amount_in: Atoms::new(input), amount_out: amount, fee })
     }
 
     #[inline]

@@ -1,0 +1,122 @@
+//! Signed bytes to every endpoint at once.
+
+use std::future::Future;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use sniper_core::ids::Signature;
+use tokio::task::JoinHandle;
+
+use super::endpoint::Endpoint;
+use super::error::{EndpointName, RpcError};
+use super::line::{LineError, Reply};
+use super::pool::{RpcConnectionPool, Weight, ask_typed, judge, usable};
+
+const SEND: &str = "sendTransaction";
+
+/// What became of a send.
+#[derive(Debug)]
+pub struct SendReport {
+    /// Endpoints that took the bytes. "Queued for forwarding", nothing more.
+    pub accepted: Vec<EndpointName>,
+    /// The others, and why. Whether they forwarded the bytes is unknown.
+    pub failed: Vec<RpcError>,
+}
+
+impl RpcConnectionPool {
+    /// Hands identical signed bytes to every usable endpoint at once. Returns at the first that takes them; the
+    /// others go on in the background. Never repeats anything by itself.
+    ///
+    /// # Errors
+    /// All refused or failed: the outcome is unknown unless every error says otherwise, so ask the chain.
+    pub(crate) fn send_to_all(
+        &self,
+        body: &Bytes,
+        signature: Signature,
+    ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
+        let mut tasks: FuturesUnordered<_> = self
+            .send_targets()
+            .into_iter()
+            .filter_map(|index| {
+                let endpoint = self.inner.endpoints.get(index)?;
+                let begun = endpoint.begin(body, endpoint.limits(Weight::Light));
+                let (pool, body) = (self.clone(), body.clone());
+                // A task of its own: dropping our future must not tear a request off the wire.
+                Some(tokio::spawn(
+                    async move { pool.send_one(index, body, signature, begun).await },
+                ))
+            })
+            .collect();
+        async move { first_taken(&mut tasks).await }
+    }
+
+    /// Everyone verified whose circuit is closed; if there is nobody, everyone verified.
+    fn send_targets(&self) -> Vec<usize> {
+        let indices = |f: &dyn Fn(&Endpoint) -> bool| -> Vec<usize> {
+            let endpoints = self.inner.endpoints.iter().enumerate();
+            endpoints.filter(|(_, endpoint)| f(endpoint)).map(|(index, _)| index).collect()
+        };
+        let healthy = indices(&usable);
+        if healthy.is_empty() {
+            return indices(&|endpoint| {
+                let vitals = endpoint.vitals();
+                vitals.verified && !vitals.banned
+            });
+        }
+        healthy
+    }
+
+    async fn send_one(
+        &self,
+        index: usize,
+        body: Bytes,
+        signature: Signature,
+        begun: Option<impl Future<Output = Result<Reply, LineError>>>,
+    ) -> Result<EndpointName, RpcError> {
+        let method = SEND;
+        let endpoint = self.inner.endpoints.get(index).ok_or(RpcError::NoEndpoint { method })?;
+        let started = Instant::now();
+        endpoint.vitals().budget.take_in_debt(started);
+        let wanted = bs58::encode(signature.0).into_string();
+        let check = |got: &String| if *got == wanted { Ok(()) } else { Err("another signature") };
+        if let Some(begun) = begun {
+            let answer = endpoint.finish(method, begun, endpoint.limits(Weight::Light)).await;
+            match answer {
+                // The line broke, which idle connections do. The same bytes may always go out once more.
+                Err(RpcError::Line { .. }) => {}
+                answer => {
+                    judge(endpoint, method, started, answer, &check)?;
+                    return Ok(endpoint.name().clone());
+                }
+            }
+        }
+        ask_typed(endpoint, method, body, Weight::Light, &check).await?;
+        Ok(endpoint.name().clone())
+    }
+
+    /// Keeps a connection to every endpoint open for sends alone. Run it beside [`Self::monitor`]: without it sends
+    /// take the ordinary way.
+    pub async fn keep_lines(self) {
+        join_all(self.inner.endpoints.iter().map(Endpoint::keep_line)).await;
+    }
+}
+
+/// The first endpoint that took a send; why not, where none did.
+async fn first_taken(
+    tasks: &mut FuturesUnordered<JoinHandle<Result<EndpointName, RpcError>>>,
+) -> Result<SendReport, Vec<RpcError>> {
+    let mut failed = Vec::new();
+    while let Some(joined) = tasks.next().await {
+        match joined {
+            Ok(Ok(name)) => return Ok(SendReport { accepted: vec![name], failed }),
+            Ok(Err(error)) => failed.push(error),
+            Err(error) => tracing::error!(%error, "send task ended early"),
+        }
+    }
+    if failed.is_empty() {
+        failed.push(RpcError::NoEndpoint { method: SEND });
+    }
+    Err(failed)
+}
