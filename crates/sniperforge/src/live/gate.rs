@@ -64,6 +64,14 @@ impl Gatekeeper {
                 Err(error) => {
                     let error = format!("{error:#}");
                     tracing::warn!(error, "tokens cannot be judged: none of them is bought");
+                    // An error takes back an earlier word: it is not safe, never safe until read again.
+                    for (id, address) in &self.mints {
+                        let nothing = Evidence::nothing(*address, Why::Unreachable);
+                        let verdict = judge(&nothing, &self.policy, self.rpc.highest_slot());
+                        if !self.tell(*id, verdict).await {
+                            return;
+                        }
+                    }
                     RETRY
                 }
             };
