@@ -4,7 +4,8 @@
 //! the shell tells by [`crate::event::MarketEvent::Drifted`], and a fill that is not what our curve gives. The second is
 //! told apart from others trading in between by the vaults: where a pool's balances have moved by exactly what our
 //! order moved, nobody else was there, and then the fill must be the quote, to the atom. Orders through several pools,
-//! and kinds whose vaults are not followed (the concentrated ones), say nothing.
+//! kinds whose vaults are not followed (the concentrated ones), and PumpSwap, where fees leave the pool in the very swap
+//! so that its vaults never move by what the trader moves, say nothing.
 
 use arrayvec::ArrayVec;
 use serde::Serialize;
@@ -89,8 +90,13 @@ impl Watchman {
     ) -> Option<Differs> {
         let got = deltas.iter().find(|(mint, _)| *mint == order.mint_out());
         let got = got.and_then(|(_, delta)| u64::try_from(*delta).ok()).map(Atoms::new);
+        let Some(got) = got else {
+            // Nothing came that could be compared: it must not wait for ever.
+            self.forget(order.id());
+            return None;
+        };
         let found = self.expected.iter_mut().find(|expected| expected.order == order.id())?;
-        found.filled = Some((slot, got?));
+        found.filled = Some((slot, got));
         let pool = found.pool;
         self.changed(pool, market)
     }
