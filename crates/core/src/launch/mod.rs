@@ -89,6 +89,18 @@ impl Program {
         }
     }
 
+    /// Its name in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PumpFun => "pump_fun",
+            Self::PumpSwap => "pump_swap",
+            Self::AmmV4 => "raydium_amm_v4",
+            Self::Cpmm => "raydium_cpmm",
+            Self::Clmm => "raydium_clmm",
+        }
+    }
+
     /// What kind of pools it makes.
     #[must_use]
     pub const fn kind(self) -> Kind {

@@ -26,6 +26,16 @@ pub struct DemoArgs {
     /// Trade on a local chain that runs already instead of starting one.
     #[arg(long, value_name = "URL")]
     pub attach: Option<String>,
+    /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = parse_duration,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5s"
+    )]
+    pub launches: Option<Duration>,
     /// Port of the page on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 8080, conflicts_with = "headless")]
     pub port: u16,

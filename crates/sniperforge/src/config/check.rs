@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sniper_core::gate::Policy;
 use sniper_core::ids::Address;
+use sniper_core::launch::Program;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{StrategyKind, arbitrage};
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
@@ -209,6 +210,7 @@ impl Check<'_> {
                 raw.trusted_mints.as_deref().unwrap_or_default(),
             )?,
             gate: self.gate(raw.allowed_extensions.as_deref().unwrap_or_default())?,
+            launch_programs: self.programs(raw.launch_programs.as_deref().unwrap_or_default())?,
             symbols: self.symbols(raw.mints.as_deref().unwrap_or_default())?,
             live: raw.live.as_ref().map(|raw| self.live(raw)).transpose()?,
         })
@@ -222,6 +224,20 @@ impl Check<'_> {
             policy.extensions.insert(extension);
         }
         Ok(policy)
+    }
+
+    fn programs(&self, names: &[String]) -> Checked<Vec<Program>> {
+        let mut all = Vec::new();
+        for (nth, name) in names.iter().enumerate() {
+            let key = format!("trading.launch_programs.{nth}");
+            let program = Program::ALL.into_iter().find(|program| program.name() == name);
+            let program = program.ok_or_else(|| self.invalid(&key, Problem::Program))?;
+            if all.contains(&program) {
+                return Err(self.invalid(&key, Problem::Duplicate));
+            }
+            all.push(program);
+        }
+        Ok(all)
     }
 
     fn symbols(&self, raw: &[RawMint]) -> Checked<Vec<(Address, String)>> {
@@ -355,6 +371,11 @@ impl Check<'_> {
                 StrategyKind::MeanReversion(raw.mean_reversion.params.clone()),
             )?,
             self.strategy("arbitrage", &raw.arbitrage, arbitrage)?,
+            self.strategy(
+                "new_pool",
+                &raw.new_pool,
+                StrategyKind::NewPool(raw.new_pool.params.clone()),
+            )?,
         ])
     }
 

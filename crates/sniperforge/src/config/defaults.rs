@@ -1,7 +1,8 @@
 //! The lowest layer: what holds where nothing else is written.
 
+use sniper_core::launch::Program;
 use sniper_core::risk::Limits;
-use sniper_core::strategy::{arbitrage, mean_reversion, momentum, trend};
+use sniper_core::strategy::{arbitrage, mean_reversion, momentum, new_pool, trend};
 use sniper_core::units::Usd;
 
 use super::raw::{
@@ -23,6 +24,7 @@ pub(super) fn raw() -> RawConfig {
             mints: Some(Vec::new()),
             trusted_mints: Some(Vec::new()),
             allowed_extensions: Some(Vec::new()),
+            launch_programs: Some(Program::ALL.iter().map(|p| p.name().to_owned()).collect()),
             ..RawTrading::default()
         },
         prices: RawPrices {
@@ -36,6 +38,12 @@ pub(super) fn raw() -> RawConfig {
             momentum: strategy(momentum::Params::default()),
             mean_reversion: strategy(mean_reversion::Params::default()),
             arbitrage: strategy(arbitrage_params(&arbitrage::Params::default())),
+            // What is a minute old is mostly lost: who wants it says so.
+            new_pool: RawStrategy {
+                enabled: Some(false),
+                budget_usd: Some(dollars(Usd::dollars(50))),
+                ..strategy(new_pool::Params::default())
+            },
         },
         store: RawStore { data_dir: Some("data".to_owned()) },
         dashboard: RawDashboard {

@@ -131,6 +131,11 @@ pub enum Problem {
     /// Not an extension of Token-2022.
     #[error("is not a Token-2022 extension; write a name such as transfer_fee, or extension_N")]
     Extension,
+    /// Not a program that makes pools.
+    #[error(
+        "is not a program that makes pools; write pump_fun, pump_swap, raydium_amm_v4, raydium_cpmm or raydium_clmm"
+    )]
+    Program,
     /// Not a genesis hash.
     #[error("is not a genesis hash; write 32 bytes in base58 as `getGenesisHash` answers")]
     Hash,

@@ -24,6 +24,7 @@ use std::time::Duration;
 use sniper_core::engine::{EngineConfig, Enrolled};
 use sniper_core::gate::Policy;
 use sniper_core::ids::Address;
+use sniper_core::launch::Program;
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::StrategyKind;
@@ -112,6 +113,8 @@ pub struct Trading {
     pub trusted_mints: Vec<Address>,
     /// What the token gate accepts of every other mint.
     pub gate: Policy,
+    /// Programs whose new pools are looked at while the strategy for them runs, each once.
+    pub launch_programs: Vec<Program>,
     /// Labels of mints.
     pub symbols: Vec<(Address, String)>,
     /// What arms live trading, if anything does.

@@ -3,7 +3,7 @@
 //! A key that is not here is an error, since a misspelt limit that is silently ignored is no limit.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sniper_core::strategy::{mean_reversion, momentum, trend};
+use sniper_core::strategy::{mean_reversion, momentum, new_pool, trend};
 
 /// The keys of a configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ table!(
         trusted_mints: Vec<String>,
         /// Token-2022 extensions that the token gate lets pass.
         allowed_extensions: Vec<String>,
+        /// Programs whose new pools are looked at while the strategy for them runs.
+        launch_programs: Vec<String>,
         /// Labels of mints.
         mints: Vec<RawMint>,
         /// What arms live trading.
@@ -257,6 +259,8 @@ pub struct RawStrategies {
     pub mean_reversion: RawStrategy<mean_reversion::Params>,
     /// `[strategies.arbitrage]`
     pub arbitrage: RawStrategy<RawArbitrage>,
+    /// `[strategies.new_pool]`
+    pub new_pool: RawStrategy<new_pool::Params>,
 }
 
 /// A decimal number kept as it was written, so that money never passes through a binary fraction.

@@ -9,9 +9,10 @@ use anyhow::{Context, ensure};
 use sniper_core::engine::{EngineConfig, Enrolled};
 use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, Signature};
+use sniper_core::launch::Program;
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
-use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, trend};
+use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, new_pool, trend};
 use sniper_core::units::{Lamports, Timestamp, Usd};
 use sniper_solana::rpc::{Commitment, EndpointConfig, PoolSettings, RpcConnectionPool};
 use sniper_wallet::{
@@ -20,7 +21,7 @@ use sniper_wallet::{
 
 use super::child::{Announced, LocalChain};
 use super::summary::RunSummary;
-use super::trade::{Money, Plan, on_loopback, on_one_thread, run};
+use super::trade::{Launches, Money, Plan, on_loopback, on_one_thread, run};
 use super::universe::Universe;
 use crate::cli::DemoArgs;
 use crate::config::Prices;
@@ -53,7 +54,7 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
     let mut chain = None;
     let mut announced = None;
     if args.attach.is_none() {
-        let (child, told) = LocalChain::start(args.seed)?;
+        let (child, told) = LocalChain::start(args.seed, args.launches)?;
         chain = Some(child);
         announced = Some(told);
     }
@@ -142,10 +143,12 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
     ensure!(!universe.usd_mints.is_empty(), "the local chain has no USDC to trade with");
     let genesis =
         chain.genesis_hash.parse().context("understand the local chain's genesis hash")?;
+    let engine = engine(args.launches.is_some());
     Ok(Plan {
         mode: "demo",
         run_mode: RunMode::Demo,
-        engine: engine(),
+        launches: Launches::of(&engine, vec![Program::Cpmm]),
+        engine,
         endpoints,
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,
@@ -161,7 +164,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
 
 /// Candles of a second and quick parameters, so that a minute shows something. Limits are the defaults but for
 /// what a minute needs: more orders, and prices that move faster than the real ones.
-fn engine() -> EngineConfig {
+fn engine(with_launches: bool) -> EngineConfig {
     let allowance = Allowance { budget: Usd::dollars(250), loss_limit: Usd::dollars(25) };
     let kinds = [
         StrategyKind::Trend(trend::Params::fast()),
@@ -169,6 +172,8 @@ fn engine() -> EngineConfig {
         StrategyKind::MeanReversion(mean_reversion::Params::fast()),
         StrategyKind::Arbitrage(arbitrage::Params::fast()),
     ];
+    let new_pool = with_launches.then(|| StrategyKind::NewPool(new_pool::Params::fast()));
+    let kinds = kinds.into_iter().chain(new_pool);
     EngineConfig {
         limits: Limits {
             orders_per_minute_max: 120,
@@ -176,7 +181,7 @@ fn engine() -> EngineConfig {
             cool_down: Timestamp::from_millis(10_000),
             ..Limits::default()
         },
-        strategies: kinds.into_iter().map(|kind| Enrolled { kind, allowance }).collect(),
+        strategies: kinds.map(|kind| Enrolled { kind, allowance }).collect(),
         candle_width: Timestamp::SECOND,
         equity_every: Timestamp::SECOND,
     }

@@ -137,6 +137,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         },
         gate: Policy::default(),
         prices: Prices { url: prices, every: Duration::from_millis(500) },
+        launches: None,
         latch: folder.join("KILL"),
         folder,
         page: None,

@@ -13,9 +13,12 @@ mod desk;
 mod gate;
 #[doc(hidden)]
 pub mod harness;
+mod judge;
+mod newcomers;
 mod prices;
 mod publish;
 mod replay;
+mod scout;
 mod session;
 pub(crate) mod snapshot;
 mod start;
@@ -26,6 +29,7 @@ pub(crate) mod universe;
 
 #[cfg(feature = "localnet")]
 pub use demo::demo;
+pub use newcomers::LaunchCounts;
 pub use replay::{ReplaySummary, replay};
 pub use summary::{RunSummary, StrategySummary};
 pub use trade::trade;

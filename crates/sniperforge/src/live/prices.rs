@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sniper_core::event::{Event, MarketEvent};
 use sniper_core::ids::{Address, MintId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::backtest::price_from_decimal;
 
@@ -21,9 +21,15 @@ pub(super) struct PriceSource {
     pub(super) url: String,
     /// How often.
     pub(super) every: Duration,
-    /// Mints to price, with their decimals.
-    pub(super) mints: Vec<(MintId, Address, u8)>,
+    /// Mints to price, with their decimals; they may change.
+    pub(super) mints: watch::Receiver<Vec<Priced>>,
 }
+
+/// A mint to price, and its decimals.
+pub(super) type Priced = (MintId, Address, u8);
+
+/// Mints asked for at once: the most that the service takes.
+const IDS_MAX: usize = 50;
 
 /// `GET /price/v3?ids=`: an object keyed by mint; a mint without a reliable price is absent.
 #[derive(Deserialize)]
@@ -46,17 +52,16 @@ enum PriceError {
 /// Asks for as long as somebody listens.
 pub(super) async fn follow(
     client: reqwest::Client,
-    source: PriceSource,
+    mut source: PriceSource,
     events: mpsc::Sender<Event>,
 ) {
-    let ids: Vec<String> = source.mints.iter().map(|(_, address, _)| address.to_string()).collect();
-    let url = format!("{}?ids={}", source.url, ids.join(","));
     let mut every = tokio::time::interval(source.every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         every.tick().await;
-        match ask(&client, &url).await.and_then(|body| parse(&body, &source.mints)) {
+        let mints = source.mints.borrow_and_update().clone();
+        match ask_all(&client, &source.url, &mints).await {
             Ok(prices) => {
                 if std::mem::take(&mut failing) {
                     tracing::info!("independent prices are back");
@@ -80,6 +85,20 @@ pub(super) async fn follow(
     }
 }
 
+async fn ask_all(
+    client: &reqwest::Client,
+    url: &str,
+    mints: &[Priced],
+) -> Result<Vec<Event>, PriceError> {
+    let mut all = Vec::with_capacity(mints.len());
+    for part in mints.chunks(IDS_MAX) {
+        let ids: Vec<String> = part.iter().map(|(_, address, _)| address.to_string()).collect();
+        let body = ask(client, &format!("{url}?ids={}", ids.join(","))).await?;
+        all.extend(parse(&body, part)?);
+    }
+    Ok(all)
+}
+
 async fn ask(client: &reqwest::Client, url: &str) -> Result<String, PriceError> {
     // The address may hold a key: it is taken out of errors.
     let hide = |error: reqwest::Error| PriceError::Request(error.without_url());
@@ -90,7 +109,7 @@ async fn ask(client: &reqwest::Client, url: &str) -> Result<String, PriceError> 
     answer.text().await.map_err(hide)
 }
 
-fn parse(body: &str, mints: &[(MintId, Address, u8)]) -> Result<Vec<Event>, PriceError> {
+fn parse(body: &str, mints: &[Priced]) -> Result<Vec<Event>, PriceError> {
     let quoted: BTreeMap<&str, Option<Quoted<'_>>> =
         serde_json::from_str(body).map_err(PriceError::Decode)?;
     let events = mints.iter().filter_map(|(mint, address, decimals)| {

@@ -21,6 +21,8 @@ use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
 use tokio::sync::mpsc;
 
 use super::desk::{Desk, now};
+use super::newcomers::Newcomers;
+use super::scout::Find;
 use crate::telemetry::{EndpointView, FeedView, HealthView, Stage};
 
 /// Signs while the kill latch is open.
@@ -49,8 +51,10 @@ pub(super) struct Sources {
     pub(super) feed: mpsc::Receiver<FeedEvent>,
     /// What became of orders on the chain; silent on paper.
     pub(super) ends: mpsc::Receiver<OrderEvent>,
-    /// Independent prices.
+    /// Independent prices, and words of the token gate.
     pub(super) prices: mpsc::Receiver<Event>,
+    /// New pools; silent where nobody looks for them.
+    pub(super) finds: mpsc::Receiver<Find>,
 }
 
 /// An order between its cause and its end.
@@ -70,6 +74,7 @@ pub(super) struct Session {
     pub(super) blockhash: BlockhashCache,
     pub(super) latch: KillLatch,
     pub(super) stale_after: Duration,
+    pub(super) newcomers: Newcomers,
     /// Somebody may look: pictures are made.
     is_shown: bool,
     in_flight: Vec<InFlight>,
@@ -105,6 +110,7 @@ impl Session {
         blockhash: BlockhashCache,
         latch: KillLatch,
         stale_after: Duration,
+        newcomers: Newcomers,
         is_shown: bool,
     ) -> Self {
         Self {
@@ -116,6 +122,7 @@ impl Session {
             blockhash,
             latch,
             stale_after,
+            newcomers,
             is_shown,
             in_flight: Vec::with_capacity(64),
             gaps: Vec::new(),
@@ -193,6 +200,7 @@ impl Session {
                     if checked.elapsed() >= CHECKPOINT {
                         checked = Instant::now();
                         self.desk.checkpoint()?;
+                        self.let_go()?;
                     }
                     if measured.elapsed() >= MEASURE {
                         measured = Instant::now();
@@ -205,6 +213,7 @@ impl Session {
                     }
                 }
                 Some(price) = sources.prices.recv() => self.step(price, Instant::now())?,
+                Some(find) = sources.finds.recv() => self.take_find(find)?,
                 feed = sources.feed.recv() => {
                     let Some(feed) = feed else { anyhow::bail!("the market feed ended") };
                     self.take_feed(feed)?;
@@ -320,6 +329,20 @@ impl Session {
             sim.poll(now(), &mut events);
         }
         events.into_iter().try_for_each(|event| self.take_end(event))
+    }
+
+    /// Tells whatever numbers mints and pools of one that was announced while trading.
+    pub(super) fn learn(&mut self, event: &MarketEvent) -> anyhow::Result<()> {
+        match (&mut self.orders, event) {
+            (Orders::Chain(venue), event) => venue.learn(event)?,
+            (Orders::Paper(_, builder), MarketEvent::Mint(spec)) => drop(builder.add_mint(spec)),
+            (Orders::Paper(sim, builder), MarketEvent::Pool(spec)) => {
+                builder.add_pool(spec)?;
+                sim.observe(event);
+            }
+            (Orders::Paper(..), _) => {}
+        }
+        Ok(())
     }
 
     /// Takes an event and carries out every order it caused.

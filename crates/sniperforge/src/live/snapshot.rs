@@ -11,11 +11,16 @@ use sniper_core::units::{BlockHeight, Slot, Timestamp};
 use sniper_solana::feed::Watch;
 use sniper_solana::rpc::{Commitment, RpcConnectionPool};
 
-use super::universe::{Universe, discover};
+use super::universe::{Found, Universe, discover};
 
 /// Reads the wanted pools with all the accounts they are quoted from. An account that cannot be read leaves its pool
 /// without a quote, and is logged.
 pub(crate) async fn read(rpc: &RpcConnectionPool, wanted: &Universe) -> anyhow::Result<Market> {
+    of(rpc, &discover(rpc, wanted).await?).await
+}
+
+/// The same of pools that were found.
+pub(crate) async fn of(rpc: &RpcConnectionPool, pools: &[Found]) -> anyhow::Result<Market> {
     let mut market = Market::new(Timestamp::ZERO, Timestamp::ZERO);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
     let now = Timestamp::from_millis(i64::try_from(now.as_millis()).context("read the clock")?);
@@ -24,7 +29,7 @@ pub(crate) async fn read(rpc: &RpcConnectionPool, wanted: &Universe) -> anyhow::
         market.apply(event, now, &mut candles);
     };
     let mut watches: Vec<Watch> = Vec::new();
-    for found in discover(rpc, wanted).await? {
+    for found in pools {
         let mut mints = [sniper_core::ids::MintId::default(); 2];
         for (id, spec) in mints.iter_mut().zip(&found.mints) {
             if market.mint_by_address(&spec.address).is_none() {

@@ -9,7 +9,7 @@ use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, MultiStrategyEngine};
 use sniper_core::event::{Command, Event, MarketEvent, RejectReason};
 use sniper_core::execution::State;
-use sniper_core::ids::{MintId, OrderId};
+use sniper_core::ids::{MintId, OrderId, PoolId};
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, Lamports, Slot, Usd};
 use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
@@ -22,7 +22,7 @@ use super::publish::Publisher;
 use super::replay::{Wire, replay_records};
 use super::session::{LiveSigner, Orders, Session, Sources};
 use super::tables::Tables;
-use super::universe;
+use super::universe::{self, Universe};
 
 /// What the start found.
 pub(super) struct Opened {
@@ -161,6 +161,48 @@ pub(super) async fn fund_from_chain(
         desk.step(Event::Command(Command::Rent { lamports: rent }))?;
     }
     desk.sync()?;
+    Ok(())
+}
+
+/// After a restart: coins that an earlier run had announced are followed again where something of them is held. Of the
+/// others nobody tells any more, so what is known of their pools must not be taken for the market.
+pub(super) async fn take_up_newcomers(
+    session: &mut Session,
+    wanted: &Universe,
+) -> anyhow::Result<()> {
+    let engine = session.desk.engine();
+    let announced = (0_u32..).map(PoolId).zip(engine.market().pools());
+    let others = announced.filter(|(_, pool)| !wanted.pools.contains(&pool.spec.address));
+    let others: Vec<_> = others
+        .map(|(id, pool)| {
+            let market = engine.market();
+            let is_coin =
+                |mint: &MintId| !market.is_usd(*mint) && market.wrapped_sol() != Some(*mint);
+            let held = |mint: &MintId| {
+                engine.ledger().held(*mint) != 0 || engine.orders().any_touches(*mint)
+            };
+            let is_held = pool.spec.mints.iter().any(|mint| is_coin(mint) && held(mint));
+            (id, pool.spec.address, is_held, pool.live.is_settled() || pool.live.is_torn())
+        })
+        .collect();
+    for (pool, address, is_held, is_known) in others {
+        if is_known {
+            let lost = Event::Market(MarketEvent::Lost { pool });
+            session.step(lost, std::time::Instant::now())?;
+        }
+        if !is_held {
+            continue;
+        }
+        let one = Universe { pools: vec![address], ..wanted.clone() };
+        match universe::discover(&session.rpc, &one).await {
+            Ok(found) => found.iter().try_for_each(|found| session.take_up(found))?,
+            Err(error) => tracing::error!(
+                pool = %address,
+                error = format!("{error:#}"),
+                "a coin is held whose pool cannot be read: it is not sold by this run; look at it"
+            ),
+        }
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use sniper_core::engine::MultiStrategyEngine;
 use sniper_core::ids::StrategyId;
 use sniper_core::units::Usd;
 
+use super::newcomers::LaunchCounts;
 use super::publish::{Publisher, strategy_profit};
 use crate::telemetry::{OrderCounts, StageSummary, StageTimers, rss_mb, rss_peak_mb};
 
@@ -26,6 +27,9 @@ pub struct RunSummary {
     pub swaps_by_kind: BTreeMap<&'static str, u64>,
     /// Orders that landed and passed through pools of more than one kind.
     pub across_kinds: u64,
+    /// What became of new pools, where they were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launches: Option<LaunchCounts>,
     /// How each strategy did.
     pub strategies: Vec<StrategySummary>,
     /// Cash and positions at the end, in dollars.
@@ -100,6 +104,7 @@ impl RunSummary {
             orders: publisher.counts(),
             swaps_by_kind: publisher.swaps().by_kind.clone(),
             across_kinds: publisher.swaps().across,
+            launches: None,
             strategies: strategies.collect(),
             equity_usd: engine.equity().map_or(0.0, dollars),
             ledger_matches_chain: None,
@@ -154,6 +159,13 @@ impl fmt::Display for RunSummary {
         }
         if self.across_kinds > 0 {
             writeln!(f, "swaps     {} orders landed across kinds of pool", self.across_kinds)?;
+        }
+        if let Some(l) = &self.launches {
+            writeln!(
+                f,
+                "launches  {} seen, {} judged, {} safe, {} followed; {} passed over, {} not to be read",
+                l.seen, l.judged, l.safe, l.announced, l.passed, l.unread
+            )?;
         }
         for (name, count) in &self.refusals {
             writeln!(f, "refused   {name}: {count}")?;

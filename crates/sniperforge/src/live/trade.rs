@@ -12,20 +12,26 @@ use sniper_core::engine::EngineConfig;
 use sniper_core::event::MarketEvent;
 use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
+use sniper_core::launch::Program;
+use sniper_core::market::{Market, Mint};
 use sniper_core::sim::{SimSettings, SimVenue};
+use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Lamports, Timestamp, Usd};
 use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Gatekeeper;
+use super::gate::{Gatekeeper, Ward};
+use super::judge::Judge;
+use super::newcomers::Newcomers;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
 use super::replay::replay_file;
+use super::scout::{self, Find};
 use super::session::{Orders, Session, Sources};
 use super::start::{self, Opened};
 use super::summary::RunSummary;
@@ -47,11 +53,58 @@ pub(super) struct Plan {
     /// What the token gate accepts of mints that nobody vouches for.
     pub(super) gate: Policy,
     pub(super) prices: Prices,
+    /// Whose new pools are looked at, if any.
+    pub(super) launches: Option<Launches>,
     pub(super) folder: PathBuf,
     pub(super) latch: PathBuf,
     pub(super) page: Option<dashboard::Options>,
     pub(super) run_for: Option<Duration>,
     pub(super) log: Option<LogRing>,
+}
+
+impl Plan {
+    /// The endpoints, less the share of their budgets that looking at new pools takes.
+    pub(super) fn trading_endpoints(&self) -> Vec<EndpointConfig> {
+        let share = |endpoint: &EndpointConfig| match &self.launches {
+            Some(_) => endpoint.clone().with_share(3, 4),
+            None => endpoint.clone(),
+        };
+        self.endpoints.iter().map(share).collect()
+    }
+}
+
+/// New pools that are looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Launches {
+    programs: Vec<Program>,
+    /// Slots after a launch in which a coin is bought.
+    window: u64,
+}
+
+impl Launches {
+    /// Those of `programs`, where a strategy of `engine` wants any.
+    pub(super) fn of(engine: &EngineConfig, programs: Vec<Program>) -> Option<Self> {
+        let windows = engine.strategies.iter().filter_map(|enrolled| match &enrolled.kind {
+            StrategyKind::NewPool(params) => Some(u64::from(params.launch_slots)),
+            _ => None,
+        });
+        let window = windows.max().filter(|_| !programs.is_empty())?;
+        Some(Self { programs, window })
+    }
+
+    /// Looks at them on a thread of its own, with a quarter of each endpoint's budget.
+    fn start(&self, plan: &Plan, judge: Judge, finds: mpsc::Sender<Find>) -> anyhow::Result<()> {
+        let share = |endpoint: &EndpointConfig| endpoint.clone().with_share(1, 4);
+        scout::start(scout::Orders {
+            endpoints: plan.endpoints.iter().map(share).collect(),
+            settings: plan.pool,
+            programs: self.programs.clone(),
+            judge,
+            finds,
+        })
+        // It ends by itself when nobody takes finds any more, and holds nothing that must be closed.
+        .map(drop)
+    }
 }
 
 /// Whose money.
@@ -88,10 +141,12 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
     let (mode, run_mode) =
         if args.live { ("live", RunMode::Live) } else { ("paper", RunMode::Paper) };
     let listen = config.dashboard.listen.filter(|_| !args.headless);
+    let engine = config.engine(armed.as_ref());
     let plan = Plan {
         mode,
         run_mode,
-        engine: config.engine(armed.as_ref()),
+        launches: Launches::of(&engine, config.trading.launch_programs.clone()),
+        engine,
         endpoints: config.node.endpoints.clone(),
         pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
         universe: Universe {
@@ -185,7 +240,7 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         tracing::info!(url = page.url(), "dashboard");
     }
 
-    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    let rpc = RpcConnectionPool::connect(plan.trading_endpoints(), plan.pool).await?;
     let opened = start::open(&journal, &plan.engine, publisher, Some(tables))?;
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
@@ -276,31 +331,32 @@ pub(super) async fn assemble(
     let feed = manager.start_optimized_feeds(watches.clone())?;
 
     let (prices_in, prices) = mpsc::channel(256);
-    let mints = (0_u16..).map(MintId).zip(desk.engine().market().mints()).skip(1);
-    let source = PriceSource {
-        url: plan.prices.url.clone(),
-        every: plan.prices.every,
-        mints: mints.map(|(id, m)| (id, m.spec.address, m.spec.decimals)).collect(),
-    };
     let market = desk.engine().market();
-    let judged = |id: &MintId| {
-        !market.may_be_bought(*id) || market.mint(*id).is_some_and(|m| m.gate.is_some())
+    let numbered = || (0_u16..).map(MintId).zip(market.mints()).skip(1);
+    let priced = numbered().map(|(id, m)| (id, m.spec.address, m.spec.decimals)).collect();
+    let (priced_in, priced) = watch::channel(priced);
+    let judged = |(id, mint): &(MintId, &Mint)| !market.may_be_bought(*id) || mint.gate.is_some();
+    let ward = |(id, m): (MintId, &Mint)| Ward { id, mint: m.spec.address, launched: None };
+    let (wards_in, wards) = watch::channel(numbered().filter(judged).map(ward).collect());
+    let judge = Judge {
+        rpc: rpc.clone(),
+        wanted: plan.universe.clone(),
+        policy: plan.gate.clone(),
+        owner: orders.builder().owner(),
+        tables: desk.tables(),
     };
-    let ids = (0_u16..).map(MintId).take(market.mints().len()).skip(1);
-    let mints: Vec<_> =
-        ids.filter(judged).filter_map(|id| Some((id, market.mint(id)?.spec.address))).collect();
-    background.spawn(
-        Gatekeeper {
-            rpc: rpc.clone(),
-            wanted: plan.universe.clone(),
-            policy: plan.gate.clone(),
-            builder: orders.builder().clone(),
-            mints,
-            events: prices_in.clone(),
-            tables: desk.tables(),
-        }
-        .keep(),
-    );
+    let (finds_in, finds) = mpsc::channel(256);
+    if let Some(launches) = &plan.launches {
+        let wanted = Universe { pools: bridges(market), ..plan.universe.clone() };
+        let judge = Judge { wanted, ..judge.clone() };
+        launches.start(plan, judge, finds_in.clone())?;
+    }
+    // Where nobody looks for new pools, nobody sends, and the session must not take that for an end.
+    background.spawn(async move { finds_in.closed().await });
+    let gatekeeper = Gatekeeper { judge, wards, events: prices_in.clone() };
+    background.spawn(gatekeeper.keep());
+    let source =
+        PriceSource { url: plan.prices.url.clone(), every: plan.prices.every, mints: priced };
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(3))
         .build()
@@ -309,7 +365,9 @@ pub(super) async fn assemble(
 
     let stale = plan.engine.limits.market_age_max.millis();
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
-    let session = Session::new(
+    let window = plan.launches.as_ref().map_or(0, |launches| launches.window);
+    let newcomers = Newcomers::new(window, wards_in, priced_in);
+    let mut session = Session::new(
         desk,
         orders,
         rpc,
@@ -318,9 +376,18 @@ pub(super) async fn assemble(
         blockhash,
         latch,
         stale,
+        newcomers,
         plan.page.is_some(),
     );
-    Ok((session, Sources { feed, ends, prices }, wires))
+    start::take_up_newcomers(&mut session, &plan.universe).await?;
+    Ok((session, Sources { feed, ends, prices, finds }, wires))
+}
+
+/// Pools of dollars and SOL alone: they price what is spent on a coin.
+fn bridges(market: &Market) -> Vec<Address> {
+    let is_money = |mint: &MintId| market.is_usd(*mint) || market.wrapped_sol() == Some(*mint);
+    let bridges = market.pools().iter().filter(|pool| pool.spec.mints.iter().all(is_money));
+    bridges.map(|pool| pool.spec.address).collect()
 }
 
 /// Compares, closes, and proves.
@@ -338,8 +405,10 @@ async fn finish(
     }
     session.desk.checkpoint()?;
     session.publish();
+    let launches = plan.launches.as_ref().map(|_| session.newcomers.counts());
     let (engine, mut timers, publisher) = session.desk.close()?;
     let mut summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
+    summary.launches = launches;
     drop(engine);
     if let Some(found) = reconciled {
         summary.reconciled(found);

@@ -131,30 +131,44 @@ pub(super) async fn announce(
 ) -> anyhow::Result<Vec<Watch>> {
     let mut watches = Vec::new();
     for found in discover(rpc, wanted).await? {
-        let mut mints = [MintId::default(); 2];
-        for (id, spec) in mints.iter_mut().zip(&found.mints) {
-            let known = |desk: &Desk| desk.engine().market().mint_by_address(&spec.address);
-            if known(desk).is_none() {
-                desk.step(Event::Market(MarketEvent::Mint(*spec)))?;
-            }
-            *id = known(desk).context("announce a mint")?;
-        }
-        let known = |desk: &Desk| {
-            let pools = desk.engine().market().pools();
-            pools.iter().position(|p| p.spec.address == found.address)
-        };
-        let spec = PoolSpec { address: found.address, mints, kind: found.kind.clone() };
-        if known(desk).is_none() {
-            desk.step(Event::Market(MarketEvent::Pool(Box::new(spec.clone()))))?;
-        }
-        let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
-        watches.extend(found.watches(PoolId(id), &spec));
+        let (id, spec, _) = introduce(desk, &found)?;
+        watches.extend(found.watches(id, &spec));
     }
     ensure!(
         desk.engine().market().mints().iter().any(|m| m.spec.is_usd),
         "no pool trades a mint of trading.usd_mints: profits could not be counted"
     );
     Ok(watches)
+}
+
+/// Announces what the engine does not know yet of a pool, mints before it. Gives its number, what it is, and what was
+/// announced, for all else that numbers mints and pools.
+pub(super) fn introduce(
+    desk: &mut Desk,
+    found: &Found,
+) -> anyhow::Result<(PoolId, PoolSpec, Vec<MarketEvent>)> {
+    let mut news = Vec::new();
+    let mut mints = [MintId::default(); 2];
+    for (id, spec) in mints.iter_mut().zip(&found.mints) {
+        let known = |desk: &Desk| desk.engine().market().mint_by_address(&spec.address);
+        if known(desk).is_none() {
+            news.push(MarketEvent::Mint(*spec));
+            desk.step(Event::Market(MarketEvent::Mint(*spec)))?;
+        }
+        *id = known(desk).context("announce a mint")?;
+    }
+    let known = |desk: &Desk| {
+        let pools = desk.engine().market().pools();
+        pools.iter().position(|p| p.spec.address == found.address)
+    };
+    let spec = PoolSpec { address: found.address, mints, kind: found.kind.clone() };
+    if known(desk).is_none() {
+        let event = MarketEvent::Pool(Box::new(spec.clone()));
+        news.push(event.clone());
+        desk.step(Event::Market(event))?;
+    }
+    let id = known(desk).and_then(|at| u32::try_from(at).ok()).context("announce a pool")?;
+    Ok((PoolId(id), spec, news))
 }
 
 /// Books what was found at the first start as money from outside.

@@ -54,6 +54,8 @@ stages! {
     Confirm = "confirm",
     /// From the event that caused it until it landed.
     FullTrade = "full_trade",
+    /// From the notice that a pool was made to the token gate's verdict on its coin.
+    Verdict = "launch.verdict",
 }
 
 /// Counted in this unit: fine enough for a step of the engine.

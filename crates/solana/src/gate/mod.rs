@@ -13,7 +13,7 @@ mod rehearse;
 
 use std::time::Duration;
 
-use sniper_core::amm::{DecodeError, amm_v4, cpmm};
+use sniper_core::amm::{DecodeError, amm_v4, cpmm, pump_swap};
 use sniper_core::gate::{Evidence, Fact, Places, RoundTrip, Why};
 use sniper_core::ids::Address;
 use sniper_core::units::{Atoms, Slot};
@@ -85,6 +85,8 @@ impl TokenPool {
     pub const CPMM: Self = Self { program: cpmm::PROGRAM_ID, read: read_cpmm };
     /// Raydium AMM v4.
     pub const AMM_V4: Self = Self { program: amm_v4::PROGRAM_ID, read: read_amm_v4 };
+    /// PumpSwap, whose pools of coins that left their curve have all of them burnt.
+    pub const PUMP_SWAP: Self = Self { program: pump_swap::PROGRAM_ID, read: read_pump_swap };
 }
 
 fn read_cpmm(data: &[u8]) -> Result<PoolTokens, DecodeError> {
@@ -94,6 +96,11 @@ fn read_cpmm(data: &[u8]) -> Result<PoolTokens, DecodeError> {
 
 fn read_amm_v4(data: &[u8]) -> Result<PoolTokens, DecodeError> {
     let (state, keys) = amm_v4::decode_pool(data)?;
+    Ok(PoolTokens { mints: keys.mints, lp_mint: keys.lp_mint, minted: state.lp_supply })
+}
+
+fn read_pump_swap(data: &[u8]) -> Result<PoolTokens, DecodeError> {
+    let (state, keys) = pump_swap::decode_pool(data)?;
     Ok(PoolTokens { mints: keys.mints, lp_mint: keys.lp_mint, minted: state.lp_supply })
 }
 

@@ -79,6 +79,14 @@ impl EndpointConfig {
         })
     }
 
+    /// The same endpoint with a share of its budget, at least one request a second: for a pool beside another.
+    #[must_use]
+    pub fn with_share(mut self, part: u32, whole: u32) -> Self {
+        let share = self.requests_per_second.saturating_mul(part).checked_div(whole).unwrap_or(1);
+        self.requests_per_second = share.max(1);
+        self
+    }
+
     /// Its name, for logs and tables.
     #[must_use]
     pub fn name(&self) -> &EndpointName {

@@ -59,6 +59,14 @@ impl Default for Params {
 }
 
 impl Params {
+    /// Quick numbers for a demonstration that lasts a minute: sold after a quarter of it at the latest.
+    #[must_use]
+    pub fn fast() -> Self {
+        let rung = |gain, share| Rung { gain, share: Bps::capped(share) };
+        let ladder = vec![rung(500, 4_000), rung(1_500, 3_000)];
+        Self { hold_seconds: 15, ladder, ..Self::default() }
+    }
+
     /// Whether the numbers make sense together.
     ///
     /// # Errors

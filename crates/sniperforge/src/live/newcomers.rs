@@ -1,0 +1,190 @@
+//! Coins that have just begun to trade, as a session follows them: announced once they are called safe, let go when
+//! their time is over and nothing of them is held.
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sniper_core::event::{Event, MarketEvent};
+use sniper_core::ids::{Address, MintId, PoolId};
+use sniper_core::market::WRAPPED_SOL;
+use sniper_core::units::Slot;
+use sniper_solana::feed::WatchId;
+use tokio::sync::watch;
+
+use super::desk::Desk;
+use super::gate::Ward;
+use super::prices::Priced;
+use super::scout::{Candidate, Find};
+use super::session::Session;
+use super::universe;
+use crate::telemetry::Stage;
+
+/// Coins followed at once: each costs subscriptions, and a judgement every few seconds.
+const FOLLOWED_MAX: usize = 32;
+/// Mints that a journal numbers at most; sixteen bits hold a few more.
+const MINTS_MAX: usize = 60_000;
+/// Slots for which a coin is followed beyond those in which it is bought.
+const GRACE: u64 = 150;
+
+/// What became of launches, for people and scripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LaunchCounts {
+    /// Pools that were seen to be made.
+    pub seen: u64,
+    /// Of them judged.
+    pub judged: u64,
+    /// Of them called safe.
+    pub safe: u64,
+    /// Of them announced to the strategies.
+    pub announced: u64,
+    /// Seen, but of no kind that is traded, or too many at once.
+    pub passed: u64,
+    /// Seen, but not to be read.
+    pub unread: u64,
+}
+
+struct Newcomer {
+    address: Address,
+    pool: PoolId,
+    mint: MintId,
+    launched: Slot,
+    watches: Vec<WatchId>,
+}
+
+/// The coins that are followed, and who must hear of them.
+pub(super) struct Newcomers {
+    followed: Vec<Newcomer>,
+    counts: LaunchCounts,
+    /// Slots after a launch in which a coin is bought.
+    window: u64,
+    wards: watch::Sender<Vec<Ward>>,
+    priced: watch::Sender<Vec<Priced>>,
+}
+
+impl Newcomers {
+    pub(super) fn new(
+        window: u64,
+        wards: watch::Sender<Vec<Ward>>,
+        priced: watch::Sender<Vec<Priced>>,
+    ) -> Self {
+        Self { followed: Vec::new(), counts: LaunchCounts::default(), window, wards, priced }
+    }
+
+    pub(super) const fn counts(&self) -> LaunchCounts {
+        self.counts
+    }
+
+    /// Coins whose time is over, and of which nothing is held or in flight. They are forgotten here.
+    fn over(&mut self, desk: &Desk) -> Vec<Newcomer> {
+        let (engine, slot) = (desk.engine(), desk.engine().market().slot());
+        let last = |newcomer: &Newcomer| {
+            newcomer.launched.get().saturating_add(self.window).saturating_add(GRACE)
+        };
+        let is_held = |newcomer: &Newcomer| {
+            engine.ledger().held(newcomer.mint) != 0 || engine.orders().any_touches(newcomer.mint)
+        };
+        let over: Vec<bool> =
+            self.followed.iter().map(|one| slot.get() > last(one) && !is_held(one)).collect();
+        let mut gone = Vec::new();
+        let mut over = over.into_iter();
+        let mut kept = Vec::with_capacity(self.followed.len());
+        for newcomer in self.followed.drain(..) {
+            if over.next() == Some(true) { gone.push(newcomer) } else { kept.push(newcomer) }
+        }
+        self.followed = kept;
+        gone
+    }
+
+    fn forget(&self, newcomer: &Newcomer) {
+        self.wards.send_modify(|wards| {
+            wards.retain(|ward| ward.launched != Some(newcomer.address));
+        });
+        self.priced.send_modify(|priced| priced.retain(|(mint, ..)| *mint != newcomer.mint));
+    }
+}
+
+impl Session {
+    /// Takes what the scout has found.
+    pub(super) fn take_find(&mut self, find: Find) -> anyhow::Result<()> {
+        let counts = &mut self.newcomers.counts;
+        counts.seen += 1;
+        match find {
+            Find::Passed => counts.passed += 1,
+            Find::Unread => counts.unread += 1,
+            Find::Judged(candidate) => {
+                counts.judged += 1;
+                self.desk.timers.record(Stage::Verdict, candidate.took);
+                if candidate.verdict.safe() {
+                    self.newcomers.counts.safe += 1;
+                    return self.welcome(*candidate);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Announces a coin that was called safe, and follows it.
+    fn welcome(&mut self, candidate: Candidate) -> anyhow::Result<()> {
+        let Candidate { found, verdict, slot, took } = candidate;
+        let market = self.desk.engine().market();
+        let known = market.pools().iter().any(|pool| pool.spec.address == found.address);
+        let full = self.newcomers.followed.len() >= FOLLOWED_MAX
+            || market.mints().len().saturating_add(2) > MINTS_MAX;
+        if known || full {
+            tracing::warn!(pool = %found.address, full, "a safe new coin is not followed");
+            return Ok(());
+        }
+        let (pool, spec, news) = universe::introduce(&mut self.desk, &found)?;
+        for event in &news {
+            self.learn(event)?;
+        }
+        let watches = self.manager.follow(&found.watches(pool, &spec))?;
+        let coin = found.mints.iter().zip(spec.mints).find(|(mint, _)| {
+            mint.address == verdict.mint() && mint.address != WRAPPED_SOL && !mint.is_usd
+        });
+        let (coin, mint) = coin.context("find the coin of a new pool")?;
+        self.newcomers.counts.announced += 1;
+        tracing::info!(pool = %found.address, mint = %coin.address, took_ms = took.as_millis(), "a new coin is followed");
+        self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
+        let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
+        self.newcomers.wards.send_modify(|all| all.push(ward));
+        let newcomer = Newcomer { address: found.address, pool, mint, launched: slot, watches };
+        self.newcomers.followed.push(newcomer);
+        let gate = MarketEvent::Gate { mint, safe: verdict.safe(), at: verdict.slot() };
+        for event in [gate, MarketEvent::Launched { pool, at: slot }] {
+            self.step(Event::Market(event), std::time::Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// Follows again what is held of coins that an earlier run had announced.
+    pub(super) fn take_up(&mut self, found: &universe::Found) -> anyhow::Result<()> {
+        let market = self.desk.engine().market();
+        let at = market.pools().iter().position(|pool| pool.spec.address == found.address);
+        let pool = at.and_then(|at| u32::try_from(at).ok()).map(PoolId);
+        let pool = pool.context("find a pool that was announced before")?;
+        let spec = market.pool(pool).context("find a pool")?.spec.clone();
+        let slot = market.slot();
+        let coin = found.mints.iter().zip(spec.mints);
+        let mut coin = coin.filter(|(mint, _)| mint.address != WRAPPED_SOL && !mint.is_usd);
+        let (coin, mint) = coin.next().context("find the coin of a pool")?;
+        let watches = self.manager.follow(&found.watches(pool, &spec))?;
+        self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
+        let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
+        self.newcomers.wards.send_modify(|all| all.push(ward));
+        let newcomer = Newcomer { address: found.address, pool, mint, launched: slot, watches };
+        self.newcomers.followed.push(newcomer);
+        Ok(())
+    }
+
+    /// Lets coins go whose time is over: first the engine, so that none is traded on what nobody tells any more.
+    pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
+        for newcomer in self.newcomers.over(&self.desk) {
+            let lost = MarketEvent::Lost { pool: newcomer.pool };
+            self.step(Event::Market(lost), std::time::Instant::now())?;
+            self.manager.unfollow(&newcomer.watches);
+            self.newcomers.forget(&newcomer);
+            tracing::info!(pool = %newcomer.address, "a coin is no longer new, and nothing of it is held");
+        }
+        Ok(())
+    }
+}
