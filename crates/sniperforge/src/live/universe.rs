@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
-use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec};
+use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec, token_account_length};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
-use sniper_core::units::Atoms;
+use sniper_core::units::{Atoms, Lamports};
 use sniper_solana::feed::Watch;
 use sniper_solana::rpc::{AccountInfo, Commitment, RpcConnectionPool};
 use sniper_solana::venue::ChainBalances;
@@ -120,10 +120,27 @@ fn mint_spec(
         is_usd: wanted.usd_mints.contains(&address),
         plain: fees == Ok(EpochFees::NONE),
         trusted: wanted.trusted.contains(&address),
+        rent: Lamports::ZERO,
     })
 }
 
+/// What making our token account of a mint takes on this chain.
+pub(super) async fn account_rent(
+    rpc: &RpcConnectionPool,
+    mint: &Address,
+) -> anyhow::Result<Lamports> {
+    let read = rpc.multiple_accounts(&[*mint], Commitment::Confirmed, None).await;
+    let account = read.with_context(|| format!("read the mint {mint}"))?.value.pop().flatten();
+    let account = account.with_context(|| format!("mint {mint} does not exist"))?;
+    let length = token_account_length(&account.owner, &account.data)
+        .with_context(|| format!("work out how long an account of the mint {mint} is"))?;
+    rpc.minimum_balance_for_rent_exemption(length).await.context("read the rent of an account")
+}
+
 /// Announces what the engine does not know yet, mints before their pools. Gives the accounts to follow.
+///
+/// Before the first money is booked, our accounts of all mints are about to be made ([`super::start`]). What a later
+/// start adds has its account made by the first order that needs it, and says what that takes.
 pub(super) async fn announce(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
@@ -135,7 +152,12 @@ pub(super) async fn announce(
         for (id, spec) in mints.iter_mut().zip(&found.mints) {
             let known = |desk: &Desk| desk.engine().market().mint_by_address(&spec.address);
             if known(desk).is_none() {
-                desk.step(Event::Market(MarketEvent::Mint(*spec)))?;
+                let rent = if super::start::is_funded(desk) {
+                    account_rent(rpc, &spec.address).await?
+                } else {
+                    Lamports::ZERO
+                };
+                desk.step(Event::Market(MarketEvent::Mint(MintSpec { rent, ..*spec })))?;
             }
             *id = known(desk).context("announce a mint")?;
         }
