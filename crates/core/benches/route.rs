@@ -179,11 +179,11 @@ impl World {
 
     fn updates(&mut self, batch: &[PoolId], row: usize, counts: bool) -> f64 {
         let fees = [Atoms::new(5_000); 3];
-        let costs = Costs { fees, tip: Atoms::new(10_000), rent: Atoms::ZERO };
+        let costs = Costs { fees, tip: Atoms::new(10_000), account: Atoms::ZERO };
         let (most, margin) = (Atoms::new(1 << 38), Atoms::ZERO);
         let mints: [MintId; 2] = [USDC, WSOL];
         let starts = mints.map(|mint| Start { mint, most, costs, margin });
-        let terms = Terms { starts: &starts, held: &[true; 3] };
+        let terms = Terms { starts: &starts };
         let (mut searched, mut cycles) = (0, 0);
         let started = Instant::now();
         for pool in batch {

@@ -122,6 +122,8 @@ pub struct MintSpec {
     pub plain: bool,
     /// The operator vouches for it: it may be bought without the token gate's word.
     pub trusted: bool,
+    /// What making our token account of it takes of our key; zero where the account is there. See [`Order::opens`].
+    pub rent: Lamports,
 }
 
 /// Open, high, low and close of a pair's price over a span of time.
@@ -182,6 +184,8 @@ pub enum OrderEvent {
         deltas: Deltas,
         /// What the chain took for it: base and priority fee.
         fee: Lamports,
+        /// What our key gave besides, by the chain's word: the rent of token accounts that the transaction made.
+        rent: Lamports,
     },
     /// It landed and failed: nothing moved but the fee.
     Reverted {

@@ -97,8 +97,10 @@ impl OpenOrders {
                 open.state = State::Signed { signature: *signature, last_valid: *last_valid };
                 return Ok(None);
             }
-            (OrderEvent::Filled { slot, deltas, fee, .. }, State::Signed { .. }) => {
-                Outcome::Filled { slot: *slot, deltas: deltas.clone(), fee: *fee }
+            (OrderEvent::Filled { slot, deltas, fee, rent, .. }, State::Signed { .. }) => {
+                // What goes beyond is no rent that was meant: left unbooked, the comparison with the chain finds it.
+                let rent = (*rent).min(open.order.rent_cap());
+                Outcome::Filled { slot: *slot, deltas: deltas.clone(), fee: *fee, rent }
             }
             (OrderEvent::Reverted { slot, fee, code, .. }, State::Signed { .. }) => {
                 Outcome::Reverted { slot: *slot, fee: *fee, code: *code }

@@ -189,7 +189,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Books what an order really did: frees the reservation, moves `deltas` and the fee.
+    /// Books what an order really did: frees the reservation, moves `deltas` and the fee, locks the rent.
     ///
     /// The chain has the last word: a delta beyond what was reserved is booked too, and may leave cash negative
     /// until a person has looked.
@@ -202,8 +202,10 @@ impl Ledger {
         order: OrderId,
         deltas: &Deltas,
         fee: Lamports,
+        rent: Lamports,
     ) -> Result<(), NotReserved> {
         self.void(order, fee)?;
+        self.transfer(MintId::SOL, Account::Cash, Account::Rent, Atoms::new(rent.get()));
         for (mint, delta) in deltas {
             let amount = Atoms::new(delta.unsigned_abs());
             if *delta < 0 {

@@ -14,7 +14,7 @@ use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
-use crate::units::{Atoms, BlockHeight, Price, Slot, Timestamp, Usd, mul_div_down};
+use crate::units::{Atoms, BlockHeight, Lamports, Price, Slot, Timestamp, Usd, mul_div_down};
 
 /// A mint and what an independent source says it is worth.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +25,8 @@ pub struct Mint {
     pub reference: Option<(Price, Timestamp)>,
     /// What the token gate said last, and as of which slot.
     pub gate: Option<(bool, Slot)>,
+    /// What making our token account of it would take; zero once it is there.
+    pub rent: Lamports,
     /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
@@ -107,9 +109,10 @@ impl Market {
             is_usd: false,
             plain: true,
             trusted: true,
+            rent: Lamports::ZERO,
         };
         Self {
-            mints: vec![Mint { spec: sol, reference: None, gate: None, dollar_pair: None }],
+            mints: vec![Mint::new(sol)],
             pools: Vec::new(),
             pairs: Vec::new(),
             slot: Slot::ZERO,
@@ -227,7 +230,7 @@ impl Market {
             if spec.address == WRAPPED_SOL {
                 self.wrapped_sol = Some(MintId(index));
             }
-            self.mints.push(Mint { spec, reference: None, gate: None, dollar_pair: None });
+            self.mints.push(Mint::new(spec));
         }
     }
 

@@ -105,6 +105,9 @@ pub struct Leg {
     pub arrays: Arrays,
 }
 
+/// Token accounts that a transaction makes, and the rent that each locks.
+pub type Opens = ArrayVec<(MintId, Lamports), MAX_HOPS>;
+
 /// Approved and reserved. Made only by [`crate::risk::review`]: its fields are private and it has no constructor.
 ///
 /// ```compile_fail,E0451
@@ -117,6 +120,7 @@ pub struct Order {
     pub(crate) id: OrderId,
     pub(crate) strategy: StrategyId,
     pub(crate) legs: ArrayVec<Leg, MAX_HOPS>,
+    pub(crate) opens: Opens,
     pub(crate) amount_in: Atoms,
     pub(crate) min_out: Atoms,
     pub(crate) expected_out: Atoms,
@@ -146,6 +150,13 @@ impl Order {
     #[must_use]
     pub fn legs(&self) -> &[Leg] {
         &self.legs
+    }
+
+    /// The mints whose token account of ours it makes before its swaps, and what each takes at most. Another order may
+    /// make one first: then it takes nothing.
+    #[must_use]
+    pub fn opens(&self) -> &[(MintId, Lamports)] {
+        &self.opens
     }
 
     /// What goes in at most.
@@ -182,6 +193,13 @@ impl Order {
     #[must_use]
     pub const fn fee_cap(&self) -> Lamports {
         self.fee_cap
+    }
+
+    /// The most that the accounts it makes may lock; reserved beside the fee.
+    #[must_use]
+    pub fn rent_cap(&self) -> Lamports {
+        // The sum was checked at review.
+        self.opens.iter().fold(Lamports::ZERO, |sum, (_, rent)| sum.saturating_add(*rent))
     }
 
     /// Compute units the transaction may use.
@@ -232,6 +250,8 @@ pub enum Outcome {
         deltas: Deltas,
         /// What the chain took.
         fee: Lamports,
+        /// What accounts that it made have locked; never above the order's [`Order::rent_cap`].
+        rent: Lamports,
     },
     /// It landed and failed.
     Reverted {

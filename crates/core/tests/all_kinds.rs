@@ -20,7 +20,7 @@ use sniper_core::event::{MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::market::Market;
 use sniper_core::order::Hop;
-use sniper_core::units::{Atoms, BlockHeight, Slot, Timestamp};
+use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot, Timestamp};
 
 #[path = "../../../fuzz/src/seeds/mod.rs"]
 mod seeds;
@@ -344,6 +344,7 @@ impl Desk {
                 is_usd: nth == 2,
                 plain: true,
                 trusted: true,
+                rent: Lamports::ZERO,
             }));
         }
         let (address, mints) = (Address::new_from_array([4; 32]), [MintId(1), MintId(2)]);

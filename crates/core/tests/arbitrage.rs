@@ -91,7 +91,7 @@ impl Desk {
     /// What the chain may take for so many swaps, and the margin: in atoms of the dollar, which are its millionths.
     fn demanded(&self, swaps: usize) -> u64 {
         let limits = &self.run.engine.config().limits;
-        let (fee, _) = limits.fee_cap(swaps).unwrap();
+        let (fee, _) = limits.fee_cap(swaps, 0).unwrap();
         let fee = self.run.engine.market().value_up(MintId::SOL, Atoms::new(fee.get())).unwrap();
         u64::try_from(fee.get() + limits.arbitrage_margin.get()).unwrap()
     }
@@ -161,7 +161,7 @@ fn three_legs_go_in_one_transaction_each_with_a_bound_of_its_own() {
     let order = &orders[0];
     assert_eq!(hops(order), [hop(2, USDC, BONK), hop(3, BONK, WSOL), hop(0, WSOL, USDC)]);
     let limits = &desk.run.engine.config().limits;
-    assert_eq!(Some(order.fee_cap()), limits.fee_cap(3).map(|(fee, _)| fee));
+    assert_eq!(Some(order.fee_cap()), limits.fee_cap(3, 0).map(|(fee, _)| fee));
     assert!(order.min_out().get() >= order.amount_in().get() + desk.demanded(3));
     // What a leg gives at least is what the next one takes at most.
     let mut given = order.amount_in();
@@ -290,7 +290,8 @@ fn once_both_pools_have_moved_they_are_fresh() {
     desk.sign(&orders[0]);
     let deltas: Deltas = [(USDC, 200_000)].into_iter().collect();
     let (order, slot) = (orders[0].id(), Slot::new(desk.slot));
-    let event = OrderEvent::Filled { order, slot, deltas, fee: Lamports::new(6_200) };
+    let (fee, rent) = (Lamports::new(6_200), Lamports::ZERO);
+    let event = OrderEvent::Filled { order, slot, deltas, fee, rent };
     assert_eq!(desk.step(Event::Order(event)), [], "the fill is told before the pools are");
     assert_eq!(desk.pool(0, 10_000, 1_500_100), []);
     assert_eq!(desk.pool(1, 5_000, 765_000).len(), 1);

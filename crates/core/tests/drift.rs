@@ -68,7 +68,8 @@ fn filled(order: &Order, got: u64) -> Event {
     let paid = i64::try_from(order.amount_in().get()).unwrap();
     let deltas: Deltas = [(USDC, -paid), (WSOL, i64::try_from(got).unwrap())].into_iter().collect();
     let fee = Lamports::new(5_000);
-    Event::Order(OrderEvent::Filled { order: order.id(), slot: Slot::new(7), deltas, fee })
+    let (order, slot, rent) = (order.id(), Slot::new(7), Lamports::ZERO);
+    Event::Order(OrderEvent::Filled { order, slot, deltas, fee, rent })
 }
 
 /// The pool's accounts at slot 7 after a swap, and after what others took besides.

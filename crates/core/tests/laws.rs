@@ -17,7 +17,9 @@ use sniper_core::ids::{MintId, Signature};
 use sniper_core::ledger::Account;
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot};
-use support::{BONK, Run, USDC, WSOL, erratic, reference, reserves, slot};
+use support::{
+    BONK, RENT, Run, USDC, WSOL, erratic, opening_without_bonk, reference, reserves, slot,
+};
 
 /// What may happen next, drawn by proptest.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ enum Happening {
     Timer,
     Reference(i64),
     Sign(usize),
-    Fill { nth: usize, generous: bool, fee: u64 },
+    Fill { nth: usize, generous: bool, fee: u64, rent: u64 },
     Revert(usize),
     Expire(usize),
     Reject(usize),
@@ -47,8 +49,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Timer),
         2 => (-300_i64..300).prop_map(Happening::Reference),
         5 => (0_usize..8).prop_map(Happening::Sign),
-        5 => (0_usize..8, any::<bool>(), 0_u64..20_000)
-            .prop_map(|(nth, generous, fee)| Happening::Fill { nth, generous, fee }),
+        5 => (0_usize..8, any::<bool>(), 0_u64..20_000, rent())
+            .prop_map(|(nth, generous, fee, rent)| Happening::Fill { nth, generous, fee, rent }),
         2 => (0_usize..8).prop_map(Happening::Revert),
         1 => (0_usize..8).prop_map(Happening::Expire),
         1 => (0_usize..8).prop_map(Happening::Reject),
@@ -56,6 +58,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0_u8..4, any::<bool>()).prop_map(|(mode, clear)| Happening::Mode(mode, clear)),
         1 => (0_u64..1_000_000).prop_map(Happening::Deposit),
     ]
+}
+
+/// What the chain says that our key gave: an account's rent, nothing, or what nobody expects.
+fn rent() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => Just(RENT), 4 => Just(0), 1 => 0..2 * RENT]
 }
 
 struct World {
@@ -71,7 +78,7 @@ impl World {
             [5_000_000_000_000, 750_000_000_000],
             [2_500_000_000_000_000, 500_000_000_000],
         ];
-        Self { run: Run::new(erratic(seeds)), slot: 2, vaults }
+        Self { run: Run::after(erratic(seeds), opening_without_bonk()), slot: 2, vaults }
     }
 
     fn order(&self, nth: usize) -> Option<(sniper_core::ids::OrderId, State, Deltas)> {
@@ -123,7 +130,7 @@ impl World {
                     last_valid: BlockHeight::new(self.slot + 150),
                 })
             }),
-            Happening::Fill { nth, generous, fee } => {
+            Happening::Fill { nth, generous, fee, rent } => {
                 self.order(nth).map_or(vec![], |(id, _, mut d)| {
                     if generous && let Some((_, delta)) = d.last_mut() {
                         *delta += 17;
@@ -133,6 +140,7 @@ impl World {
                         slot: Slot::new(self.slot),
                         deltas: d,
                         fee: Lamports::new(fee),
+                        rent: Lamports::new(rent),
                     })
                 })
             }
@@ -163,6 +171,7 @@ impl World {
 #[derive(Default)]
 struct Shadow {
     held: [i128; 4],
+    rent: i128,
 }
 
 impl Shadow {
@@ -173,7 +182,9 @@ impl Shadow {
         for effect in effects {
             let Effect::Closed(closed) = effect else { continue };
             match &closed.outcome {
-                sniper_core::order::Outcome::Filled { deltas, fee, .. } => {
+                sniper_core::order::Outcome::Filled { deltas, fee, rent, .. } => {
+                    self.rent += i128::from(rent.get());
+                    self.held[0] -= i128::from(rent.get());
                     for (mint, delta) in deltas {
                         self.held[mint.index()] += i128::from(*delta);
                     }
@@ -208,13 +219,15 @@ proptest! {
                 let engine = &world.run.engine;
                 let ledger = engine.ledger();
                 prop_assert!(ledger.is_balanced());
+                prop_assert_eq!(ledger.balance(MintId::SOL, Account::Rent), shadow.rent);
                 for mint in [MintId::SOL, USDC, WSOL, BONK] {
                     prop_assert_eq!(ledger.held(mint), shadow.held[mint.index()]);
                     // What orders in flight may spend is set aside, each atom once.
                     let wanted: i128 = engine.orders().all().iter().map(|o| {
                         let paid = if o.order.mint_in() == mint { o.order.amount_in().get() } else { 0 };
-                        let fee = if mint == MintId::SOL { o.order.fee_cap().get() } else { 0 };
-                        i128::from(paid) + i128::from(fee)
+                        let sol = [o.order.fee_cap(), o.order.rent_cap()].map(Lamports::get);
+                        let sol: u64 = if mint == MintId::SOL { sol.iter().sum() } else { 0 };
+                        i128::from(paid) + i128::from(sol)
                     }).sum();
                     prop_assert_eq!(ledger.balance(mint, Account::Reserved), wanted);
                 }
@@ -279,7 +292,7 @@ fn erratic_strategies_do_get_orders_through_so_that_the_laws_are_put_to_the_test
                 Happening::Swap { pool: round % 3, tilt: 3_000 },
                 Happening::Reference(0),
                 Happening::Sign(0),
-                Happening::Fill { nth: 0, generous: false, fee: 5_001 },
+                Happening::Fill { nth: 0, generous: false, fee: 5_001, rent: RENT },
             ] {
                 for event in world.events(&what) {
                     for effect in world.run.step(event) {

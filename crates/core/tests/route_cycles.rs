@@ -27,11 +27,20 @@ use sniper_core::units::{Atoms, Price};
 use support::web::Web;
 use support::{USDC, WSOL, account, slot};
 
+/// What an account of a mint that is neither dollar nor SOL takes, in lamports.
+const RENT: u64 = 2_000;
+
+/// The same in atoms of `start`; none while SOL or it has no price.
+fn locked(market: &Market, start: MintId, rent: u64) -> Option<u64> {
+    let value = market.value_up(MintId::SOL, Atoms::new(rent))?;
+    market.atoms_up(start, value).map(Atoms::get)
+}
+
 /// Three swaps cost twice as much as two.
 fn starts(cost: u64) -> [Start; 2] {
     let cost = Atoms::new(cost);
     let fees = [Atoms::ZERO, cost, Atoms::new(2 * cost.get())];
-    let costs = Costs { fees, tip: cost, rent: cost };
+    let costs = Costs { fees, tip: cost, account: cost };
     let margin = Atoms::ZERO;
     [USDC, WSOL].map(|mint| Start { mint, most: Atoms::new(1 << 40), costs, margin })
 }
@@ -168,7 +177,9 @@ fn gaining(market: &Market, pool: PoolId, cost: u64) -> Vec<Cycle> {
         };
         // Dollars and SOL have accounts, other mints need one.
         let new = hops.iter().filter(|hop| ![USDC, WSOL].contains(&hop.mint_in)).count() as u64;
-        let costs = (hops.len() as u64 + new) * cost;
+        let rent = if new == 0 { Some(0) } else { locked(market, start, RENT) };
+        let Some(rent) = rent else { continue };
+        let costs = (hops.len() as u64 + new) * cost + new * rent;
         if amount_out > amount_in + costs {
             cycles.push(Cycle {
                 route: hops.into_iter().collect::<Route>(),
@@ -184,8 +195,6 @@ fn gaining(market: &Market, pool: PoolId, cost: u64) -> Vec<Cycle> {
     cycles
 }
 
-const HELD: [bool; 3] = [true, true, true];
-
 /// Applies moves one by one; after each, what the finder finds is what looking at everything finds.
 fn follow(
     mut web: Web,
@@ -195,7 +204,7 @@ fn follow(
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(cost);
-    let terms = Terms { starts: &starts, held: &HELD };
+    let terms = Terms { starts: &starts };
     let mut count = 0;
     for (pool, vaults, kind) in moves {
         let pool = PoolId((pool % web.market.pools().len()) as u32);
@@ -245,7 +254,7 @@ proptest! {
         moves in prop::collection::vec((0_usize..14, vaults(), 0_u8..8), 1..25),
         cost in prop_oneof![Just(0_u64), 1_u64..1 << 30],
     ) {
-        let mut web = Web::new(5);
+        let mut web = Web::with_rents(&[0, 0, RENT, RENT, RENT]);
         for (a, b, vaults) in pools {
             web.add([a, if a == b { b % 5 + 1 } else { b }], vaults, 2_500);
         }
@@ -312,7 +321,14 @@ fn tilted(bits: u32) -> impl proptest::strategy::Strategy<Value = [u64; 2]> {
 
 /// Two mints with so many third ones between them that the pair is a hub.
 fn star(tokens: u16) -> Web {
-    let mut web = Web::new(tokens + 2);
+    let mut rents = vec![RENT; usize::from(tokens) + 2];
+    rents[..2].fill(0);
+    star_of(&rents)
+}
+
+fn star_of(rents: &[u64]) -> Web {
+    let tokens = rents.len() as u16 - 2;
+    let mut web = Web::with_rents(rents);
     let side = 1_u64 << 40;
     web.add([2, 1], [side, side], 2_500);
     web.add([2, 1], [side, side], 2_500);
@@ -347,20 +363,21 @@ fn cycles_of_two_and_of_three_pools_are_found_and_pay_their_costs() {
 
 #[test]
 fn a_cycle_pays_for_each_account_that_we_lack() {
-    let mut web = star(1);
     let side = 1_u64 << 40;
-    web.set(PoolId(2), [side, side + (side >> 5)]);
-    let (mut index, mut finder) = (Index::new(), Finder::new());
-    index.announce(&web.market);
     // What one swap or two would cost counts for nothing here.
     let fees = [1 << 39, 1 << 39, 1].map(Atoms::new);
-    let costs = Costs { fees, tip: Atoms::new(10), rent: Atoms::new(100) };
+    let costs = Costs { fees, tip: Atoms::new(10), account: Atoms::new(100) };
     let start = Start { mint: USDC, most: Atoms::new(1 << 30), costs, margin: Atoms::ZERO };
-    for (held, costs) in [(&[true; 4][..], 11), (&HELD[..], 111), (&[true, true], 211), (&[], 311)]
-    {
+    for (rents, fixed) in [([0, 0, 0], 11), ([0, 0, 7], 111), ([0, 9, 7], 211), ([5, 9, 7], 311)] {
+        let mut web = star_of(&rents);
+        web.set(PoolId(2), [side, side + (side >> 5)]);
+        let (mut index, mut finder) = (Index::new(), Finder::new());
+        index.announce(&web.market);
+        let rents = rents.map(|rent| locked(&web.market, USDC, rent).unwrap());
+        let costs = fixed + rents.iter().sum::<u64>();
         let mut cycles = |margin| {
             let starts = [Start { margin, ..start }];
-            let terms = Terms { starts: &starts, held };
+            let terms = Terms { starts: &starts };
             search(&web.market, &index, &mut finder, PoolId(2), &terms).0
         };
         let found = cycles(Atoms::ZERO);
@@ -385,7 +402,7 @@ fn a_torn_pool_has_no_cycles_until_it_settles() {
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(0);
-    let terms = Terms { starts: &starts, held: &HELD };
+    let terms = Terms { starts: &starts };
     let mut cycles = |web: &Web, index: &Index, pool| {
         search(&web.market, index, &mut finder, PoolId(pool), &terms).0
     };
@@ -417,7 +434,7 @@ fn what_may_not_be_used_makes_room_for_the_next_best() {
     index.announce(&web.market);
     let mut finder = Finder::new();
     let starts = starts(0);
-    let terms = Terms { starts: &starts, held: &HELD };
+    let terms = Terms { starts: &starts };
     let mut best = |barred: &[u32]| {
         finder.screen(&index, PoolId(0), &[USDC], |pool| !barred.contains(&pool.0));
         let mut found = vec![];
@@ -437,7 +454,7 @@ fn a_warm_update_allocates_nothing() {
     let (mut index, mut finder) = (Index::new(), Finder::new());
     index.announce(&web.market);
     let starts = starts(0);
-    let terms = Terms { starts: &starts, held: &HELD };
+    let terms = Terms { starts: &starts };
     let mut found = Vec::with_capacity(64);
     let mut cycles = 0;
     for nth in 0..600_u64 {

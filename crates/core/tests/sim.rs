@@ -81,7 +81,7 @@ fn order(cause: u64, legs: &[serde_json::Value]) -> Order {
     serde_json::from_value(json!({
         "id": { "cause": cause, "nth": 0 },
         "strategy": 0,
-        "legs": legs,
+        "legs": legs, "opens": [],
         "amount_in": 1, "min_out": 1, "expected_out": 1,
         "fee_cap": 10_000,
         "compute_unit_limit": 120_000,

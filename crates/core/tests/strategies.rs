@@ -110,7 +110,8 @@ impl Desk {
         .into_iter()
         .collect();
         let (order, slot) = (order.id(), Slot::new(self.slot));
-        self.order_event(OrderEvent::Filled { order, slot, deltas, fee: Lamports::new(5_000) });
+        let (fee, rent) = (Lamports::new(5_000), Lamports::ZERO);
+        self.order_event(OrderEvent::Filled { order, slot, deltas, fee, rent });
     }
 
     /// Takes the one order of a close and fills it.

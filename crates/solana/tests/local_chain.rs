@@ -1,8 +1,11 @@
 //! Orders on a real runtime: what is quoted is filled to the atom, and what the feed tells is what the chain holds.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod quiet;
+
 use std::time::{Duration, Instant};
 
+use quiet::{Chain, LONG, SLOT};
 use serde_json::json;
 use sniper_core::amm::{Arrays, Clock, Live, PoolKind, PoolSpec, cpmm};
 use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
@@ -10,60 +13,19 @@ use sniper_core::gate::{Fact, RoundTrip, Why};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::order::{Hop, Order};
 use sniper_core::units::{Atoms, Lamports, Slot, Timestamp};
-use sniper_localnet::{LocalnetConfig, PortConfig, Ready};
+use sniper_localnet::Ready;
 use sniper_solana::feed::{
     FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
 };
 use sniper_solana::gate::{Rehearsal, rehearse};
-use sniper_solana::rpc::{
-    Commitment, EndpointConfig, PoolSettings, RpcConnectionPool, SendRequest,
-};
+use sniper_solana::rpc::{Commitment, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::instructions::WRAPPED_SOL;
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{SolanaVenue, TrackerSettings};
 use sniper_wallet::{LocalSigner, Signer as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 const SOL: u64 = 1_000_000_000;
-const LONG: Duration = Duration::from_secs(30);
-const SLOT: Duration = Duration::from_millis(40);
-
-/// A quiet chain on a thread of its own.
-struct Chain {
-    ready: Ready,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Chain {
-    fn start() -> Self {
-        let config = LocalnetConfig {
-            ports: vec![PortConfig::default(), PortConfig::default()],
-            slot_time: SLOT,
-            agents: false,
-            skip_rate: 0.0,
-            finalized_depth: 8,
-            ..LocalnetConfig::default()
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (told, ready) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let shutdown = async move { drop(stopped.await) };
-            let ready = |ready: &Ready| told.send(ready.clone()).unwrap();
-            sniper_localnet::run_blocking(config, shutdown, ready).unwrap();
-        });
-        let ready = ready.recv_timeout(LONG).unwrap();
-        Self { ready, stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        drop(self.thread.take().map(std::thread::JoinHandle::join));
-    }
-}
-
 struct World {
     chain: Chain,
     pool: RpcConnectionPool,
@@ -81,13 +43,7 @@ struct World {
 impl World {
     async fn start() -> Self {
         let chain = Chain::start();
-        let urls = chain.ready.rpc_urls.iter().zip(&chain.ready.ws_urls).enumerate();
-        let endpoints = urls.map(|(i, (http, ws))| {
-            EndpointConfig::new(&format!("port-{i}"), http, ws, 1_000).unwrap()
-        });
-        let genesis = Some(chain.ready.genesis_hash.parse().unwrap());
-        let settings = PoolSettings { genesis, ..PoolSettings::default() };
-        let pool = RpcConnectionPool::connect(endpoints.collect(), settings).await.unwrap();
+        let pool = chain.connect().await;
         tokio::spawn(pool.clone().monitor());
         let cache = BlockhashCache::new(pool.clone());
         cache.refresh().await.unwrap();
@@ -229,7 +185,7 @@ impl World {
         serde_json::from_value(json!({
             "id": {"cause": self.orders, "nth": 0}, "strategy": 0,
             "legs": legs.iter().map(leg).collect::<Vec<_>>(),
-            "amount_in": first.2, "min_out": last.3, "expected_out": last.3,
+            "opens": [], "amount_in": first.2, "min_out": last.3, "expected_out": last.3,
             "fee_cap": 10_000, "compute_unit_limit": 200_000, "compute_unit_price": 10_001,
             "value": 0, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
         }))
@@ -272,6 +228,7 @@ async fn learn(
             is_usd: mint.symbol.contains("USD"),
             plain: true,
             trusted: true,
+            rent: Lamports::ZERO,
         });
         ids.insert(address, id);
     }

@@ -46,6 +46,7 @@ impl World {
             is_usd: false,
             plain: true,
             trusted: true,
+            rent: Lamports::ZERO,
         };
         assert_eq!(venue.add_mint(&mint), MintId(1));
         let (sender, events) = mpsc::channel(16);
@@ -175,12 +176,30 @@ async fn a_fill_is_told_once_with_what_the_chain_says_it_changed() {
     world.no_end(Duration::from_millis(200)).await; // its contents are not known yet
     let answer = world.landed(&name, &Value::Null);
     node.chain().transactions.insert(name, answer);
-    let OrderEvent::Filled { order, slot, deltas, fee } = world.end().await else {
+    let OrderEvent::Filled { order, slot, deltas, fee, rent } = world.end().await else {
         panic!("a fill")
     };
     assert_eq!((order, slot, fee), (prepared.order(), Slot::new(1_005), Lamports::new(5_000)));
     assert_eq!(deltas.as_slice(), [(MintId(1), -60)]);
+    assert_eq!(rent, Lamports::ZERO);
     world.no_end(Duration::from_millis(200)).await;
+}
+
+#[tokio::test]
+async fn a_fill_tells_what_our_key_gave_besides_the_fee_and_never_less_than_nothing() {
+    let node = Node::start("a").await;
+    let mut world = World::new(&[&node]).await;
+    for (tag, after, given) in [(1, 2_955_720, 2_039_280), (2, 4_995_001, 0), (3, 9_000_000, 0)] {
+        let (prepared, name) = order(tag, ALIVE);
+        let mut answer = world.landed(&name, &Value::Null);
+        answer["meta"]["preBalances"] = json!([5_000_000]);
+        answer["meta"]["postBalances"] = json!([after]);
+        node.chain().statuses.insert(name.clone(), status("confirmed", &Value::Null));
+        node.chain().transactions.insert(name, answer);
+        world.venue.send(&prepared);
+        let OrderEvent::Filled { rent, .. } = world.end().await else { panic!("a fill") };
+        assert_eq!(rent, Lamports::new(given));
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ fn wrapped_sol() -> MintSpec {
         is_usd: false,
         plain: true,
         trusted: true,
+        rent: Lamports::ZERO,
     }
 }
 

@@ -31,6 +31,7 @@ fn order(cause: u64, nth: u16, amount_in: u64) -> Order {
             { "arrays": [-5632, 0], "hop": { "pool": 9, "mint_in": 2, "mint_out": 3 },
               "amount": { "ExactIn": { "amount_in": 5, "min_out": 7 } } },
         ],
+        "opens": [[3, 2_039_280]],
         "amount_in": amount_in,
         "min_out": 7,
         "expected_out": 8,
@@ -49,7 +50,8 @@ fn filled(order: &Order, delta: i64) -> Closed {
     let mut deltas = Deltas::new();
     deltas.push((MintId(1), -delta));
     deltas.push((MintId(3), delta));
-    let outcome = Outcome::Filled { slot: Slot::new(321), deltas, fee: Lamports::new(5_100) };
+    let (slot, fee, rent) = (Slot::new(321), Lamports::new(5_100), Lamports::new(2_039_280));
+    let outcome = Outcome::Filled { slot, deltas, fee, rent };
     let signature = Some(Signature([7; 64]));
     Closed { order: order.clone(), outcome, at: Timestamp::new(900), signature }
 }
@@ -97,6 +99,7 @@ fn history() -> Vec<(Stamped, Vec<Effect>)> {
         is_usd: true,
         plain: true,
         trusted: true,
+        rent: Lamports::ZERO,
     };
     let (first, second) = (order(2, 0, u64::MAX), order(2, 1, 10));
     let rejected = Outcome::Rejected(RejectReason::SignerRefused);
@@ -226,6 +229,7 @@ fn what_was_written_reads_back_exactly() {
     assert_eq!((first.status.as_str(), first.reason.as_str()), ("filled", "Arbitrage"));
     assert_eq!(first.signature, Some(bs58::encode([7; 64]).into_string()));
     assert_eq!((first.slot, first.fee), (Some(Slot::new(321)), Some(Lamports::new(5_100))));
+    assert_eq!((first.rent, second.rent), (Some(Lamports::new(2_039_280)), None));
     assert_eq!((first.value, first.closed), (Usd::dollars(40), Some(Timestamp::new(900))));
     assert_eq!(
         (second.status.as_str(), second.detail.as_deref()),

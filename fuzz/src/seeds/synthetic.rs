@@ -4,7 +4,7 @@ use sniper_core::amm::{AccountUpdate, Kind, Part, PoolSpec, cpmm, whirlpool};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::market::WRAPPED_SOL;
-use sniper_core::units::{Atoms, BlockHeight, Price, Slot};
+use sniper_core::units::{Atoms, BlockHeight, Lamports, Price, Slot};
 
 use super::super::targets::engine::Later;
 use super::super::targets::quote::{flag, pool_kind, tag};
@@ -346,6 +346,7 @@ pub(super) fn events(seeds: &mut Seeds) {
             is_usd,
             plain: true,
             trusted: true,
+            rent: Lamports::ZERO,
         };
         Event::Market(MarketEvent::Mint(spec))
     };

@@ -159,7 +159,10 @@ impl World {
         let end = match fate {
             1 => OrderEvent::Expired { order: id },
             2 => OrderEvent::Reverted { order: id, slot: landed, fee, code: Some(6_005) },
-            _ => OrderEvent::Filled { order: id, slot: landed, deltas: deltas(order), fee },
+            _ => {
+                let (deltas, rent) = (deltas(order), Lamports::ZERO);
+                OrderEvent::Filled { order: id, slot: landed, deltas, fee, rent }
+            }
         };
         self.due.push((self.slot + 2, end));
     }

@@ -11,6 +11,7 @@ pub mod pump_curve;
 pub mod pump_fees;
 pub mod pump_swap;
 pub(crate) mod tlv;
+mod token_account;
 pub mod transfer_fee;
 pub mod whirlpool;
 
@@ -18,6 +19,7 @@ pub use cpmm::decode_vault;
 pub use describe::{Described, Draft};
 pub use follow::{Followed, Kind, Part};
 pub use live::Live;
+pub use token_account::token_account_length;
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};

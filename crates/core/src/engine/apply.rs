@@ -81,7 +81,15 @@ impl MultiStrategyEngine {
         match self.orders.apply(event, now) {
             Err(order) => effects.push(Effect::Alert(Alert::UnknownOrder { order })),
             Ok(None) => {}
-            Ok(Some(closed)) => self.close(closed, effects),
+            Ok(Some(closed)) => {
+                if let (OrderEvent::Filled { order, rent: told, .. }, Outcome::Filled { rent, .. }) =
+                    (event, &closed.outcome)
+                    && told > rent
+                {
+                    effects.push(Effect::Alert(Alert::UnexpectedFill { order: *order }));
+                }
+                self.close(closed, effects);
+            }
         }
     }
 
@@ -94,13 +102,14 @@ impl MultiStrategyEngine {
             self.watchman.forget(id);
         }
         let settled = match &closed.outcome {
-            Outcome::Filled { deltas, fee, slot } => {
+            Outcome::Filled { deltas, fee, slot, rent } => {
                 let differs = self.watchman.filled(order, *slot, deltas, &self.market);
                 self.differs(differs, effects);
                 if !is_expected(order, deltas) {
                     effects.push(Effect::Alert(Alert::UnexpectedFill { order: id }));
                 }
-                let posted = self.ledger.post(id, deltas, *fee);
+                let posted = self.ledger.post(id, deltas, *fee, *rent);
+                order.opens().iter().for_each(|(mint, _)| self.market.opened(*mint));
                 let trade = self.portfolio.filled(order, deltas, *fee, &self.market, now);
                 if let Some(trade) = trade {
                     self.control.traded(trade.profit, now, &self.config.limits);

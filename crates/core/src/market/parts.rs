@@ -1,10 +1,39 @@
-//! What a pool and a pair say of themselves.
+//! What a mint, a pool and a pair say of themselves.
 
-use super::{Pair, Pool};
-use crate::event::Candle;
-use crate::ids::PairId;
+use super::{Market, Mint, Pair, Pool};
+use crate::event::{Candle, MintSpec};
+use crate::ids::{MintId, PairId};
 use crate::order::Hop;
-use crate::units::{Atoms, Price, Timestamp};
+use crate::units::{Atoms, Lamports, Price, Timestamp, Usd, mul_div_up};
+
+impl Mint {
+    pub(super) const fn new(spec: MintSpec) -> Self {
+        Self { spec, reference: None, gate: None, rent: spec.rent, dollar_pair: None }
+    }
+}
+
+impl Market {
+    /// What making our token account of a mint would take; zero where it is there, and for native SOL.
+    #[must_use]
+    pub fn rent(&self, mint: MintId) -> Lamports {
+        self.mint(mint).map_or(Lamports::ZERO, |mint| mint.rent)
+    }
+
+    /// An order that makes our token account of the mint has landed.
+    pub(crate) fn opened(&mut self, mint: MintId) {
+        if let Some(mint) = self.mints.get_mut(mint.index()) {
+            mint.rent = Lamports::ZERO;
+        }
+    }
+
+    /// How many atoms cover a value at the pools' prices, rounded up.
+    #[must_use]
+    pub fn atoms_up(&self, mint: MintId, value: Usd) -> Option<Atoms> {
+        let per_atom = self.usd_per_atom(mint)?;
+        let value = u64::try_from(value.get()).ok()?;
+        mul_div_up(value, 1 << 64, per_atom.raw()).map(Atoms::new)
+    }
+}
 
 impl Pool {
     /// Price of the pair's base in its quote, from the reserves.

@@ -96,6 +96,9 @@ impl Limits {
     /// blockhash lives for about a minute, in which far fewer orders are approved.
     pub const SERIALS: u32 = 4_096;
 
+    /// Compute units that making one token account takes at most, the search for its address included.
+    pub const UNITS_PER_ACCOUNT: u32 = 60_000;
+
     /// Whether the numbers make sense together.
     ///
     /// # Errors
@@ -143,10 +146,10 @@ impl Limits {
                 return Err(LimitsError { field, problem: "must lie between 1 and 9999" });
             }
         }
-        if !(1_000..=465_300).contains(&self.compute_units_per_leg) {
+        if !(1_000..=405_300).contains(&self.compute_units_per_leg) {
             return Err(LimitsError {
                 field: "compute_units_per_leg",
-                problem: "must lie between 1000 and 465300, so that three swaps fit one transaction",
+                problem: "must lie between 1000 and 405300, so that three swaps into new accounts fit one transaction",
             });
         }
         if u32::from(self.orders_per_minute_max) > Self::SERIALS / 4 {
@@ -167,17 +170,30 @@ impl Limits {
         Ok(())
     }
 
-    /// The most the chain may take for a transaction of that many swaps, and the compute units of its swaps:
-    /// signature and priority fee, rounded up, for the largest limit that tells orders apart.
+    /// The most the chain may take for a transaction of that many swaps that makes that many token accounts, and the
+    /// compute units of both: signature and priority fee, rounded up, for the largest limit that tells orders apart.
+    /// What the accounts lock is not in it.
     ///
     /// `None` when the settings leave the range of lamports.
     #[must_use]
-    pub fn fee_cap(&self, legs: usize) -> Option<(Lamports, u32)> {
-        let legs = u32::try_from(legs).ok()?;
-        let units = self.compute_units_per_leg.checked_mul(legs)?;
-        let most = units.checked_add(Self::SERIALS)?;
-        let micro = u128::from(most).checked_mul(u128::from(self.compute_unit_price))?;
-        let priority = u64::try_from(micro.div_ceil(1_000_000)).ok()?;
-        Some((Self::SIGNATURE_FEE.checked_add(Lamports::new(priority))?, units))
+    pub fn fee_cap(&self, legs: usize, accounts: usize) -> Option<(Lamports, u32)> {
+        let (legs, accounts) = (u32::try_from(legs).ok()?, u32::try_from(accounts).ok()?);
+        let swaps = self.compute_units_per_leg.checked_mul(legs)?;
+        let units = swaps.checked_add(Self::UNITS_PER_ACCOUNT.checked_mul(accounts)?)?;
+        let priority = self.priority_fee(units.checked_add(Self::SERIALS)?)?;
+        Some((Self::SIGNATURE_FEE.checked_add(priority)?, units))
+    }
+
+    /// The priority fee of making one token account, rounded up: no account adds more than this to a fee.
+    ///
+    /// `None` when the settings leave the range of lamports.
+    #[must_use]
+    pub fn account_fee(&self) -> Option<Lamports> {
+        self.priority_fee(Self::UNITS_PER_ACCOUNT)
+    }
+
+    fn priority_fee(&self, units: u32) -> Option<Lamports> {
+        let micro = u128::from(units).checked_mul(u128::from(self.compute_unit_price))?;
+        u64::try_from(micro.div_ceil(1_000_000)).ok().map(Lamports::new)
     }
 }

@@ -6,7 +6,7 @@ use crate::execution::OpenOrders;
 use crate::ids::{MintId, OrderId};
 use crate::ledger::{Ledger, Lines};
 use crate::market::Market;
-use crate::order::{Intent, Leg, LegAmount, MAX_HOPS, Order};
+use crate::order::{Intent, Leg, LegAmount, MAX_HOPS, Opens, Order};
 use crate::portfolio::PortfolioManager;
 use crate::risk::{Control, Limits, Mode, Refusal};
 use crate::units::{Atoms, Bps, Lamports, Timestamp, Usd, mul_div_down};
@@ -32,6 +32,7 @@ struct Plan {
     mint_out: MintId,
     expected_out: Atoms,
     legs: ArrayVec<Leg, MAX_HOPS>,
+    opens: Opens,
     value: Usd,
 }
 
@@ -64,25 +65,30 @@ pub fn review(
     is_fairly_priced(intent, &plan, desk, limits)?;
     fits(intent, &plan, desk, limits)?;
 
-    let (fee_cap, units) = limits.fee_cap(plan.legs.len()).ok_or(Refusal::Range)?;
+    let (fee_cap, units) =
+        limits.fee_cap(plan.legs.len(), plan.opens.len()).ok_or(Refusal::Range)?;
+    // What the accounts that it makes lock is not lost, but it is gone as the fee is until they are closed.
+    let costs = plan.opens.iter().try_fold(fee_cap, |sum, (_, rent)| sum.checked_add(*rent));
+    let costs = costs.ok_or(Refusal::Range)?;
     if plan.is_cycle() {
-        covers_costs(intent, &plan, desk, limits, fee_cap)?;
+        covers_costs(intent, &plan, desk, limits, costs)?;
     }
-    let kept = fee_cap.checked_add(limits.fee_reserve).ok_or(Refusal::Range)?;
+    let kept = costs.checked_add(limits.fee_reserve).ok_or(Refusal::Range)?;
     let reduces = reduces(&plan, desk);
     // Exits may use the reserve: that is what it is for.
-    let needed = if reduces { fee_cap } else { kept };
+    let needed = if reduces { costs } else { kept };
     if ledger.available(MintId::SOL).get() < needed.get() {
         return Err(Refusal::FeeReserve);
     }
     let lines: Lines =
-        [(plan.mint_in, intent.amount_in), (MintId::SOL, Atoms::new(fee_cap.get()))].into();
+        [(plan.mint_in, intent.amount_in), (MintId::SOL, Atoms::new(costs.get()))].into();
     ledger.reserve(id, lines).map_err(Refusal::Cash)?;
 
     Ok(Order {
         id,
         strategy: intent.strategy,
         legs: plan.legs,
+        opens: plan.opens,
         amount_in: intent.amount_in,
         min_out: intent.min_out,
         expected_out: plan.expected_out,
@@ -131,7 +137,22 @@ fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
     let (legs, expected_out) = legs(intent, desk, room_per_leg(intent, best))?;
     let value =
         desk.market.value_up(first.mint_in, intent.amount_in).ok_or(Refusal::NoReference)?;
-    Ok(Plan { mint_in: first.mint_in, mint_out: last.mint_out, expected_out, legs, value })
+    let opens = opens(&legs, desk.market);
+    Ok(Plan { mint_in: first.mint_in, mint_out: last.mint_out, expected_out, legs, opens, value })
+}
+
+/// The mints on the way whose token account of ours has yet to be made. An order in flight that makes one may fail, so
+/// the next one makes it too; only the first to land pays.
+fn opens(legs: &[Leg], market: &Market) -> Opens {
+    let mut opens = Opens::new();
+    for leg in legs {
+        let (mint, rent) = (leg.hop.mint_out, market.rent(leg.hop.mint_out));
+        if rent > Lamports::ZERO && !opens.iter().any(|(known, _)| *known == mint) {
+            // There are as many places as legs.
+            opens.push((mint, rent));
+        }
+    }
+    opens
 }
 
 /// How far each leg may move: the distance from the best output to the minimum, in equal shares.
@@ -287,19 +308,19 @@ fn fits(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> Result
     Ok(())
 }
 
-/// A cycle must bring what the chain takes, rounded up, and the margin on top, even at its minimum output.
+/// A cycle must bring what the chain takes and locks, rounded up, and the margin on top, even at its minimum output.
 fn covers_costs(
     intent: &Intent,
     plan: &Plan,
     desk: Desk<'_>,
     limits: &Limits,
-    fee_cap: Lamports,
+    costs: Lamports,
 ) -> Result<(), Refusal> {
     let gain = intent.min_out.checked_sub(intent.amount_in).ok_or(Refusal::NoProfit)?;
     let gain = desk.market.value(plan.mint_in, gain).ok_or(Refusal::NoReference)?;
-    let fee =
-        desk.market.value_up(MintId::SOL, Atoms::new(fee_cap.get())).ok_or(Refusal::NoReference)?;
-    if gain < fee.saturating_add(limits.arbitrage_margin) {
+    let costs =
+        desk.market.value_up(MintId::SOL, Atoms::new(costs.get())).ok_or(Refusal::NoReference)?;
+    if gain < costs.saturating_add(limits.arbitrage_margin) {
         return Err(Refusal::NoProfit);
     }
     Ok(())

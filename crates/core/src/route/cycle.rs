@@ -11,7 +11,7 @@ use super::size::best_input;
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
 use crate::order::{Hop, MAX_HOPS, Route};
-use crate::units::{Atoms, Price};
+use crate::units::{Atoms, Lamports, Price};
 
 /// Most pools that a changed pool is paired with per direction: those of its own two mints with the best rates.
 pub const PARTNERS_MAX: usize = 8;
@@ -46,8 +46,8 @@ pub struct Costs {
     pub fees: [Atoms; MAX_HOPS],
     /// Tip.
     pub tip: Atoms,
-    /// Rent of one new token account.
-    pub rent: Atoms,
+    /// Priority fee of making one token account. Its rent is the market's to say.
+    pub account: Atoms,
 }
 
 /// What a cycle has to be like.
@@ -55,8 +55,6 @@ pub struct Costs {
 pub struct Terms<'a> {
     /// Where cycles may start; a cycle that passes several starts at the first.
     pub starts: &'a [Start],
-    /// By mint: whether we have a token account. What lies beyond the end has none.
-    pub held: &'a [bool],
 }
 
 /// A cycle that gains.
@@ -277,7 +275,7 @@ fn sized(market: &Market, hops: &Route, terms: &Terms<'_>) -> (Option<Cycle>, u3
     let (best, quotes) = best_input(|amount| super::give(market, &route, amount), start.most.get());
     let cycle = best.and_then(|(amount_in, amount_out)| {
         let (amount_in, amount_out) = (Atoms::new(amount_in), Atoms::new(amount_out));
-        let costs = costs(&route, start, terms)?;
+        let costs = costs(market, &route, start)?;
         let floor = amount_in.checked_add(costs)?.checked_add(start.margin)?;
         let profit = amount_out.checked_sub(amount_in)?.checked_sub(costs)?;
         let pays = amount_out >= floor && profit > Atoms::ZERO;
@@ -286,10 +284,18 @@ fn sized(market: &Market, hops: &Route, terms: &Terms<'_>) -> (Option<Cycle>, u3
     (cycle, quotes)
 }
 
-/// Fee, tip, and rent for each mint on the way that we have no account of; `None` past the range.
-fn costs(route: &Route, start: &Start, terms: &Terms<'_>) -> Option<Atoms> {
-    let Costs { fees, tip, rent } = start.costs;
-    let held = |mint: MintId| terms.held.get(mint.index()).copied().unwrap_or(false);
-    let fixed = fees.get(route.len().checked_sub(1)?)?.checked_add(tip)?;
-    route.iter().filter(|hop| !held(hop.mint_in)).try_fold(fixed, |sum, _| sum.checked_add(rent))
+/// Fee, tip, and what making an account takes for each mint on the way that we have none of; `None` past the range, or
+/// when SOL or the start mint has no price.
+fn costs(market: &Market, route: &Route, start: &Start) -> Option<Atoms> {
+    let Costs { fees, tip, account } = start.costs;
+    let mut sum = fees.get(route.len().checked_sub(1)?)?.checked_add(tip)?;
+    for hop in route {
+        let rent = market.rent(hop.mint_out);
+        if rent > Lamports::ZERO {
+            let value = market.value_up(MintId::SOL, Atoms::new(rent.get()))?;
+            let rent = market.atoms_up(start.mint, value)?;
+            sum = sum.checked_add(rent)?.checked_add(account)?;
+        }
+    }
+    Some(sum)
 }

@@ -114,6 +114,8 @@ pub struct SimVenue {
     height: BlockHeight,
     /// What the pools kept of our swaps, per mint.
     pool_fees: Vec<u128>,
+    /// Per mint: a fill has made our account of it.
+    made: Vec<bool>,
 }
 
 impl SimVenue {
@@ -132,6 +134,7 @@ impl SimVenue {
             slot: Slot::ZERO,
             height: BlockHeight::ZERO,
             pool_fees: Vec::new(),
+            made: Vec::new(),
         })
     }
 
@@ -279,7 +282,9 @@ impl SimVenue {
     fn land(&mut self, order: &Order, at: Timestamp) -> OrderEvent {
         let (id, slot, fee) = (order.id(), self.slot, network_fee(order));
         match self.run(order, at.get().div_euclid(Timestamp::SECOND.get())) {
-            Ok(deltas) => OrderEvent::Filled { order: id, slot, deltas, fee },
+            Ok(deltas) => {
+                OrderEvent::Filled { order: id, slot, deltas, fee, rent: self.make_accounts(order) }
+            }
             Err(failure) => OrderEvent::Reverted { order: id, slot, fee, code: failure.code() },
         }
     }
@@ -326,6 +331,23 @@ impl SimVenue {
             self.keep_fee(mint, fee);
         }
         Ok(deltas)
+    }
+
+    /// Makes the accounts that a fill needs, and says what they lock: nothing where an earlier fill has made them.
+    fn make_accounts(&mut self, order: &Order) -> Lamports {
+        let mut locked = Lamports::ZERO;
+        for (mint, rent) in order.opens() {
+            let wanted = mint.index().saturating_add(1);
+            if self.made.len() < wanted {
+                self.made.resize(wanted, false);
+            }
+            if let Some(made) = self.made.get_mut(mint.index())
+                && !std::mem::replace(made, true)
+            {
+                locked = locked.saturating_add(*rent);
+            }
+        }
+        locked
     }
 
     fn keep_fee(&mut self, mint: MintId, fee: Atoms) {

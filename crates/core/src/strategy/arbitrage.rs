@@ -21,8 +21,8 @@
 //!
 //! # Costs
 //!
-//! Base and priority fee of the order. No tip, because orders carry none yet. No rent, because the shell makes the token
-//! account of every mint before it trades.
+//! Base and priority fee of the order, and what the token accounts lock that it must make on the way: the gain of one
+//! cycle rarely covers that, and it is not counted on to come back. No tip, because orders carry none yet.
 //!
 //! # What it leaves out
 //!
@@ -44,7 +44,7 @@ use crate::order::{Intent, MAX_HOPS, Reason};
 use crate::risk::Mode;
 use crate::route::{Costs, Cycle, Finder, SEARCHED_MAX, Start, Terms};
 use crate::stats::scale_usd;
-use crate::units::{Atoms, Slot, Timestamp, Usd, mul_div_up};
+use crate::units::{Atoms, Lamports, Slot, Timestamp, Usd};
 
 /// Most dollar mints that cycles start with: the first that pools trade.
 pub const DOLLARS_MAX: usize = 4;
@@ -187,7 +187,7 @@ impl Arbitrage {
         let starts: ArrayVec<Start, DOLLARS_MAX> =
             memory.dollars.iter().filter_map(|mint| start(cx, params, *mint)).collect();
         found.clear();
-        finder.size(cx.market, &Terms { starts: &starts, held: &[] }, found);
+        finder.size(cx.market, &Terms { starts: &starts }, found);
         // Dollars of different mints have atoms of different worth; the first of equals.
         let worth = |cycle: &Cycle| cx.market.value(cycle.route.first()?.mint_in, cycle.profit);
         found.drain(..).reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
@@ -202,18 +202,15 @@ fn start(cx: &Context<'_>, params: &Params, mint: MintId) -> Option<Start> {
     }
     let wanted = scale_usd(cx.book.allowance().budget, params.share);
     let most = cx.market.atoms(mint, cx.size(mint, wanted)).filter(|most| *most > Atoms::ZERO)?;
-    let per_atom = cx.market.usd_per_atom(mint)?;
-    let demanded = |value: Usd| {
-        let value = u64::try_from(value.get()).ok()?;
-        mul_div_up(value, 1 << 64, per_atom.raw()).map(Atoms::new)
-    };
+    let demanded = |value: Usd| cx.market.atoms_up(mint, value);
+    let paid =
+        |lamports: Lamports| demanded(cx.market.value_up(MintId::SOL, Atoms::new(lamports.get()))?);
     let mut fees = [Atoms::ZERO; MAX_HOPS];
     for (swaps, fee) in (1..).zip(&mut fees) {
-        let (most, _) = cx.limits.fee_cap(swaps)?;
-        *fee = demanded(cx.market.value_up(MintId::SOL, Atoms::new(most.get()))?)?;
+        *fee = paid(cx.limits.fee_cap(swaps, 0)?.0)?;
     }
     let margin = demanded(params.margin.max(cx.limits.arbitrage_margin))?;
-    let costs = Costs { fees, tip: Atoms::ZERO, rent: Atoms::ZERO };
+    let costs = Costs { fees, tip: Atoms::ZERO, account: paid(cx.limits.account_fee()?)? };
     Some(Start { mint, most, costs, margin })
 }
 

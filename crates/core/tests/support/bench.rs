@@ -37,13 +37,17 @@ pub struct Bench {
 }
 
 pub fn bench(change: impl FnOnce(&mut EngineConfig)) -> Bench {
+    bench_after(super::opening(), change)
+}
+
+pub fn bench_after(opening: Vec<Event>, change: impl FnOnce(&mut EngineConfig)) -> Bench {
     let wish = Scripted::default();
     let mut config = config(1);
     config.limits.orders_per_minute_max = 100;
     change(&mut config);
     let engine =
         MultiStrategyEngine::with_strategies(config, vec![Box::new(wish.clone())]).unwrap();
-    Bench { run: Run::new(engine), wish, slot: 2 }
+    Bench { run: Run::after(engine, opening), wish, slot: 2 }
 }
 
 pub fn hop(pool: u32, mint_in: MintId, mint_out: MintId) -> Hop {
@@ -101,6 +105,11 @@ impl Bench {
     }
 
     pub fn end(&mut self, order: &Order, deltas: &[(MintId, i64)]) -> Vec<Effect> {
+        self.end_with(order, deltas, 0)
+    }
+
+    /// The chain tells a fill, and how much our key gave besides the fee.
+    pub fn end_with(&mut self, order: &Order, deltas: &[(MintId, i64)], rent: u64) -> Vec<Effect> {
         self.sign(order);
         let deltas: Deltas = deltas.iter().copied().collect();
         self.run.step(Event::Order(OrderEvent::Filled {
@@ -108,13 +117,19 @@ impl Bench {
             slot: Slot::new(5),
             deltas,
             fee: Lamports::new(6_200),
+            rent: Lamports::new(rent),
         }))
     }
 
-    /// Fills an order as expected.
+    /// Fills an order as expected, by a chain on which its accounts are there.
     pub fn fill(&mut self, order: &Order) -> Vec<Effect> {
+        self.fill_with(order, 0)
+    }
+
+    /// Fills an order as expected; our key gave that much besides the fee.
+    pub fn fill_with(&mut self, order: &Order, rent: u64) -> Vec<Effect> {
         let paid = i64::try_from(order.amount_in().get()).unwrap();
         let got = i64::try_from(order.expected_out().get()).unwrap();
-        self.end(order, &[(order.mint_in(), -paid), (order.mint_out(), got)])
+        self.end_with(order, &[(order.mint_in(), -paid), (order.mint_out(), got)], rent)
     }
 }

@@ -130,7 +130,8 @@ impl Desk {
         .into_iter()
         .collect();
         let (id, slot) = (order.id(), Slot::new(self.slot));
-        self.end(order, OrderEvent::Filled { order: id, slot, deltas, fee: Lamports::new(6_200) })
+        let (fee, rent) = (Lamports::new(6_200), Lamports::ZERO);
+        self.end(order, OrderEvent::Filled { order: id, slot, deltas, fee, rent })
     }
 
     /// Launched and judged now: the purchase.

@@ -16,7 +16,7 @@ use sniper_core::order::{Hop, Intent, Reason, Route};
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{Context, Strategy, StrategyKind};
-use sniper_core::units::{Atoms, BlockHeight, Price, Seq, Slot, Timestamp, Usd};
+use sniper_core::units::{Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd};
 
 pub const USDC: MintId = MintId(1);
 pub const WSOL: MintId = MintId(2);
@@ -33,7 +33,14 @@ pub fn mint(address: Address, decimals: u8, symbol: &str, is_usd: bool) -> Event
         is_usd,
         plain: true,
         trusted: true,
+        rent: Lamports::ZERO,
     }))
+}
+
+/// The same mint, of which we have no account yet.
+pub fn lacking(mint: Event, rent: u64) -> Event {
+    let Event::Market(MarketEvent::Mint(spec)) = mint else { return mint };
+    Event::Market(MarketEvent::Mint(MintSpec { rent: Lamports::new(rent), ..spec }))
 }
 
 pub fn pool(nth: u8, mints: [MintId; 2]) -> Event {
@@ -194,6 +201,16 @@ pub fn erratic(seeds: &[u64]) -> MultiStrategyEngine {
     MultiStrategyEngine::with_strategies(config(seeds.len()), strategies).unwrap()
 }
 
+/// What an account of SPL Token locks, in lamports.
+pub const RENT: u64 = 2_039_280;
+
+/// The opening, but we have no account of BONK yet.
+pub fn opening_without_bonk() -> Vec<Event> {
+    let bonk = |event: &Event| matches!(event, Event::Market(MarketEvent::Mint(spec)) if spec.symbol == Symbol::new("BONK"));
+    let lack = |event: Event| if bonk(&event) { lacking(event, RENT) } else { event };
+    opening().into_iter().map(lack).collect()
+}
+
 /// An engine that numbers its events and keeps everything.
 pub struct Run {
     pub engine: MultiStrategyEngine,
@@ -212,8 +229,13 @@ impl Run {
 
     /// After the opening.
     pub fn new(engine: MultiStrategyEngine) -> Self {
+        Self::after(engine, opening())
+    }
+
+    /// After these events.
+    pub fn after(engine: MultiStrategyEngine, events: Vec<Event>) -> Self {
         let mut run = Self::empty(engine);
-        for event in opening() {
+        for event in events {
             run.step(event);
         }
         run

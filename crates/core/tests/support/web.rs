@@ -6,7 +6,7 @@ use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::market::{Market, WRAPPED_SOL};
 use sniper_core::units::{Atoms, Timestamp};
 
-use super::{TOKEN, account, mint, slot};
+use super::{TOKEN, account, lacking, mint, slot};
 
 /// Mint 1 is a dollar and mint 2 wrapped SOL, as in the opening.
 pub struct Web {
@@ -16,13 +16,18 @@ pub struct Web {
 
 impl Web {
     pub fn new(mints: u16) -> Self {
+        Self::with_rents(&vec![0; usize::from(mints)])
+    }
+
+    /// One mint for each rent: where it is not zero, we have no account and making it takes so many lamports.
+    pub fn with_rents(rents: &[u64]) -> Self {
         let market = Market::new(Timestamp::ZERO, Timestamp::SECOND);
         let mut web = Self { market, slot: 1 };
-        for nth in 1..=mints {
+        for (nth, rent) in (1_u16..).zip(rents) {
             let mut bytes = [3; 32];
             bytes[..2].copy_from_slice(&nth.to_le_bytes());
             let address = if nth == 2 { WRAPPED_SOL } else { Address::new_from_array(bytes) };
-            web.apply(&mint(address, 6, "T", nth == 1));
+            web.apply(&lacking(mint(address, 6, "T", nth == 1), *rent));
         }
         web
     }

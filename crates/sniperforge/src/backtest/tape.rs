@@ -510,6 +510,7 @@ fn mint(address: Address, decimals: u8, symbol: Symbol, is_usd: bool) -> MarketE
         is_usd,
         plain: true,
         trusted: true,
+        rent: Lamports::ZERO,
     })
 }
 

@@ -15,7 +15,7 @@ use super::tables::Tables;
 use crate::telemetry::{Stage, StageTimers};
 
 /// Version of the settings in a journal's header.
-pub(super) const HEADER_VERSION: u16 = 2;
+pub(super) const HEADER_VERSION: u16 = 3;
 
 /// Engine, journal and what watches them.
 pub(super) struct Desk {

@@ -525,8 +525,8 @@ impl Session {
 
 fn log_end(event: &OrderEvent) {
     match event {
-        OrderEvent::Filled { order, slot, fee, .. } => {
-            tracing::info!(%order, %slot, fee = fee.get(), "order landed");
+        OrderEvent::Filled { order, slot, fee, rent, .. } => {
+            tracing::info!(%order, %slot, fee = fee.get(), rent = rent.get(), "order landed");
         }
         OrderEvent::Reverted { order, slot, fee, code } => {
             tracing::info!(%order, %slot, fee = fee.get(), ?code, "order reverted: nothing moved but the fee");

@@ -76,7 +76,7 @@ pub(super) fn open(
 }
 
 /// Whether money was ever booked: only then is there something to compare with the chain.
-fn is_funded(desk: &Desk) -> bool {
+pub(super) fn is_funded(desk: &Desk) -> bool {
     let ledger = desk.engine().ledger();
     (0..ledger.mints()).any(|i| u16::try_from(i).is_ok_and(|i| ledger.held(MintId(i)) != 0))
 }

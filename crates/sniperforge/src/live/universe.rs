@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail, ensure};
 use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
-use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec};
+use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec, token_account_length};
 use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
-use sniper_core::units::Atoms;
+use sniper_core::units::{Atoms, Lamports};
 use sniper_solana::feed::Watch;
 use sniper_solana::rpc::{AccountInfo, Commitment, RpcConnectionPool};
 use sniper_solana::venue::ChainBalances;
@@ -120,17 +120,40 @@ fn mint_spec(
         is_usd: wanted.usd_mints.contains(&address),
         plain: fees == Ok(EpochFees::NONE),
         trusted: wanted.trusted.contains(&address),
+        rent: Lamports::ZERO,
     })
 }
 
+/// What making our token account of a mint takes on this chain.
+pub(super) async fn account_rent(
+    rpc: &RpcConnectionPool,
+    mint: &Address,
+) -> anyhow::Result<Lamports> {
+    let read = rpc.multiple_accounts(&[*mint], Commitment::Confirmed, None).await;
+    let account = read.with_context(|| format!("read the mint {mint}"))?.value.pop().flatten();
+    let account = account.with_context(|| format!("mint {mint} does not exist"))?;
+    let length = token_account_length(&account.owner, &account.data)
+        .with_context(|| format!("work out how long an account of the mint {mint} is"))?;
+    rpc.minimum_balance_for_rent_exemption(length).await.context("read the rent of an account")
+}
+
 /// Announces what the engine does not know yet, mints before their pools. Gives the accounts to follow.
+///
+/// Before the first money is booked, our accounts of all mints are about to be made ([`super::start`]). What a later
+/// start adds has its account made by the first order that needs it, and says what that takes.
 pub(super) async fn announce(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
     wanted: &Universe,
 ) -> anyhow::Result<Vec<Watch>> {
     let mut watches = Vec::new();
-    for found in discover(rpc, wanted).await? {
+    for mut found in discover(rpc, wanted).await? {
+        for mint in &mut found.mints {
+            let known = desk.engine().market().mint_by_address(&mint.address).is_some();
+            if !known && super::start::is_funded(desk) {
+                mint.rent = account_rent(rpc, &mint.address).await?;
+            }
+        }
         let (id, spec, _) = introduce(desk, &found)?;
         watches.extend(found.watches(id, &spec));
     }

@@ -8,6 +8,7 @@ use sniper_core::amm::{PoolSpec, SwapAccounts, swap_instruction};
 use sniper_core::event::MintSpec;
 use sniper_core::ids::{Address, MintId, PoolId, Signature};
 use sniper_core::order::{Leg, LegAmount, Order};
+use sniper_core::risk::Limits;
 use sniper_core::units::{Atoms, Lamports};
 use sniper_wallet::{SignError, Signer};
 use solana_hash::Hash;
@@ -17,8 +18,6 @@ use thiserror::Error;
 use super::instructions as ix;
 use super::message::compile;
 
-/// Compute units that making one token account takes at most.
-const CREATE_ACCOUNT_UNITS: u32 = 60_000;
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
 /// Compute units of a transaction that is only simulated: all there may be.
@@ -157,7 +156,7 @@ impl TransactionBuilder {
         self.mints.get(place).ok_or(BuildError::UnknownMint(id))
     }
 
-    /// The message of an order: its budget, then one swap per leg.
+    /// The message of an order: its budget, the token accounts that it makes, then one swap per leg.
     ///
     /// # Errors
     /// See [`BuildError`]; among others a leg without a least output, always.
@@ -165,9 +164,13 @@ impl TransactionBuilder {
         if order.legs().is_empty() {
             return Err(BuildError::Empty);
         }
-        let mut instructions = Vec::with_capacity(order.legs().len().saturating_add(2));
+        let count = order.legs().len().saturating_add(order.opens().len()).saturating_add(2);
+        let mut instructions = Vec::with_capacity(count);
         instructions.push(ix::compute_unit_limit(order.compute_unit_limit()));
         instructions.push(ix::compute_unit_price(order.compute_unit_price()));
+        for (mint, _) in order.opens() {
+            instructions.push(self.create(self.mint(*mint)?));
+        }
         for leg in order.legs() {
             instructions.push(self.leg(leg)?);
         }
@@ -181,9 +184,7 @@ impl TransactionBuilder {
     pub fn rehearsal(&self, legs: &[Leg], blockhash: &Hash) -> Result<Vec<u8>, BuildError> {
         let mut instructions = vec![ix::compute_unit_limit(REHEARSAL_UNITS)];
         for leg in legs {
-            let MintEntry { spec, .. } = self.mint(leg.hop.mint_out)?;
-            let (mint, program) = (spec.address, spec.token_program);
-            let create = ix::create_associated_token_account(self.owner, self.owner, mint, program);
+            let create = self.create(self.mint(leg.hop.mint_out)?);
             if !instructions.contains(&create) {
                 instructions.push(create);
             }
@@ -192,6 +193,17 @@ impl TransactionBuilder {
             instructions.push(self.leg(leg)?);
         }
         compile(self.owner, &instructions, blockhash, &[])
+    }
+
+    /// Makes our account of a mint unless it is there.
+    fn create(&self, entry: &MintEntry) -> Instruction {
+        ix::create_token_account(
+            self.owner,
+            entry.account,
+            self.owner,
+            entry.spec.address,
+            entry.spec.token_program,
+        )
     }
 
     fn leg(&self, leg: &Leg) -> Result<Instruction, BuildError> {
@@ -262,14 +274,12 @@ impl TransactionBuilder {
         blockhash: &Hash,
     ) -> Result<Vec<u8>, BuildError> {
         let count = u32::try_from(group.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let mut instructions = budget(CREATE_ACCOUNT_UNITS.saturating_mul(count), priority);
-        for MintEntry { spec, account } in group {
-            let (mint, program) = (spec.address, spec.token_program);
-            let create = ix::create_associated_token_account(self.owner, self.owner, mint, program);
-            instructions.push(create);
-            if mint == ix::WRAPPED_SOL && wrap > Lamports::ZERO {
-                instructions.push(ix::transfer(self.owner, *account, wrap));
-                instructions.push(ix::sync_native(*account));
+        let mut instructions = budget(Limits::UNITS_PER_ACCOUNT.saturating_mul(count), priority);
+        for entry in group {
+            instructions.push(self.create(entry));
+            if entry.spec.address == ix::WRAPPED_SOL && wrap > Lamports::ZERO {
+                instructions.push(ix::transfer(self.owner, entry.account, wrap));
+                instructions.push(ix::sync_native(entry.account));
             }
         }
         compile(self.owner, &instructions, blockhash, &[])

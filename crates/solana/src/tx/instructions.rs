@@ -68,9 +68,22 @@ pub fn create_associated_token_account(
     mint: Address,
     token_program: Address,
 ) -> Instruction {
+    let account = associated_token_address(&owner, &mint, &token_program);
+    create_token_account(payer, account, owner, mint, token_program)
+}
+
+/// The same where the address is known, which spares its search.
+#[must_use]
+pub(crate) fn create_token_account(
+    payer: Address,
+    account: Address,
+    owner: Address,
+    mint: Address,
+    token_program: Address,
+) -> Instruction {
     let accounts = vec![
         AccountMeta::new(payer, true),
-        AccountMeta::new(associated_token_address(&owner, &mint, &token_program), false),
+        AccountMeta::new(account, false),
         AccountMeta::new_readonly(owner, false),
         AccountMeta::new_readonly(mint, false),
         AccountMeta::new_readonly(SYSTEM_PROGRAM, false),

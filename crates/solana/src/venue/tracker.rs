@@ -258,7 +258,7 @@ impl Tracker {
     }
 
     fn outcome(&self, order: OrderId, landed: Landed) -> OrderEvent {
-        let Landed { slot, fee, err, .. } = landed;
+        let Landed { slot, fee, err, lamports_before, lamports_after, .. } = landed;
         if let Some(err) = err {
             tracing::debug!(%order, error = %err.text, "order reverted");
             return OrderEvent::Reverted { order, slot, fee, code: err.custom };
@@ -273,7 +273,10 @@ impl Tracker {
             }
         }
         deltas.sort_unstable();
-        OrderEvent::Filled { order, slot, deltas, fee }
+        // Whether it is the rent that was meant is the core's to judge. If our key gained instead, nothing is booked, and
+        // the next comparison with the chain differs.
+        let rent = lamports_before.saturating_sub(lamports_after).saturating_sub(fee);
+        OrderEvent::Filled { order, slot, deltas, fee, rent }
     }
 
     /// Sends the same bytes again, where it is time and of any use: never to a chain that is past them.

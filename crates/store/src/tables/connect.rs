@@ -293,6 +293,10 @@ async fn closed(
     let id = closed.order.id();
     // The row of its beginning may have been dropped.
     submitted(connection, run, &closed.order).await?;
+    let rent = match &closed.outcome {
+        Outcome::Filled { rent, .. } => Some(*rent),
+        _ => None,
+    };
     let (status, slot, fee, detail) = match &closed.outcome {
         Outcome::Filled { slot, fee, .. } => ("filled", Some(*slot), Some(*fee), None),
         Outcome::Reverted { slot, fee, code } => {
@@ -303,7 +307,7 @@ async fn closed(
         Outcome::Rejected(reason) => ("rejected", None, None, Some(format!("{reason:?}"))),
     };
     query(
-        "UPDATE orders SET status = ?, signature = coalesce(?, signature), closed_at = ?, slot = ?, fee = ?, detail = ?
+        "UPDATE orders SET status = ?, signature = coalesce(?, signature), closed_at = ?, slot = ?, fee = ?, rent = ?, detail = ?
          WHERE run_id = ? AND cause = ? AND nth = ?",
     )
     .bind(status)
@@ -311,6 +315,7 @@ async fn closed(
     .bind(closed.at.get())
     .bind(slot.map(|slot| Unsigned(slot.get())))
     .bind(fee.map(|fee| Unsigned(fee.get())))
+    .bind(rent.map(|rent| Unsigned(rent.get())))
     .bind(detail)
     .bind(run.0)
     .bind(Unsigned(id.cause.get()))

@@ -64,6 +64,8 @@ pub struct StoredOrder {
     pub slot: Option<Slot>,
     /// What the chain took.
     pub fee: Option<Lamports>,
+    /// What accounts that it made have locked.
+    pub rent: Option<Lamports>,
     /// Error code of a revert, or why it was rejected.
     pub detail: Option<String>,
 }
@@ -197,7 +199,7 @@ impl TableReader {
         let statement = query(
             "SELECT o.run_id, o.cause, o.nth, o.strategy, s.name, o.mint_in, o.mint_out, o.pools, o.amount_in,
                     o.min_out, o.expected_out, o.value_usd, o.reason, o.approved_at, o.status, o.signature,
-                    o.closed_at, o.slot, o.fee, o.detail
+                    o.closed_at, o.slot, o.fee, o.rent, o.detail
              FROM orders AS o LEFT JOIN strategies AS s ON s.run_id = o.run_id AND s.strategy = o.strategy
              ORDER BY o.approved_at DESC, o.run_id DESC, o.cause DESC, o.nth DESC LIMIT ?",
         )
@@ -222,7 +224,8 @@ impl TableReader {
                 closed: row.try_get::<Option<i64>, _>(16)?.map(Timestamp::new),
                 slot: row.try_get::<Option<Unsigned>, _>(17)?.map(|slot| Slot::new(slot.0)),
                 fee: row.try_get::<Option<Unsigned>, _>(18)?.map(|fee| Lamports::new(fee.0)),
-                detail: row.try_get(19)?,
+                rent: row.try_get::<Option<Unsigned>, _>(19)?.map(|rent| Lamports::new(rent.0)),
+                detail: row.try_get(20)?,
             })
         })
         .await
