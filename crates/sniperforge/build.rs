@@ -3,6 +3,8 @@
 //! Reports must draw without a network, and a third party's script is not committed: the crate that carries it is
 //! pinned in `Cargo.lock`, so the binary always embeds the same bytes. The crate also carries a renderer of
 //! mathematical formulas, which no report uses; it is dropped.
+//!
+//! It also hands the linker the list of code that trading runs, to lie side by side in a release.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +17,7 @@ const OPEN: &str = "<script type=\"text/javascript\">";
 
 fn main() -> Result<(), Failure> {
     println!("cargo::rerun-if-changed=build.rs");
+    lay_out()?;
     let sources = plotly::Plot::offline_js_sources();
     let plotly =
         first_script(&sources).ok_or("the plotly crate has changed how it wraps its scripts")?;
@@ -38,4 +41,21 @@ fn first_script(sources: &str) -> Option<&str> {
         return None;
     }
     first.trim_end().strip_suffix("</script>")
+}
+
+/// Pages are mapped in windows: code that trades lies together, so that it takes few of them. A linker that takes no
+/// scripts (gold, mold) needs `SNIPERFORGE_PLAIN_LAYOUT` to be set; the program is the same, and some megabytes larger in
+/// memory.
+fn lay_out() -> Result<(), Failure> {
+    println!("cargo::rerun-if-changed=engine.ld");
+    println!("cargo::rerun-if-env-changed=SNIPERFORGE_PLAIN_LAYOUT");
+    let is = |name: &str, wanted: &str| std::env::var(name).is_ok_and(|value| value == wanted);
+    let takes_scripts = is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu")
+        && std::env::var_os("SNIPERFORGE_PLAIN_LAYOUT").is_none();
+    if is("PROFILE", "release") && takes_scripts {
+        let folder = std::env::var("CARGO_MANIFEST_DIR")?;
+        println!("cargo::rustc-link-arg-bins=-T{folder}/engine.ld");
+    }
+    Ok(())
 }

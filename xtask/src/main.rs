@@ -1,6 +1,6 @@
 //! What a maintainer runs: `cargo xtask ci` before a commit leaves the house.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -30,12 +30,27 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
     },
+    /// Which code of the release binary lies together: watches it trade under callgrind and writes the linker script anew.
+    Layout {
+        /// How long it trades.
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = duration)]
+        time: Duration,
+        /// The binary that is watched.
+        #[arg(long, value_name = "FILE", default_value = "target/release/sniperforge")]
+        binary: PathBuf,
+        /// Write nothing; say how much of the script still names something.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Ci => ci(),
         Task::Tidy => tidy(),
+        Task::Layout { time, binary, check } => {
+            xtask::layout::run(root(), &xtask::layout::Plan { binary, time, check })
+        }
         Task::Fuzz { time, target } => match xtask::fuzz::run(root(), &Plan { time, target }) {
             Ok(crashes) if crashes.is_empty() => Ok(()),
             Ok(crashes) => {

@@ -98,7 +98,8 @@ fn wallet(folder: &Path) -> anyhow::Result<LocalSigner> {
         let passphrase = read_passphrase(&PassphraseSource::File(secret.clone()))?;
         keystore.create(
             &passphrase,
-            KeystoreOptions { work_factor: 10, ..KeystoreOptions::default() },
+            // Less than the allocator maps apart: a large piece that comes and goes teaches it to keep all others.
+            KeystoreOptions { work_factor: 6, ..KeystoreOptions::default() },
         )?;
     }
     let passphrase = read_passphrase(&PassphraseSource::File(secret))?;
