@@ -200,11 +200,14 @@ impl KillLatch {
         Ok(())
     }
 
-    /// Asked around each signature: one atomic load, and one look at the folder.
+    /// Whether this process knows of a kill: one atomic load.
+    pub(crate) fn check_here(&self) -> Result<(), SignError> {
+        if self.shared.engaged.load(Ordering::SeqCst) { Err(SignError::Killed) } else { Ok(()) }
+    }
+
+    /// Asked before each signature: one atomic load, and one look at the folder.
     pub(crate) fn check(&self) -> Result<(), SignError> {
-        if self.shared.engaged.load(Ordering::SeqCst) {
-            return Err(SignError::Killed);
-        }
+        self.check_here()?;
         match fs::symlink_metadata(&self.shared.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(SignError::LatchUnreadable { source }),

@@ -323,8 +323,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Hands a request to the line kept for sends: once the runtime gets to it, it is on the wire. None where the
-    /// line is busy or down; then [`Self::ask`].
+    /// Writes a request on the line kept for sends. None where the line is busy or down; then [`Self::ask`].
     pub(crate) fn begin(
         &self,
         body: &Bytes,

@@ -1,13 +1,17 @@
 //! A connection of its own for sends: open before an order needs it, and with nothing between it and the order.
 //!
 //! A general HTTP client chooses, counts and wraps connections for every request; a send has no time for that. The
-//! line holds one HTTP/1.1 connection per endpoint. Who finds it busy or down takes the ordinary way.
+//! line holds one HTTP/1.1 connection per endpoint, and a request is written in the very call that hands it over, not when
+//! a task of the connection's own is next run. Who finds it busy or down takes the ordinary way.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -63,6 +67,28 @@ pub(crate) struct Line {
     authority: HeaderValue,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     sender: Mutex<Option<Sender>>,
+    life: Mutex<Life>,
+}
+
+/// What moves the connection: reading, writing, and its end. Whoever polls it does so with the keeper's waker, so that
+/// the keeper never misses what it waits for.
+#[derive(Default)]
+struct Life {
+    connection: Option<BoxFuture<'static, Result<(), LineError>>>,
+    keeper: Option<Waker>,
+}
+
+impl Life {
+    fn poll(&mut self) -> Poll<Result<(), LineError>> {
+        let (Some(connection), Some(keeper)) = (&mut self.connection, &self.keeper) else {
+            return Poll::Pending;
+        };
+        let polled = connection.poll_unpin(&mut Context::from_waker(keeper));
+        if polled.is_ready() {
+            self.connection = None;
+        }
+        polled
+    }
 }
 
 impl std::fmt::Debug for Line {
@@ -104,11 +130,12 @@ impl Line {
             authority: authority.parse().ok()?,
             tls,
             sender: Mutex::new(None),
+            life: Mutex::default(),
         })
     }
 
-    /// Hands a request to the connection, if it is open and idle. The future is the answer: dropping it does not
-    /// take the request back.
+    /// Writes a request on the connection, if it is open and idle. The future is the answer: dropping it does not take
+    /// the request back.
     pub(crate) fn begin(
         &self,
         body: Bytes,
@@ -129,12 +156,45 @@ impl Line {
             let sender = sender.as_mut().filter(|sender| sender.is_ready())?;
             sender.send_request(request)
         };
+        // What does not go out at once, the keeper writes on.
+        let mut life = self.life();
+        if life.poll().is_ready()
+            && let Some(keeper) = life.keeper.take()
+        {
+            keeper.wake();
+        }
+        drop(life);
         Some(async move { read(answer.await?, answer_bytes).await })
     }
 
     fn sender(&self) -> MutexGuard<'_, Option<Sender>> {
         // Replaced whole: a panic elsewhere leaves it usable.
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        // A poll that panicked has left a future that says so when it is polled again.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lives until the connection's end.
+    async fn live(
+        &self,
+        connection: BoxFuture<'static, Result<(), LineError>>,
+    ) -> Result<(), LineError> {
+        self.life().connection = Some(connection);
+        std::future::poll_fn(|context| {
+            let mut life = self.life();
+            if life.connection.is_none() {
+                // It ended under the hands of who wrote last.
+                return Poll::Ready(Ok(()));
+            }
+            if !life.keeper.as_ref().is_some_and(|keeper| keeper.will_wake(context.waker())) {
+                life.keeper = Some(context.waker().clone());
+            }
+            life.poll()
+        })
+        .await
     }
 
     /// Closes the connection, such as after an answer that did not come: the next request finds a new one.
@@ -151,7 +211,7 @@ impl Line {
             let ended = match opened.unwrap_or(Err(LineError::Slow)) {
                 Ok(connection) => {
                     pause = least;
-                    connection.await
+                    self.live(connection).await
                 }
                 Err(error) => Err(error),
             };
@@ -165,9 +225,7 @@ impl Line {
     }
 
     /// Connects. The inner future is the connection's life.
-    async fn open(
-        &self,
-    ) -> Result<futures_util::future::BoxFuture<'_, Result<(), LineError>>, LineError> {
+    async fn open(&self) -> Result<BoxFuture<'static, Result<(), LineError>>, LineError> {
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_keepalive(&stream, true)
@@ -182,7 +240,7 @@ impl Line {
     async fn speak<S>(
         &self,
         stream: S,
-    ) -> Result<futures_util::future::BoxFuture<'_, Result<(), LineError>>, LineError>
+    ) -> Result<BoxFuture<'static, Result<(), LineError>>, LineError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

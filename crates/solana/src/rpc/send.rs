@@ -36,17 +36,21 @@ impl RpcConnectionPool {
         body: &Bytes,
         signature: Signature,
     ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
-        let mut tasks: FuturesUnordered<_> = self
+        // All are on the wire before anything else is done.
+        let begun: Vec<_> = self
             .send_targets()
             .into_iter()
             .filter_map(|index| {
                 let endpoint = self.inner.endpoints.get(index)?;
-                let begun = endpoint.begin(body, endpoint.limits(Weight::Light));
+                Some((index, endpoint.begin(body, endpoint.limits(Weight::Light))))
+            })
+            .collect();
+        let mut tasks: FuturesUnordered<_> = begun
+            .into_iter()
+            .map(|(index, begun)| {
                 let (pool, body) = (self.clone(), body.clone());
                 // A task of its own: dropping our future must not tear a request off the wire.
-                Some(tokio::spawn(
-                    async move { pool.send_one(index, body, signature, begun).await },
-                ))
+                tokio::spawn(async move { pool.send_one(index, body, signature, begun).await })
             })
             .collect();
         async move { first_taken(&mut tasks).await }

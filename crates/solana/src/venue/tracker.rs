@@ -1,6 +1,6 @@
 //! Follows every signed order until the chain has said how it ended.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,9 @@ const NAMES_MAX: usize = 512;
 
 #[derive(Debug, Default)]
 struct State {
-    names: VecDeque<(Signature, OrderId)>,
+    names: HashMap<Signature, OrderId>,
+    /// The names, oldest first.
+    oldest: VecDeque<Signature>,
     flights: BTreeMap<OrderId, Flight>,
     mints: BTreeMap<Address, MintId>,
     height_asked: Option<Instant>,
@@ -112,13 +114,16 @@ impl Tracker {
         if state.flights.get(&order).is_some_and(|flight| flight.signature != signature) {
             return false;
         }
-        if let Some((_, holder)) = state.names.iter().find(|(name, _)| *name == signature) {
+        if let Some(holder) = state.names.get(&signature) {
             return *holder == order;
         }
-        if state.names.len() >= NAMES_MAX {
-            state.names.pop_front();
+        if state.oldest.len() >= NAMES_MAX
+            && let Some(oldest) = state.oldest.pop_front()
+        {
+            state.names.remove(&oldest);
         }
-        state.names.push_back((signature, order));
+        state.oldest.push_back(signature);
+        state.names.insert(signature, order);
         true
     }
 
