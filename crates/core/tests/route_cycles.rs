@@ -179,15 +179,20 @@ fn gaining(market: &Market, pool: PoolId, cost: u64) -> Vec<Cycle> {
         let new = hops.iter().filter(|hop| ![USDC, WSOL].contains(&hop.mint_in)).count() as u64;
         let rent = if new == 0 { Some(0) } else { locked(market, start, RENT) };
         let Some(rent) = rent else { continue };
-        let costs = (hops.len() as u64 + new) * cost + new * rent;
-        if amount_out > amount_in + costs {
+        // A dollar that is worth nothing makes an account dearer than any cycle.
+        let costs =
+            new.checked_mul(rent).and_then(|r| r.checked_add((hops.len() as u64 + new) * cost));
+        let Some((costs, floor)) = costs.and_then(|c| Some((c, c.checked_add(amount_in)?))) else {
+            continue;
+        };
+        if amount_out > floor {
             cycles.push(Cycle {
                 route: hops.into_iter().collect::<Route>(),
                 amount_in: Atoms::new(amount_in),
                 amount_out: Atoms::new(amount_out),
                 costs: Atoms::new(costs),
                 profit: Atoms::new(amount_out - amount_in - costs),
-                floor: Atoms::new(amount_in + costs),
+                floor: Atoms::new(floor),
             });
         }
     }
