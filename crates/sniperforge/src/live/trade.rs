@@ -273,7 +273,7 @@ pub(super) async fn assemble(
 
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
-    let feed = manager.start_optimized_feeds(watches.clone())?;
+    let feed = manager.start_optimized_feeds(watches)?;
 
     let (prices_in, prices) = mpsc::channel(256);
     let mints = (0_u16..).map(MintId).zip(desk.engine().market().mints()).skip(1);
@@ -309,17 +309,8 @@ pub(super) async fn assemble(
 
     let stale = plan.engine.limits.market_age_max.millis();
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
-    let session = Session::new(
-        desk,
-        orders,
-        rpc,
-        manager,
-        watches,
-        blockhash,
-        latch,
-        stale,
-        plan.page.is_some(),
-    );
+    let session =
+        Session::new(desk, orders, rpc, manager, blockhash, latch, stale, plan.page.is_some());
     Ok((session, Sources { feed, ends, prices }, wires))
 }
 
