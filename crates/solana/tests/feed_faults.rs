@@ -5,94 +5,10 @@ mod scripted;
 
 use std::time::Duration;
 
-use scripted::{Fault, Node, pool, until};
-use sniper_core::ids::Address;
+use scripted::feed::{Feed, LONG, clock, ours, settings};
+use scripted::{Fault, Node, until};
 use sniper_core::units::{Lamports, Slot};
-use sniper_solana::feed::{
-    DownCause, FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
-};
-use tokio::sync::mpsc;
-
-const LONG: Duration = Duration::from_secs(15);
-
-fn ours(index: u8) -> Address {
-    Address::new_from_array([index + 1; 32])
-}
-
-fn settings() -> FeedSettings {
-    FeedSettings { stall_after: Duration::from_millis(1_500), ..FeedSettings::default() }
-}
-
-struct Feed {
-    manager: WebSocketManager,
-    events: mpsc::Receiver<FeedEvent>,
-}
-
-impl Feed {
-    async fn start(nodes: &[&Node], watches: u8, settings: FeedSettings) -> Self {
-        let reconnection =
-            ReconnectionHandler::new(Duration::from_millis(20), Duration::from_millis(200));
-        let mut manager = WebSocketManager::new(pool(nodes).await, settings, reconnection);
-        let watches = (0..watches).map(|index| Watch::own_lamports(ours(index))).collect();
-        let events = manager.start_optimized_feeds(watches).unwrap();
-        Self { manager, events }
-    }
-
-    async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&FeedEvent) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                let event = self.events.recv().await.expect("a feed");
-                if let Some(found) = wanted(&event) {
-                    return found;
-                }
-            }
-        };
-        let found = tokio::time::timeout(LONG, search).await;
-        found.unwrap_or_else(|_| panic!("the feed did not tell: {what}"))
-    }
-
-    /// Until the gap is closed; what balances were told on the way.
-    async fn restored(&mut self) -> Vec<u64> {
-        let mut told = Vec::new();
-        self.until("restored", |event| match event {
-            FeedEvent::OwnLamports { lamports, .. } => {
-                told.push(lamports.get());
-                None
-            }
-            FeedEvent::Restored { .. } => Some(()),
-            _ => None,
-        })
-        .await;
-        told
-    }
-
-    async fn balance(&mut self) -> (u64, u64) {
-        self.until("a balance", |event| match event {
-            FeedEvent::OwnLamports { lamports, slot } => Some((slot.get(), lamports.get())),
-            _ => None,
-        })
-        .await
-    }
-
-    async fn down(&mut self) -> DownCause {
-        self.until("a lost connection", |event| match event {
-            FeedEvent::ConnectionDown { cause, .. } => Some(*cause),
-            _ => None,
-        })
-        .await
-    }
-}
-
-/// A node whose slot clock runs.
-fn clock(node: &Node) -> tokio::task::JoinHandle<()> {
-    let shared = std::sync::Arc::clone(&node.shared);
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(40)).await;
-            shared.tick();
-        }
-    })
-}
+use sniper_solana::feed::{DownCause, FeedEvent, FeedSettings, GapCause, Watch};
 
 #[tokio::test]
 async fn a_feed_begins_with_a_gap_and_a_snapshot_and_then_tells_changes() {
@@ -255,6 +171,7 @@ async fn a_connection_that_tells_too_late_is_moved_to_another_endpoint() {
     feed.restored().await;
     until("both are up", LONG, || feed.manager.report().iter().all(|report| report.live)).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
+    feed.manager.follow(&[Watch::own_lamports(ours(7))]).unwrap();
     let used: Vec<_> = feed.manager.report().iter().map(|report| report.endpoint.clone()).collect();
     let node = |name: &str| nodes.iter().find(|node| *node.name == *name).unwrap();
     let (fast, slow) = (node(&used[0]), node(&used[1]));
@@ -285,6 +202,9 @@ async fn a_connection_that_tells_too_late_is_moved_to_another_endpoint() {
         _ => None,
     });
     assert_eq!(*up.await, *third.name);
+    let wanted: Vec<_> = [ours(0), ours(7)].iter().map(ToString::to_string).collect();
+    let all = third.subscribed();
+    assert!(wanted.iter().all(|address| all.contains_key(address)), "what came later moves too");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use sniper_core::order::Order;
 use sniper_core::risk::Mode;
 use sniper_core::sim::{SimVenue, Venue as _};
 use sniper_core::units::{BlockHeight, Slot};
-use sniper_solana::feed::{FeedEvent, Role, Watch, WebSocketManager};
+use sniper_solana::feed::{FeedEvent, Role, WebSocketManager};
 use sniper_solana::rpc::RpcConnectionPool;
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_solana::venue::{Prepared, SolanaVenue};
@@ -70,7 +70,6 @@ pub(super) struct Session {
     pub(super) orders: Orders,
     pub(super) rpc: RpcConnectionPool,
     pub(super) manager: WebSocketManager,
-    pub(super) watches: Vec<Watch>,
     pub(super) blockhash: BlockhashCache,
     pub(super) latch: KillLatch,
     pub(super) stale_after: Duration,
@@ -106,7 +105,6 @@ impl Session {
         orders: Orders,
         rpc: RpcConnectionPool,
         manager: WebSocketManager,
-        watches: Vec<Watch>,
         blockhash: BlockhashCache,
         latch: KillLatch,
         stale_after: Duration,
@@ -118,7 +116,6 @@ impl Session {
             orders,
             rpc,
             manager,
-            watches,
             blockhash,
             latch,
             stale_after,
@@ -226,7 +223,7 @@ impl Session {
         self.heard = Instant::now();
         self.messages += 1;
         match event {
-            FeedEvent::Market { event, received } => {
+            FeedEvent::Market { event, received, .. } => {
                 self.desk.timers.record(Stage::FeedDelivery, received.elapsed());
                 self.step_market(event, received)
             }
@@ -260,8 +257,8 @@ impl Session {
                 if let Some(kind) = drifted {
                     self.step_market(MarketEvent::Drifted { kind }, self.heard)?;
                 }
-                let index = usize::try_from(watch.0).unwrap_or(usize::MAX);
-                let Some(pool) = self.watches.get(index).and_then(|w| pool_of(w.role)) else {
+                // One that was let go meanwhile concerns nobody.
+                let Some(pool) = self.manager.watch(watch).and_then(|w| pool_of(w.role)) else {
                     return Ok(());
                 };
                 tracing::error!(
@@ -269,6 +266,10 @@ impl Session {
                     "an account of this pool is not what it was: the pool is not traded"
                 );
                 self.step_market(MarketEvent::Lost { pool }, self.heard)
+            }
+            FeedEvent::Refused { watch, code } => {
+                tracing::error!(watch = watch.0, code, "a node does not tell of an account");
+                Ok(())
             }
             FeedEvent::ConnectionUp { connection, endpoint } => {
                 tracing::info!(connection, %endpoint, "feed connected");

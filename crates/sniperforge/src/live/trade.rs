@@ -328,7 +328,7 @@ pub(super) async fn assemble(
 
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
-    let feed = manager.start_optimized_feeds(watches.clone())?;
+    let feed = manager.start_optimized_feeds(watches)?;
 
     let (prices_in, prices) = mpsc::channel(256);
     let market = desk.engine().market();
@@ -372,7 +372,6 @@ pub(super) async fn assemble(
         orders,
         rpc,
         manager,
-        watches,
         blockhash,
         latch,
         stale,

@@ -1,11 +1,9 @@
 //! One subscription connection: made, kept alive, watched, and made again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -18,9 +16,10 @@ use super::hub::{Hub, Notice};
 use super::manager::FeedSettings;
 use super::parse::{Incoming, parse};
 use super::reconnect::ReconnectionHandler;
-use crate::rpc::{Commitment, EndpointConfig};
+use super::subscriptions::{Answered, Subscriptions};
+use crate::rpc::EndpointConfig;
 
-/// How long a connection may take to be made, and its subscriptions to be acknowledged.
+/// How long a connection may take to be made, and a request to be answered.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often pings, silence and deadlines are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(250);
@@ -39,23 +38,30 @@ pub(crate) struct Connection {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
     pub(crate) assignment: watch::Receiver<EndpointConfig>,
+    /// Rises when the shard's watches change.
+    pub(crate) revisions: watch::Receiver<u64>,
     pub(crate) reconnection: ReconnectionHandler,
     pub(crate) settings: FeedSettings,
+}
+
+/// What may change while a connection lives.
+struct Changes {
+    endpoint: watch::Receiver<EndpointConfig>,
+    watches: watch::Receiver<u64>,
 }
 
 /// One connection's life.
 struct Session<'a> {
     owner: &'a Connection,
     endpoint: &'a EndpointConfig,
-    /// What each request id subscribes to; the id after the last is the slot clock.
-    targets: Vec<(Address, Vec<usize>)>,
-    /// Watches by the node's subscription id.
-    subscriptions: HashMap<u64, Vec<usize>>,
-    pending: usize,
-    begun: Instant,
+    subscriptions: Subscriptions,
+    /// The revision of the shard that is aimed at.
+    aim: u64,
+    /// The newest that has every subscription acknowledged.
+    acknowledged: u64,
+    /// The newest of which a slot came after that, so that its new accounts are being read.
+    read: u64,
     live: bool,
-    /// The first slot since the last acknowledgement has not come yet; with it the snapshot is asked for.
-    wants_snapshot: bool,
     last_slot: Instant,
     last_ping: Option<Instant>,
     next_ping: Instant,
@@ -89,9 +95,12 @@ impl Connection {
     async fn session(&mut self, endpoint: &EndpointConfig) -> (DownCause, bool) {
         let connecting = tokio::time::timeout(PATIENCE, connect(endpoint));
         let Ok(Ok(mut socket)) = connecting.await else { return (DownCause::Connect, false) };
-        let mut moved = self.assignment.clone();
+        let mut changes =
+            Changes { endpoint: self.assignment.clone(), watches: self.revisions.clone() };
+        // Before the session looks at them: what changes after that is seen as a change.
+        changes.watches.mark_unchanged();
         let mut session = Session::new(self, endpoint);
-        let cause = session.run(&mut socket, &mut moved).await;
+        let cause = session.run(&mut socket, &mut changes).await;
         let live = session.live;
         // Best effort: a node forgets our subscriptions when the connection ends, however it ends.
         drop(tokio::time::timeout(TICK, socket.close(None)).await);
@@ -118,16 +127,15 @@ pub(super) async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCau
 
 impl<'a> Session<'a> {
     fn new(owner: &'a Connection, endpoint: &'a EndpointConfig) -> Self {
-        let (now, targets) = (Instant::now(), owner.hub.targets(owner.shard));
+        let (now, (aim, targets)) = (Instant::now(), owner.hub.targets(owner.shard));
         Self {
             owner,
             endpoint,
-            pending: targets.len().saturating_add(1),
-            subscriptions: HashMap::with_capacity(targets.len()),
-            targets,
-            begun: now,
+            subscriptions: Subscriptions::new(targets),
+            aim,
+            acknowledged: 0,
+            read: 0,
             live: false,
-            wants_snapshot: false,
             last_slot: now,
             last_ping: None,
             next_ping: now + owner.settings.ping_every,
@@ -136,25 +144,22 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn run(
-        &mut self,
-        socket: &mut Socket,
-        moved: &mut watch::Receiver<EndpointConfig>,
-    ) -> DownCause {
-        if self.subscribe(socket).await.is_err() {
-            return DownCause::Broken;
-        }
+    async fn run(&mut self, socket: &mut Socket, changes: &mut Changes) -> DownCause {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut may_move = true;
         loop {
+            if self.subscriptions.is_ready() && !self.ask(socket).await {
+                return DownCause::Broken;
+            }
+            let aimed = self.subscriptions.is_reached();
             // Rare things first: a busy socket must not starve them.
             let ended = tokio::select! {
                 biased;
-                changed = moved.changed(), if may_move => match changed {
-                    Ok(()) => Some(DownCause::Moved),
-                    Err(_) => { may_move = false; None }
-                },
+                Ok(()) = changes.endpoint.changed() => Some(DownCause::Moved),
+                Ok(()) = changes.watches.changed(), if aimed => {
+                    self.aim_anew();
+                    None
+                }
                 _ = ticks.tick() => self.tick(socket).await,
                 frame = socket.next() => self.frame(frame),
             };
@@ -164,13 +169,40 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn subscribe(&self, socket: &mut Socket) -> Result<(), tungstenite::Error> {
-        let commitment = self.owner.settings.commitment;
-        for (id, (address, _)) in self.targets.iter().enumerate() {
-            socket.feed(Message::text(account_subscribe(id, address, commitment))).await?;
+    /// Writes what may be asked now. False when the socket does not take it.
+    async fn ask(&mut self, socket: &mut Socket) -> bool {
+        let (now, commitment) = (Instant::now(), self.owner.settings.commitment);
+        let subscriptions = &mut self.subscriptions;
+        let written = async {
+            while let Some(request) = subscriptions.write(now, commitment) {
+                socket.feed(Message::text(request)).await?;
+            }
+            socket.flush().await
+        };
+        matches!(tokio::time::timeout(PATIENCE, written).await, Ok(Ok(())))
+    }
+
+    /// The shard's watches changed: what is new is subscribed to, what is gone is given back.
+    fn aim_anew(&mut self) {
+        let (revision, targets) = self.owner.hub.targets(self.owner.shard);
+        self.subscriptions.aim(targets);
+        self.aim = revision;
+        self.reached();
+    }
+
+    /// An answer came, or none is needed: perhaps everything is in force now.
+    fn reached(&mut self) {
+        if !self.subscriptions.is_reached() || self.acknowledged == self.aim {
+            return;
         }
-        socket.feed(Message::text(slot_subscribe(self.targets.len()))).await?;
-        socket.flush().await
+        self.acknowledged = self.aim;
+        let Connection { index, shard, hub, .. } = self.owner;
+        hub.acknowledged(*index, *shard, self.aim);
+        if !self.live {
+            self.live = true;
+            self.last_slot = Instant::now();
+            hub.up(*index, self.endpoint.name());
+        }
     }
 
     async fn tick(&mut self, socket: &mut Socket) -> Option<DownCause> {
@@ -178,7 +210,7 @@ impl<'a> Session<'a> {
         if self.owner.hub.is_closed() {
             return Some(DownCause::Closed);
         }
-        if self.pending > 0 && now.saturating_duration_since(self.begun) > PATIENCE {
+        if self.subscriptions.is_overdue(now, PATIENCE) {
             return Some(DownCause::NoAcknowledgement);
         }
         if self.live
@@ -222,29 +254,50 @@ impl<'a> Session<'a> {
         let received = Instant::now();
         match parse(text.as_str()) {
             Ok(Incoming::Account { subscription, slot, lamports, owner, base64 }) => {
-                // One that overtook its acknowledgement is made up for by the snapshot after it.
-                let watches =
-                    self.subscriptions.get(&subscription).map(Vec::as_slice).unwrap_or_default();
                 let slot = Slot::new(slot);
                 let notice = Notice { slot, lamports, owner: &owner, base64: &base64, received };
-                for watch in watches {
+                for watch in self.subscriptions.watches(subscription) {
                     self.owner.hub.account(self.owner.index, *watch, &notice, &mut self.scratch);
                 }
                 None
             }
             Ok(Incoming::Slot { slot, .. }) => self.slot(Slot::new(slot), received),
             Ok(Incoming::Accepted { id, subscription }) => {
-                self.accepted(id, subscription);
-                None
+                let answered = self.subscriptions.accepted(id, subscription);
+                self.answered(answered, 0)
             }
-            Ok(Incoming::Refused { code, .. }) => Some(DownCause::Refused { code }),
+            Ok(Incoming::Released { id, done }) => {
+                let answered = self.subscriptions.released(id, done);
+                self.answered(answered, 0)
+            }
+            Ok(Incoming::Refused { id, code }) => {
+                let answered = self.subscriptions.refused(id, code);
+                self.answered(answered, code)
+            }
             Ok(Incoming::Other) => None,
-            Err(_) => {
-                self.owner.hub.garbage();
-                self.garbage = self.garbage.saturating_add(1);
-                (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)
-            }
+            Err(_) => self.unreadable(),
         }
+    }
+
+    fn answered(&mut self, answered: Answered, code: i64) -> Option<DownCause> {
+        match answered {
+            Answered::Fine => {}
+            Answered::Unreadable => return self.unreadable(),
+            Answered::Refused(address) => {
+                if !self.owner.hub.give_up(self.owner.shard, &address, code) {
+                    return Some(DownCause::Refused { code });
+                }
+            }
+            Answered::End(cause) => return Some(cause),
+        }
+        self.reached();
+        None
+    }
+
+    fn unreadable(&mut self) -> Option<DownCause> {
+        self.owner.hub.garbage();
+        self.garbage = self.garbage.saturating_add(1);
+        (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)
     }
 
     fn slot(&mut self, slot: Slot, received: Instant) -> Option<DownCause> {
@@ -254,39 +307,12 @@ impl<'a> Session<'a> {
         }
         self.last_slot = received;
         self.owner.hub.slot(self.owner.index, slot, received);
-        if self.live && std::mem::take(&mut self.wants_snapshot) {
+        if self.read < self.acknowledged {
             // All subscriptions were in force before this slot: a state as of it, and the notices, miss nothing.
-            self.owner.hub.want_snapshot(self.owner.shard, slot);
+            let (after, upto) = (self.read, self.acknowledged);
+            self.owner.hub.want_read(self.owner.shard, after, upto, slot);
+            self.read = upto;
         }
         None
     }
-
-    fn accepted(&mut self, id: u64, subscription: u64) {
-        let target = usize::try_from(id).ok().and_then(|id| self.targets.get_mut(id));
-        if let Some((_, watches)) = target {
-            let watches = std::mem::take(watches);
-            if watches.is_empty() {
-                return; // acknowledged before
-            }
-            self.subscriptions.entry(subscription).or_default().extend(watches);
-        }
-        self.pending = self.pending.saturating_sub(1);
-        if self.pending == 0 && !self.live {
-            self.live = true;
-            self.wants_snapshot = true;
-            self.last_slot = Instant::now();
-            self.owner.hub.up(self.owner.index, self.endpoint.name());
-        }
-    }
-}
-
-fn account_subscribe(id: usize, address: &Address, commitment: Commitment) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"accountSubscribe","params":["{address}",{{"encoding":"base64","commitment":"{}"}}]}}"#,
-        commitment.as_str()
-    )
-}
-
-pub(super) fn slot_subscribe(id: usize) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"slotSubscribe"}}"#)
 }

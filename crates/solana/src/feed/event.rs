@@ -16,6 +16,8 @@ use crate::rpc::EndpointName;
 pub enum FeedEvent {
     /// An account of a pool, decoded.
     Market {
+        /// Which account: what was sent before it was let go may still come after.
+        watch: WatchId,
         /// For the core, as it is.
         event: MarketEvent,
         /// When its bytes arrived.
@@ -53,6 +55,13 @@ pub enum FeedEvent {
         slot: Slot,
         /// The right program wrote it in a shape that is not known: it has changed.
         drifted: Option<Kind>,
+    },
+    /// A node does not subscribe to an account that was added while the feed ran. The feed has let it go.
+    Refused {
+        /// Which.
+        watch: WatchId,
+        /// The node's error number.
+        code: i64,
     },
     /// From here on notices may be missing, until [`Self::Restored`].
     Gap {
@@ -113,6 +122,12 @@ pub enum DownCause {
         /// Its error number.
         code: i64,
     },
+    /// The node gave one number to two subscriptions, so that their notices cannot be told apart.
+    #[error("the node gave one number to two subscriptions")]
+    Ambiguous,
+    /// The node keeps subscriptions that were given back; a new connection is rid of them.
+    #[error("the node does not end subscriptions")]
+    NotReleased,
     /// The other side closed it.
     #[error("closed by the other side")]
     Closed,

@@ -1,7 +1,7 @@
-//! What all connections of a feed share: the router, the channel, and the healing of gaps.
+//! What all connections of a feed share: the watches, the router and the channel.
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -10,50 +10,48 @@ use sniper_core::amm::Kind;
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::event::{DownCause, FeedEvent, GapCause};
+use super::manager::FeedError;
+use super::registry::{Entry, Place, Registry, Target};
 use super::router::{MessageRouter, Verdict};
-use super::watch::{self, Content, Watch, WatchId};
-use crate::rpc::endpoint::jitter;
-use crate::rpc::{Commitment, EndpointName, Latency, RpcConnectionPool, RpcError};
-
-/// Accounts read in one call, so that they are of one state.
-const SNAPSHOT_MAX: usize = 100;
-/// Pause after a snapshot that failed.
-const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
-const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(5);
+use super::watch::{self as decoding, Content, Watch, WatchId};
+use crate::rpc::{Commitment, EndpointName, Latency, RpcConnectionPool};
 
 pub(crate) struct Hub {
-    pub(crate) watches: Vec<Watch>,
-    /// The owner of each watch as the wire has it.
-    owners: Vec<String>,
-    /// The watches of each shard.
-    shards: Vec<Range<usize>>,
-    commitment: Commitment,
+    pub(super) commitment: Commitment,
+    /// Connections of each shard.
+    replicas: usize,
     pub(crate) pool: RpcConnectionPool,
-    events: mpsc::Sender<FeedEvent>,
+    pub(super) events: mpsc::Sender<FeedEvent>,
     state: Mutex<State>,
-    wake: Notify,
+    pub(super) wake: Notify,
 }
 
-struct State {
-    router: MessageRouter,
-    needs: Vec<Need>,
+pub(super) struct State {
+    pub(super) registry: Registry,
+    pub(super) router: MessageRouter,
+    /// One of each shard.
+    pub(super) needs: Vec<Need>,
+    /// What the receiver is to be told of, as soon as there is room.
+    pub(super) refused: Vec<(WatchId, i64)>,
     round_trips: Vec<Latency>,
     endpoints: Vec<Option<EndpointName>>,
-    counters: FeedCounters,
+    pub(super) counters: FeedCounters,
 }
 
 /// What a shard needs before its receiver knows everything.
 #[derive(Clone, Copy, Debug, Default)]
-struct Need {
+pub(super) struct Need {
     /// A gap to tell of.
-    gap: Option<GapCause>,
+    pub(super) gap: Option<GapCause>,
     /// The receiver was told of a gap and not yet of its end.
-    open: bool,
-    /// A snapshot no older than this.
-    snapshot: Option<u64>,
+    pub(super) open: bool,
+    /// A snapshot of everything, no older than this.
+    pub(super) snapshot: Option<u64>,
+    /// Some of its watches are to be read alone.
+    pub(super) some: bool,
 }
 
 /// What a feed has counted since it began.
@@ -75,47 +73,43 @@ pub struct FeedCounters {
     pub connects: u64,
 }
 
-/// What remains to be done for the receiver.
-enum Work {
-    Gap(usize, GapCause),
-    Snapshot(usize, u64),
-    Nothing,
+/// Which watches are to come, and where to.
+pub(super) struct Coming<'a> {
+    pub(super) watches: &'a [Watch],
+    /// Addresses of a shard, at most.
+    pub(super) room: usize,
+    /// They are what the feed begins with: until they are read there is a gap.
+    pub(super) first: bool,
 }
 
-/// The receiver is gone.
-pub(crate) struct Closed;
+/// What came of it.
+pub(super) struct Came {
+    pub(super) ids: Vec<WatchId>,
+    /// Connections to be made, with their shards.
+    pub(super) connections: Vec<(usize, usize)>,
+}
 
 impl Hub {
     pub(crate) fn new(
-        watches: Vec<Watch>,
-        shards: Vec<Range<usize>>,
-        connections: &[usize],
+        most: usize,
+        replicas: usize,
         commitment: Commitment,
         pool: RpcConnectionPool,
         events: mpsc::Sender<FeedEvent>,
     ) -> Self {
-        let now = Instant::now();
-        let start = Need { gap: Some(GapCause::Start), ..Need::default() };
         let state = State {
-            router: MessageRouter::new(watches.len(), connections, now),
-            needs: vec![start; shards.len()],
-            round_trips: connections.iter().map(|_| Latency::new(now)).collect(),
-            endpoints: vec![None; connections.len()],
+            registry: Registry::new(most),
+            router: MessageRouter::new(),
+            needs: Vec::new(),
+            refused: Vec::new(),
+            round_trips: Vec::new(),
+            endpoints: Vec::new(),
             counters: FeedCounters::default(),
         };
-        Self {
-            owners: watches.iter().map(|watch| watch.owner.to_string()).collect(),
-            watches,
-            shards,
-            commitment,
-            pool,
-            events,
-            state: Mutex::new(state),
-            wake: Notify::new(),
-        }
+        Self { commitment, replicas, pool, events, state: Mutex::new(state), wake: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the router as of its last complete notice.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,80 +126,103 @@ impl Hub {
         self.events.is_closed()
     }
 
-    /// The addresses a shard subscribes to, each with its watches: an address is subscribed to once.
-    pub(crate) fn targets(&self, shard: usize) -> Vec<(Address, Vec<usize>)> {
-        let mut targets: Vec<(Address, Vec<usize>)> = Vec::new();
-        for index in self.shards.get(shard).cloned().unwrap_or_default() {
-            let Some(watch) = self.watches.get(index) else { continue };
-            match targets.iter_mut().find(|(address, _)| *address == watch.address) {
-                Some((_, watches)) => watches.push(index),
-                None => targets.push((watch.address, vec![index])),
-            }
+    /// Takes watches, all or none. They are in force once the connections of their shards have seen them.
+    pub(super) fn follow(&self, coming: &Coming<'_>) -> Result<Came, FeedError> {
+        let mut state = self.state();
+        state.registry.check_room(coming.watches.len())?;
+        let mut came = Came { ids: Vec::new(), connections: Vec::new() };
+        let mut touched = BTreeSet::new();
+        for watch in coming.watches {
+            let shard = match state.registry.shard_for(&watch.address, coming.room) {
+                Some(shard) => shard,
+                None => self.add_shard(&mut state, coming.first, &mut came.connections),
+            };
+            let place = state.registry.add(shard, *watch, !coming.first);
+            state.router.follow(place.index, shard);
+            came.ids.push(place.id);
+            touched.insert(shard);
         }
-        targets
+        state.registry.raise(&touched);
+        Ok(came)
+    }
+
+    fn add_shard(
+        &self,
+        state: &mut State,
+        first: bool,
+        connections: &mut Vec<(usize, usize)>,
+    ) -> usize {
+        let (shard, now) = (state.registry.add_shard(), Instant::now());
+        // Of watches that come later the receiver expects nothing yet.
+        state.needs.push(Need { gap: first.then_some(GapCause::Start), ..Need::default() });
+        for _ in 0..self.replicas {
+            connections.push((state.router.connect(shard, now), shard));
+            state.round_trips.push(Latency::new(now));
+            state.endpoints.push(None);
+        }
+        shard
+    }
+
+    /// Lets watches go: nothing more is told of them from here on. Gives how many there were.
+    pub(super) fn unfollow(&self, watches: &[WatchId]) -> usize {
+        let mut state = self.state();
+        let mut touched = BTreeSet::new();
+        let gone = watches.iter().filter(|id| state.remove(**id, &mut touched)).count();
+        state.registry.raise(&touched);
+        gone
+    }
+
+    /// What a watch follows.
+    pub(super) fn watch(&self, id: WatchId) -> Option<Watch> {
+        self.state().registry.find(id).map(|entry| entry.watch)
+    }
+
+    /// How many watches there are.
+    pub(super) fn watched(&self) -> usize {
+        self.state().registry.len()
+    }
+
+    /// Tells of a shard's changes.
+    pub(super) fn revisions(&self, shard: usize) -> Option<watch::Receiver<u64>> {
+        self.state().registry.revisions(shard)
+    }
+
+    /// The addresses a shard subscribes to, each with its watches, and the revision that this is.
+    pub(super) fn targets(&self, shard: usize) -> (u64, Vec<Target>) {
+        self.state().registry.targets(shard)
     }
 
     /// An account notice of a connection.
-    pub(crate) fn account(
+    pub(super) fn account(
         &self,
         connection: usize,
-        watch: usize,
+        place: Place,
         notice: &Notice<'_>,
         scratch: &mut Vec<u8>,
     ) {
         scratch.clear();
         let decoded = STANDARD.decode_vec(notice.base64.as_bytes(), scratch);
-        let print = watch::fingerprint(notice.lamports, scratch);
+        let print = decoding::fingerprint(notice.lamports, scratch);
         let mut state = self.state();
-        let verdict = state.router.notice(watch, connection, notice.slot, print, notice.received);
+        let State { registry, router, counters, .. } = &mut *state;
+        // One that was let go a moment ago is still told of, until the node knows.
+        let Some(entry) = registry.get(place) else { return };
+        let verdict = router.notice(place.index, connection, notice.slot, print, notice.received);
         match verdict {
-            Verdict::Duplicate => state.counters.duplicates += 1,
-            Verdict::Late => state.counters.late += 1,
+            Verdict::Duplicate => counters.duplicates += 1,
+            Verdict::Late => counters.late += 1,
             Verdict::Deliver(slot) => {
-                let readable = decoded.is_ok()
-                    && self.owners.get(watch).is_some_and(|owner| *owner == notice.owner);
-                let event = self.event(
-                    watch,
-                    slot,
-                    notice.lamports,
-                    readable.then_some(scratch),
-                    notice.received,
-                );
-                self.offer(&mut state, watch, slot, event);
+                let readable = decoded.is_ok() && entry.owner == notice.owner;
+                let data = readable.then_some(&scratch[..]);
+                let event = event(entry, slot, notice.lamports, data, notice.received);
+                let shard = entry.shard;
+                self.offer(&mut state, place, shard, slot, event);
             }
-        }
-    }
-
-    /// The event of an account's bytes; none stands for bytes that are not what they should be.
-    fn event(
-        &self,
-        watch: usize,
-        slot: Slot,
-        lamports: u64,
-        data: Option<&mut Vec<u8>>,
-        received: Instant,
-    ) -> FeedEvent {
-        let role = self.watches.get(watch).map(|watch| watch.role);
-        let content = role.zip(data).map(|(role, data)| watch::decode(role, lamports, data));
-        match content {
-            Some(Ok(Content::Market { pool, update })) => {
-                FeedEvent::Market { event: Content::market(pool, slot, update), received }
-            }
-            Some(Ok(Content::OwnToken { mint, amount })) => {
-                FeedEvent::OwnToken { mint, amount, slot }
-            }
-            Some(Ok(Content::OwnLamports(lamports))) => FeedEvent::OwnLamports { lamports, slot },
-            Some(Err(error)) => {
-                tracing::warn!(watch, %error, "account unreadable");
-                let drifted = self.watches.get(watch).and_then(|watch| watch.drifted(&error));
-                unreadable(watch, slot, drifted)
-            }
-            None => unreadable(watch, slot, None),
         }
     }
 
     /// Puts an event into the channel; a full channel is a gap to be healed, never a wait.
-    fn offer(&self, state: &mut State, watch: usize, slot: Slot, event: FeedEvent) {
+    fn offer(&self, state: &mut State, place: Place, shard: usize, slot: Slot, event: FeedEvent) {
         if matches!(event, FeedEvent::Unreadable { .. }) {
             state.counters.unreadable += 1;
         }
@@ -214,9 +231,8 @@ impl Hub {
             Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(_)) => {
                 state.counters.overflows += 1;
-                state.router.forget(watch);
-                let shard = self.shards.iter().position(|range| range.contains(&watch));
-                if let Some(need) = shard.and_then(|shard| state.needs.get_mut(shard)) {
+                state.router.forget(place.index);
+                if let Some(need) = state.needs.get_mut(shard) {
                     need.gap = need.gap.or((!need.open).then_some(GapCause::Overflow));
                     need.snapshot = need.snapshot.max(Some(slot.get()));
                 }
@@ -235,10 +251,9 @@ impl Hub {
         }
     }
 
-    /// A connection has all its acknowledgements.
+    /// A connection has all the acknowledgements that its endpoint owed it at first.
     pub(crate) fn up(&self, connection: usize, endpoint: &EndpointName) {
         let mut state = self.state();
-        state.router.up(connection);
         state.counters.connects += 1;
         if let Some(name) = state.endpoints.get_mut(connection) {
             *name = Some(endpoint.clone());
@@ -247,12 +262,42 @@ impl Hub {
         drop(self.events.try_send(FeedEvent::ConnectionUp { connection, endpoint }));
     }
 
-    /// The state must be read again, no older than `slot`: what changed while nobody listened is in it.
-    pub(crate) fn want_snapshot(&self, shard: usize, slot: Slot) {
-        if let Some(need) = self.state().needs.get_mut(shard) {
+    /// A connection has every subscription of that revision of its shard.
+    pub(super) fn acknowledged(&self, connection: usize, shard: usize, revision: u64) {
+        let mut state = self.state();
+        state.router.up(connection, revision);
+        state.registry.acknowledge(shard, revision);
+    }
+
+    /// A connection had every subscription of `upto` in force before `slot`, and only those of `after` before that:
+    /// what came between them must be read, no older than `slot`. After nothing at all, that is everything.
+    pub(super) fn want_read(&self, shard: usize, after: u64, upto: u64, slot: Slot) {
+        let mut state = self.state();
+        let State { registry, needs, .. } = &mut *state;
+        let Some(need) = needs.get_mut(shard) else { return };
+        if after == 0 || need.open || need.gap.is_some() {
             need.snapshot = need.snapshot.max(Some(slot.get()));
+        } else {
+            need.some |= registry.want(shard, after, upto, slot.get());
         }
         self.wake.notify_one();
+    }
+
+    /// A node refuses an address. Says whether its watches could be given up for that, and were.
+    pub(super) fn give_up(&self, shard: usize, address: &Address, code: i64) -> bool {
+        let mut state = self.state();
+        if !state.registry.may_give_up(shard, address) {
+            return false;
+        }
+        let mut touched = BTreeSet::new();
+        for id in state.registry.of_address(shard, address) {
+            tracing::warn!(watch = id.0, code, "subscription refused, watch given up");
+            state.remove(id, &mut touched);
+            state.refused.push((id, code));
+        }
+        state.registry.raise(&touched);
+        self.wake.notify_one();
+        true
     }
 
     /// A connection is gone.
@@ -267,11 +312,14 @@ impl Hub {
         if let Some(name) = state.endpoints.get_mut(connection) {
             *name = None;
         }
-        if state.router.down(connection)
-            && let Some(need) = state.needs.get_mut(shard)
+        let lost = state.router.down(connection);
+        let State { registry, needs, .. } = &mut *state;
+        if !lost.is_empty()
+            && registry.of_shard(shard).any(|(_, entry)| lost.contains(&entry.since))
+            && let Some(need) = needs.get_mut(shard)
         {
             need.gap = need.gap.or((!need.open).then_some(GapCause::Disconnected));
-            need.snapshot = None; // the connection to come asks for its own
+            need.snapshot = None; // the connection that comes to cover it asks for its own
             self.wake.notify_one();
         }
         let endpoint = endpoint.clone();
@@ -307,132 +355,38 @@ impl Hub {
     pub(crate) fn endpoint_of(&self, connection: usize) -> Option<EndpointName> {
         self.state().endpoints.get(connection).cloned().flatten()
     }
+}
 
-    /// Tells of gaps and heals them, for ever.
-    pub(crate) async fn heal(self: Arc<Self>) {
-        let mut failures = 0_u32;
-        loop {
-            let outcome = match self.next_work() {
-                Work::Nothing => {
-                    tokio::select! {
-                        () = self.wake.notified() => {}
-                        () = self.events.closed() => return,
-                    }
-                    continue;
-                }
-                Work::Gap(shard, cause) => {
-                    self.tell(FeedEvent::Gap { shard, cause }).await.map(|()| Ok(()))
-                }
-                Work::Snapshot(shard, at_least) => self.snapshot(shard, Slot::new(at_least)).await,
-            };
-            match outcome {
-                Err(Closed) => return,
-                Ok(Ok(())) => failures = 0,
-                Ok(Err(error)) => {
-                    failures = failures.saturating_add(1);
-                    tracing::warn!(%error, failures, "snapshot failed, asking again");
-                    let pause = SNAPSHOT_PAUSE.saturating_mul(failures)
-                        + Duration::from_millis(u64::from(jitter()));
-                    tokio::time::sleep(pause.min(SNAPSHOT_PAUSE_MAX)).await;
-                }
-            }
-        }
-    }
-
-    fn next_work(&self) -> Work {
-        let mut state = self.state();
-        for (shard, need) in state.needs.iter_mut().enumerate() {
-            if let Some(cause) = need.gap.take() {
-                need.open = true;
-                return Work::Gap(shard, cause);
-            }
-        }
-        let State { router, needs, .. } = &mut *state;
-        for (shard, need) in needs.iter_mut().enumerate() {
-            if let Some(at_least) = need.snapshot
-                && router.is_live(shard)
-            {
-                return Work::Snapshot(shard, at_least);
-            }
-        }
-        Work::Nothing
-    }
-
-    async fn tell(&self, event: FeedEvent) -> Result<(), Closed> {
-        self.events.send(event).await.map_err(|_| Closed)
-    }
-
-    /// Reads every account of a shard and passes on what is not known to be newer.
-    async fn snapshot(&self, shard: usize, at_least: Slot) -> Result<Result<(), RpcError>, Closed> {
-        let range = self.shards.get(shard).cloned().unwrap_or_default();
-        let mut oldest = Slot::MAX;
-        for start in range.clone().step_by(SNAPSHOT_MAX) {
-            let indices = start..start.saturating_add(SNAPSHOT_MAX).min(range.end);
-            let watches = self.watches.get(indices.clone()).unwrap_or_default();
-            let addresses: Vec<Address> = watches.iter().map(|watch| watch.address).collect();
-            let read =
-                self.pool.multiple_accounts(&addresses, self.commitment, Some(at_least)).await;
-            let read = match read {
-                Ok(read) => read,
-                Err(error) => return Ok(Err(error)),
-            };
-            oldest = oldest.min(read.slot);
-            for (index, account) in indices.zip(read.value) {
-                // Room first, then judge and send in one go: nothing newer can slip in between.
-                let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
-                let (received, mut state) = (Instant::now(), self.state());
-                let (lamports, owner, mut data) = account.map_or_else(
-                    || (0, watch::SYSTEM_PROGRAM, Vec::new()),
-                    |account| (account.lamports.get(), account.owner, account.data),
-                );
-                let print = watch::fingerprint(lamports, &data);
-                if let Verdict::Deliver(slot) =
-                    state.router.snapshot(index, read.slot, print, received)
-                {
-                    let fits =
-                        self.watches.get(index).is_some_and(|watch| watch.accepts(&owner, &data));
-                    state.counters.delivered += 1;
-                    permit.send(self.event(
-                        index,
-                        slot,
-                        lamports,
-                        fits.then_some(&mut data),
-                        received,
-                    ));
-                }
-            }
-        }
-        self.finish_snapshot(shard, at_least, oldest).await.map(Ok)
-    }
-
-    /// Closes the gap unless a new one was opened meanwhile.
-    async fn finish_snapshot(
-        &self,
-        shard: usize,
-        at_least: Slot,
-        slot: Slot,
-    ) -> Result<(), Closed> {
-        let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
-        let mut state = self.state();
-        state.counters.snapshots += 1;
-        let live = state.router.is_live(shard);
-        let Some(need) = state.needs.get_mut(shard) else { return Ok(()) };
-        if need.snapshot.is_some_and(|wanted| wanted <= at_least.get()) {
-            need.snapshot = None;
-        }
-        if need.snapshot.is_none() && need.gap.is_none() && need.open && live {
-            need.open = false;
-            permit.send(FeedEvent::Restored { shard, slot });
-        }
-        Ok(())
+impl State {
+    fn remove(&mut self, id: WatchId, touched: &mut BTreeSet<usize>) -> bool {
+        let Some((index, entry)) = self.registry.remove(id) else { return false };
+        self.router.unfollow(index);
+        touched.insert(entry.shard);
+        true
     }
 }
 
-fn unreadable(watch: usize, slot: Slot, drifted: Option<Kind>) -> FeedEvent {
-    FeedEvent::Unreadable {
-        watch: WatchId(u32::try_from(watch).unwrap_or(u32::MAX)),
-        slot,
-        drifted,
+/// The event of an account's bytes; none stands for bytes that are not what they should be.
+pub(super) fn event(
+    entry: &Entry,
+    slot: Slot,
+    lamports: u64,
+    data: Option<&[u8]>,
+    received: Instant,
+) -> FeedEvent {
+    let watch = entry.id;
+    match data.map(|data| decoding::decode(entry.watch.role, lamports, data)) {
+        Some(Ok(Content::Market { pool, update })) => {
+            FeedEvent::Market { watch, event: Content::market(pool, slot, update), received }
+        }
+        Some(Ok(Content::OwnToken { mint, amount })) => FeedEvent::OwnToken { mint, amount, slot },
+        Some(Ok(Content::OwnLamports(lamports))) => FeedEvent::OwnLamports { lamports, slot },
+        Some(Err(error)) => {
+            tracing::warn!(watch = watch.0, %error, "account unreadable");
+            let drifted: Option<Kind> = entry.watch.drifted(&error);
+            FeedEvent::Unreadable { watch, slot, drifted }
+        }
+        None => FeedEvent::Unreadable { watch, slot, drifted: None },
     }
 }
 

@@ -11,13 +11,12 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
-use super::connection::{
-    GARBAGE_MAX, PATIENCE, SLOTS_APART_MAX, Socket, TICK, connect, slot_subscribe,
-};
+use super::connection::{GARBAGE_MAX, PATIENCE, SLOTS_APART_MAX, Socket, TICK, connect};
 use super::event::DownCause;
 use super::logs::{LogFrame, LogNotice, parse};
 use super::manager::FeedError;
 use super::reconnect::ReconnectionHandler;
+use super::subscriptions::slot_subscribe;
 use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
 
 /// Transactions remembered, so that one which mentions two programs is told once.
@@ -243,7 +242,7 @@ impl Session<'_> {
             );
             socket.feed(Message::text(request)).await?;
         }
-        socket.feed(Message::text(slot_subscribe(programs.len()))).await?;
+        socket.feed(Message::text(slot_subscribe(programs.len() as u64))).await?;
         socket.flush().await
     }
 

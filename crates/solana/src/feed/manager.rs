@@ -1,6 +1,6 @@
 //! The feed as a whole: which connection listens to which endpoint, and whether it is fast enough.
 
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::connection::Connection;
 use super::event::FeedEvent;
-use super::hub::{FeedCounters, Hub};
+use super::hub::{Came, Coming, FeedCounters, Hub};
 use super::reconnect::ReconnectionHandler;
 use super::router::ConnectionDelivery;
-use super::watch::Watch;
+use super::watch::{Watch, WatchId};
 use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
 
 /// Settings of a [`WebSocketManager`].
@@ -25,6 +25,8 @@ pub struct FeedSettings {
     pub replicas: usize,
     /// Accounts of one connection, at most.
     pub accounts_per_connection: usize,
+    /// Watches at once, at most, those that come while the feed runs included.
+    pub watches_max: usize,
     /// Without a slot for this long a connection is dead.
     pub stall_after: Duration,
     /// Pause between pings.
@@ -39,6 +41,7 @@ impl Default for FeedSettings {
             commitment: Commitment::Processed,
             replicas: 2,
             accounts_per_connection: 200,
+            watches_max: 10_000,
             stall_after: Duration::from_secs(3),
             ping_every: Duration::from_secs(10),
             capacity: 4_096,
@@ -46,7 +49,7 @@ impl Default for FeedSettings {
     }
 }
 
-/// Why there is no feed.
+/// Why there is no feed, or not of that.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FeedError {
@@ -59,6 +62,19 @@ pub enum FeedError {
     /// It was started before.
     #[error("the feed was started already")]
     AlreadyStarted,
+    /// It was not started before.
+    #[error("the feed is not started: watches can be added to one that runs")]
+    NotStarted,
+    /// Too many watches at once.
+    #[error(
+        "{wanted} watches are more than the {most} of the feed's watches_max: let some go or raise it"
+    )]
+    TooMany {
+        /// How many there would be.
+        wanted: usize,
+        /// How many there may be.
+        most: usize,
+    },
 }
 
 /// A connection as the manager sees it.
@@ -162,30 +178,81 @@ impl WebSocketManager {
         if replicas.is_empty() {
             return Err(FeedError::NoEndpoint);
         }
-        let shards = shards(watches.len(), self.settings.accounts_per_connection.max(1));
         let (events, receiver) = mpsc::channel(self.settings.capacity.max(16));
-        let lines = (0..shards.len()).flat_map(|shard| replicas.iter().map(move |to| (shard, to)));
-        let lines: Vec<_> = lines.collect();
-        let of_shard: Vec<usize> = lines.iter().map(|(shard, _)| *shard).collect();
-        let commitment = self.settings.commitment;
-        let hub = Hub::new(watches, shards, &of_shard, commitment, self.pool.clone(), events);
+        let (most, commitment) = (self.settings.watches_max, self.settings.commitment);
+        let hub = Hub::new(most, replicas.len(), commitment, self.pool.clone(), events);
+        let room = even_room(&watches, self.settings.accounts_per_connection);
+        let came = hub.follow(&Coming { watches: &watches, room, first: true })?;
         let hub = Arc::new(hub);
         self.tasks.push(tokio::spawn(Arc::clone(&hub).heal()));
-        for (index, (shard, endpoint)) in lines.into_iter().enumerate() {
+        self.connect(&hub, &came, &replicas);
+        self.message_router = Some(RouterHandle(hub));
+        Ok(receiver)
+    }
+
+    /// Follows more accounts while the feed runs, all or none; gives their numbers in the order of `watches`.
+    ///
+    /// They go to connections with room, which subscribe to them without being made again, or to new connections over
+    /// the same endpoints. Once they are acknowledged and a slot has come, they are read and passed on; what the
+    /// connections carry besides goes on undisturbed, and there is no [`FeedEvent::Gap`]. An account that is watched
+    /// already is not subscribed to again. One that a node refuses is let go with [`FeedEvent::Refused`]. Must be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Not started, nothing to follow, or more than [`FeedSettings::watches_max`].
+    pub fn follow(&mut self, watches: &[Watch]) -> Result<Vec<WatchId>, FeedError> {
+        let Some(RouterHandle(hub)) = &self.message_router else {
+            return Err(FeedError::NotStarted);
+        };
+        if watches.is_empty() {
+            return Err(FeedError::NothingToWatch);
+        }
+        let hub = Arc::clone(hub);
+        let room = self.settings.accounts_per_connection.max(1);
+        let came = hub.follow(&Coming { watches, room, first: false })?;
+        // Where the first part is listened to now: what was too slow was moved away from.
+        let first = self.connections.iter().filter(|line| line.shard == 0);
+        let endpoints: Vec<_> = first.map(|line| line.assign.borrow().clone()).collect();
+        self.connect(&hub, &came, &endpoints);
+        Ok(came.ids)
+    }
+
+    /// Lets watches go and gives how many of them there still were. Nothing is put into the channel about them any
+    /// more, but what was in it before is still to come. An account is unsubscribed from when nobody watches it.
+    pub fn unfollow(&mut self, watches: &[WatchId]) -> usize {
+        self.message_router.as_ref().map_or(0, |router| router.0.unfollow(watches))
+    }
+
+    /// What a watch follows, while it does.
+    #[must_use]
+    pub fn watch(&self, id: WatchId) -> Option<Watch> {
+        self.message_router.as_ref().and_then(|router| router.0.watch(id))
+    }
+
+    /// How many watches there are.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.message_router.as_ref().map_or(0, |router| router.0.watched())
+    }
+
+    /// Makes the connections of new shards, each shard's to all of `endpoints`.
+    fn connect(&mut self, hub: &Arc<Hub>, came: &Came, endpoints: &[EndpointConfig]) {
+        let endpoints = endpoints.iter().cycle();
+        for ((index, shard), endpoint) in came.connections.iter().copied().zip(endpoints) {
+            let Some(revisions) = hub.revisions(shard) else { continue };
             let (assign, assignment) = watch::channel(endpoint.clone());
             let connection = Connection {
                 index,
                 shard,
-                hub: Arc::clone(&hub),
+                hub: Arc::clone(hub),
                 assignment,
+                revisions,
                 reconnection: self.reconnection_handler,
                 settings: self.settings,
             };
             self.tasks.push(tokio::spawn(connection.run()));
             self.connections.push(Line { shard, endpoint: endpoint.name().clone(), assign });
         }
-        self.message_router = Some(RouterHandle(hub));
-        Ok(receiver)
     }
 
     /// Measures delivery and moves each connection that is too slow to a faster endpoint, where there is one that
@@ -269,25 +336,31 @@ fn all_met(reports: &[ConnectionReport]) -> bool {
     shards > 0 && (0..shards).all(met)
 }
 
-/// Cuts `count` watches into even parts of at most `most`.
-fn shards(count: usize, most: usize) -> Vec<Range<usize>> {
-    let parts = count.div_ceil(most).max(1);
-    let size = count.div_ceil(parts);
-    (0..parts).map(|part| part * size..((part + 1) * size).min(count)).collect()
+/// Addresses of a connection, so that all have about the same number and none more than `most`.
+fn even_room(watches: &[Watch], most: usize) -> usize {
+    let addresses: BTreeSet<_> = watches.iter().map(|watch| watch.address).collect();
+    let parts = addresses.len().div_ceil(most.max(1)).max(1);
+    addresses.len().div_ceil(parts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sniper_core::ids::Address;
 
     proptest! {
         #[test]
-        fn shards_cover_every_watch_once(count in 1_usize..2_000, most in 1_usize..300) {
-            let parts = shards(count, most);
-            prop_assert!(parts.iter().all(|part| part.len() <= most));
-            let all: Vec<usize> = parts.into_iter().flatten().collect();
-            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        fn parts_are_even_and_as_few_as_can_be(count in 1_usize..1_000, most in 1_usize..300) {
+            let address = |index: usize| {
+                let mut bytes = [0; 32];
+                bytes[..8].copy_from_slice(&index.to_le_bytes());
+                Watch::own_lamports(Address::new_from_array(bytes))
+            };
+            let watches: Vec<Watch> = (0..count).chain(0..count / 2).map(address).collect();
+            let room = even_room(&watches, most);
+            prop_assert!(room <= most);
+            prop_assert_eq!(count.div_ceil(room), count.div_ceil(most));
         }
     }
 

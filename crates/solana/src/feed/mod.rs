@@ -4,19 +4,24 @@
 //! Every watched account is subscribed to on up to two endpoints; a [`MessageRouter`] lets each version through once.
 //! A connection that is lost, refused, silent against the slot clock or full of rubbish is made again with all its
 //! subscriptions, and when every one is acknowledged and a slot has come, all its accounts are read as of that slot
-//! or later. Whenever the receiver may have missed something, it is told so by [`FeedEvent::Gap`] before and
+//! or later. Watches come and go while the feed runs ([`WebSocketManager::follow`], [`WebSocketManager::unfollow`]): live
+//! connections subscribe to what is new without being made again, and when all is acknowledged and a slot has come, the
+//! new accounts alone are read. Whenever the receiver may have missed something, it is told so by [`FeedEvent::Gap`] before and
 //! [`FeedEvent::Restored`] after. A receiver that is too slow finds its channel full; what did not fit is not waited
 //! for but counted, and the accounts are read again when there is room.
 
 mod connection;
 mod event;
+mod heal;
 mod hub;
 mod log_watch;
 mod logs;
 mod manager;
 mod parse;
 mod reconnect;
+mod registry;
 mod router;
+mod subscriptions;
 mod watch;
 
 pub use event::{DownCause, FeedEvent, GapCause};

@@ -20,6 +20,8 @@ pub(crate) enum Incoming<'a> {
     Slot { slot: u64, parent: u64, root: u64 },
     /// A subscription was accepted.
     Accepted { id: u64, subscription: u64 },
+    /// A subscription that was to end did, or was not there.
+    Released { id: u64, done: bool },
     /// A request was refused.
     Refused { id: Option<u64>, code: i64 },
     /// Something we did not ask for.
@@ -88,8 +90,11 @@ pub(crate) fn parse(text: &str) -> Result<Incoming<'_>, serde_json::Error> {
         return Ok(Incoming::Refused { id: frame.id, code: error.code });
     }
     if let (Some(id), Some(result)) = (frame.id, frame.result) {
-        let subscription = serde_json::from_str(result.get())?;
-        return Ok(Incoming::Accepted { id, subscription });
+        return Ok(match result.get() {
+            "true" => Incoming::Released { id, done: true },
+            "false" => Incoming::Released { id, done: false },
+            number => Incoming::Accepted { id, subscription: serde_json::from_str(number)? },
+        });
     }
     let (Some(method), Some(params)) = (frame.method, frame.params) else {
         return Ok(Incoming::Other);
@@ -140,7 +145,9 @@ mod tests {
         assert_eq!(ack, Incoming::Accepted { id: 1, subscription: 23784 });
         let no = r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"full"},"id":9}"#;
         assert_eq!(parse(no).unwrap(), Incoming::Refused { id: Some(9), code: -32603 });
-        assert!(parse(r#"{"jsonrpc":"2.0","result":true,"id":1}"#).is_err());
+        let released = parse(r#"{"jsonrpc":"2.0","result":true,"id":1}"#).unwrap();
+        assert_eq!(released, Incoming::Released { id: 1, done: true });
+        assert!(parse(r#"{"jsonrpc":"2.0","result":"true","id":1}"#).is_err());
     }
 
     #[test]

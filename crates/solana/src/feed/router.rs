@@ -8,9 +8,12 @@
 //! newest slot that nobody told yet, or if its connection had come to the end of the story: then it speaks of what
 //! came after, such as a fork given up. Otherwise its connection is merely behind, and it is dropped.
 //!
+//! Watches and connections come while it runs, and watches go; a place is used again with nothing of its past.
+//!
 //! A fork given up is passed on under the newest slot, not under its older own: as of now, that is what the account
 //! holds, and the market never takes an account back to an older slot.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -34,19 +37,23 @@ struct Version {
 
 #[derive(Debug, Default)]
 struct WatchState {
+    shard: usize,
     story: ArrayVec<Version, VERSIONS>,
     /// Number of the story's first remembered version.
     start: u64,
     /// Highest slot passed on.
     high: u64,
-    /// Number of the version after the one each connection told last.
+    /// Number of the version after the one each connection of its shard told last.
     cursors: Vec<u64>,
 }
 
 #[derive(Debug)]
 struct ConnectionState {
     shard: usize,
-    live: bool,
+    /// Which one of its shard's connections it is.
+    nth: usize,
+    /// The revision of its shard that it has every subscription of; none while it is not up.
+    covers: Option<u64>,
     slot: u64,
     first: u64,
     late: Latency,
@@ -82,7 +89,7 @@ pub struct ConnectionDelivery {
 }
 
 /// Decides about every notice.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct MessageRouter {
     watches: Vec<WatchState>,
     connections: Vec<ConnectionState>,
@@ -93,25 +100,42 @@ pub struct MessageRouter {
 }
 
 impl MessageRouter {
-    /// A router for `watches` accounts; `connections` gives the shard of each connection.
+    /// A router of nothing yet.
     #[must_use]
-    pub fn new(watches: usize, connections: &[usize], now: Instant) -> Self {
-        let watch = || WatchState { cursors: vec![0; connections.len()], ..WatchState::default() };
-        let connection = |shard: &usize| ConnectionState {
-            shard: *shard,
-            live: false,
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A connection of a shard is to come. Gives its number.
+    pub fn connect(&mut self, shard: usize, now: Instant) -> usize {
+        self.shards = self.shards.max(shard.saturating_add(1));
+        self.connections.push(ConnectionState {
+            shard,
+            nth: self.connections.iter().filter(|one| one.shard == shard).count(),
+            covers: None,
             slot: 0,
             first: 0,
             late: Latency::new(now),
             after_slot: Latency::new(now),
-        };
-        Self {
-            watches: std::iter::repeat_with(watch).take(watches).collect(),
-            connections: connections.iter().map(connection).collect(),
-            shards: connections.iter().max().map_or(0, |shard| shard.saturating_add(1)),
-            forwarded_slot: 0,
-            slot_starts: ArrayVec::new(),
-            next_start: 0,
+        });
+        self.connections.len().saturating_sub(1)
+    }
+
+    /// A watch of a shard is to come; its connections came before it.
+    pub fn follow(&mut self, watch: usize, shard: usize) {
+        if self.watches.len() <= watch {
+            self.watches.resize_with(watch.saturating_add(1), WatchState::default);
+        }
+        let connections = self.connections.iter().filter(|one| one.shard == shard).count();
+        if let Some(state) = self.watches.get_mut(watch) {
+            *state = WatchState { shard, cursors: vec![0; connections], ..WatchState::default() };
+        }
+    }
+
+    /// A watch is gone, and with it all that was known of it.
+    pub fn unfollow(&mut self, watch: usize) {
+        if let Some(state) = self.watches.get_mut(watch) {
+            *state = WatchState::default();
         }
     }
 
@@ -129,9 +153,9 @@ impl MessageRouter {
         else {
             return Verdict::Late;
         };
-        let cursor = state.cursors.get(connection).copied().unwrap_or(0);
+        let Some(cursor) = state.cursors.get(teller.nth).copied() else { return Verdict::Late };
         if let Some((number, at)) = state.find_from(cursor, slot.get(), print) {
-            state.set_cursor(connection, number);
+            state.set_cursor(teller.nth, number);
             teller.late.record(now, now.saturating_duration_since(at));
             return Verdict::Duplicate;
         }
@@ -144,7 +168,7 @@ impl MessageRouter {
             teller.tell_first(now, slot, &self.slot_starts);
         }
         let number = state.push(Version { slot: slot.get(), print, at: now });
-        state.set_cursor(connection, number);
+        state.set_cursor(teller.nth, number);
         Verdict::Deliver(Slot::new(state.high))
     }
 
@@ -175,7 +199,7 @@ impl MessageRouter {
             self.remember_start(slot.get(), now);
         }
         let reached = |shard: usize| {
-            let of = self.connections.iter().filter(|c| c.shard == shard && c.live);
+            let of = self.connections.iter().filter(|c| c.shard == shard && c.covers.is_some());
             of.map(|c| c.slot).max()
         };
         let lowest = (0..self.shards).filter_map(reached).min()?;
@@ -194,34 +218,39 @@ impl MessageRouter {
         }
     }
 
-    /// A connection has all its subscriptions. True if its shard had nobody before.
-    pub fn up(&mut self, connection: usize) -> bool {
-        let Some(shard) = self.connections.get(connection).map(|c| c.shard) else { return false };
-        let first = !self.is_live(shard);
+    /// A connection has all subscriptions of that revision of its shard.
+    pub fn up(&mut self, connection: usize, revision: u64) {
         if let Some(state) = self.connections.get_mut(connection) {
-            state.live = true;
+            state.covers = Some(revision);
         }
-        first
     }
 
-    /// A connection is gone. True if its shard now has nobody.
-    pub fn down(&mut self, connection: usize) -> bool {
-        let Some(state) = self.connections.get_mut(connection) else { return false };
-        let was = std::mem::replace(&mut state.live, false);
-        let shard = state.shard;
+    /// A connection is gone. Gives the revisions of its shard that nobody tells of any more, and it did.
+    pub fn down(&mut self, connection: usize) -> RangeInclusive<u64> {
+        const NONE: RangeInclusive<u64> = RangeInclusive::new(1, 0);
+        let Some(state) = self.connections.get_mut(connection) else { return NONE };
+        let covered = state.covers.take();
         state.slot = 0;
-        for watch in &mut self.watches {
-            if let Some(cursor) = watch.cursors.get_mut(connection) {
+        let (shard, nth) = (state.shard, state.nth);
+        for watch in self.watches.iter_mut().filter(|watch| watch.shard == shard) {
+            if let Some(cursor) = watch.cursors.get_mut(nth) {
                 *cursor = 0;
             }
         }
-        was && !self.is_live(shard)
+        let left = self.covered(shard).map_or(0, |left| left.saturating_add(1));
+        covered.map_or(NONE, |covered| left..=covered)
+    }
+
+    /// The newest revision of a shard that somebody tells all of.
+    #[must_use]
+    pub fn covered(&self, shard: usize) -> Option<u64> {
+        self.connections.iter().filter(|c| c.shard == shard).filter_map(|c| c.covers).max()
     }
 
     /// Somebody tells of this shard.
     #[must_use]
     pub fn is_live(&self, shard: usize) -> bool {
-        self.connections.iter().any(|c| c.shard == shard && c.live)
+        self.covered(shard).is_some()
     }
 
     /// A connection goes to another endpoint: its record is not the new one's.
@@ -277,8 +306,8 @@ impl WatchState {
         number
     }
 
-    fn set_cursor(&mut self, connection: usize, told: u64) {
-        if let Some(cursor) = self.cursors.get_mut(connection) {
+    fn set_cursor(&mut self, nth: usize, told: u64) {
+        if let Some(cursor) = self.cursors.get_mut(nth) {
             *cursor = told.saturating_add(1);
         }
     }
@@ -307,9 +336,12 @@ mod tests {
     impl Story {
         fn new() -> Self {
             let now = Instant::now();
-            let mut router = MessageRouter::new(1, &[0, 0], now);
-            router.up(0);
-            router.up(1);
+            let mut router = MessageRouter::new();
+            router.connect(0, now);
+            router.connect(0, now);
+            router.follow(0, 0);
+            router.up(0, 1);
+            router.up(1, 1);
             Self { router, now }
         }
 
@@ -413,9 +445,10 @@ mod tests {
     #[test]
     fn a_slot_goes_on_when_every_shard_has_reached_it() {
         let now = Instant::now();
-        let mut router = MessageRouter::new(2, &[0, 0, 1, 1], now);
-        for connection in 0..4 {
-            router.up(connection);
+        let mut router = MessageRouter::new();
+        for shard in [0, 0, 1, 1] {
+            let connection = router.connect(shard, now);
+            router.up(connection, 1);
         }
         let mut slot = |connection, slot| router.slot(connection, Slot::new(slot), now);
         assert_eq!(slot(0, 7), None);
@@ -427,11 +460,33 @@ mod tests {
     #[test]
     fn a_shard_is_lost_with_its_last_connection() {
         let mut story = Story::new();
-        assert!(!story.router.down(0));
-        assert!(story.router.down(1));
-        assert!(!story.router.down(1), "only once");
-        assert!(story.router.up(0));
-        assert!(!story.router.up(1));
+        assert!(story.router.down(0).is_empty());
+        assert!(story.router.down(1).contains(&1));
+        assert!(story.router.down(1).is_empty(), "only once");
+        assert!(!story.router.is_live(0));
+        story.router.up(0, 1);
+        assert!(story.router.is_live(0));
+    }
+
+    #[test]
+    fn what_only_a_lost_connection_told_of_is_lost_with_it() {
+        let mut story = Story::new();
+        story.router.up(0, 3);
+        assert_eq!(story.router.covered(0), Some(3));
+        assert_eq!(story.router.down(0), 2..=3, "the other one has the first alone");
+        assert_eq!(story.router.covered(0), Some(1));
+        assert_eq!(story.router.down(1), 0..=1);
+    }
+
+    #[test]
+    fn a_watch_in_a_used_place_has_no_past() {
+        let mut story = Story::new();
+        story.tell(0, 9, 1);
+        story.router.unfollow(0);
+        assert_eq!(story.tell(1, 9, 1), Verdict::Late, "nobody's");
+        story.router.follow(0, 0);
+        assert_eq!(story.tell(1, 5, 7), deliver(5));
+        assert_eq!(story.tell(0, 5, 7), Verdict::Duplicate);
     }
 
     proptest! {

@@ -9,9 +9,9 @@ use sniper_core::units::{Atoms, Lamports, Slot};
 
 use crate::rpc::AccountInfo;
 
-/// A watched account, by position in the list given to the manager.
+/// A watched account. Those that the feed starts with are numbered from zero in their order; no number is given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId(pub u32);
+pub struct WatchId(pub u64);
 
 /// What an account is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

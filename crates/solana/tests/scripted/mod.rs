@@ -1,7 +1,9 @@
 //! A scripted node: JSON-RPC and PubSub as documented, and faults on demand.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::BTreeMap;
+pub(crate) mod feed;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -70,6 +72,16 @@ pub(crate) struct Shared {
     socket: broadcast::Sender<Told>,
     /// Subscriptions are refused with this.
     pub(crate) refuse: Mutex<Option<i64>>,
+    /// Accounts that nobody is subscribed to.
+    pub(crate) refused: Mutex<BTreeSet<String>>,
+    /// Accounts whose subscriptions are in force, but not acknowledged.
+    pub(crate) withheld: Mutex<BTreeSet<String>>,
+    /// Subscriptions are not ended, and that is told as an error.
+    pub(crate) clings: Mutex<bool>,
+    /// The node's number of an account: the same for all who subscribe.
+    numbers: Mutex<BTreeMap<String, u64>>,
+    /// How many connections are subscribed to each account.
+    subscribed: Mutex<BTreeMap<String, u64>>,
     connections: Mutex<u64>,
 }
 
@@ -110,6 +122,11 @@ impl Node {
             log: Mutex::default(),
             socket: broadcast::channel(10_000).0,
             refuse: Mutex::default(),
+            refused: Mutex::default(),
+            withheld: Mutex::default(),
+            clings: Mutex::default(),
+            numbers: Mutex::default(),
+            subscribed: Mutex::default(),
             connections: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -149,6 +166,17 @@ impl Node {
 
     pub(crate) fn connections(&self) -> u64 {
         *self.shared.connections.lock().unwrap()
+    }
+
+    /// Acknowledges a subscription that was withheld, as the answer to that request.
+    pub(crate) fn acknowledge(&self, address: &str, id: u64) {
+        let number = self.shared.numbers.lock().unwrap()[address];
+        self.tell_text(&json!({"jsonrpc": "2.0", "result": number, "id": id}).to_string());
+    }
+
+    /// How many connections are subscribed to each account now.
+    pub(crate) fn subscribed(&self) -> BTreeMap<String, u64> {
+        self.shared.subscribed.lock().unwrap().clone()
     }
 
     /// Sets a balance as of a slot and tells subscribers.
@@ -267,27 +295,89 @@ async fn subscribe(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade)
     upgrade.on_upgrade(move |socket| serve(shared, socket))
 }
 
+/// What one connection is subscribed to.
+struct Subscribed {
+    shared: Arc<Shared>,
+    accounts: BTreeMap<String, u64>,
+}
+
+impl Subscribed {
+    fn add(&mut self, address: &str) -> u64 {
+        let mut numbers = self.shared.numbers.lock().unwrap();
+        let next = 100 + u64::try_from(numbers.len()).unwrap();
+        let number = *numbers.entry(address.to_owned()).or_insert(next);
+        if self.accounts.insert(address.to_owned(), number).is_none() {
+            *self.shared.subscribed.lock().unwrap().entry(address.to_owned()).or_default() += 1;
+        }
+        number
+    }
+
+    fn remove(&mut self, address: &str) {
+        if self.accounts.remove(address).is_some() {
+            let mut all = self.shared.subscribed.lock().unwrap();
+            let count = all.get_mut(address).unwrap();
+            *count -= 1;
+            if *count == 0 {
+                all.remove(address);
+            }
+        }
+    }
+
+    /// The answer to a request, if there is to be one.
+    fn answer(&mut self, request: &Value) -> Option<Value> {
+        let id = &request["id"];
+        let (method, first) = (request["method"].as_str().unwrap(), &request["params"][0]);
+        let refused =
+            |code| json!({"jsonrpc": "2.0", "error": {"code": code, "message": "full"}, "id": id});
+        let name = first.as_str().unwrap_or_default();
+        if let Some(code) = *self.shared.refuse.lock().unwrap() {
+            return Some(refused(code));
+        }
+        if self.shared.refused.lock().unwrap().contains(name) {
+            return Some(refused(-32_602));
+        }
+        let result = match method {
+            "accountSubscribe" => {
+                assert_eq!(request["params"][1]["encoding"], "base64");
+                json!(self.add(name))
+            }
+            "accountUnsubscribe" => {
+                if *self.shared.clings.lock().unwrap() {
+                    return Some(refused(-32_603));
+                }
+                let known =
+                    self.accounts.iter().find(|(_, number)| **number == first.as_u64().unwrap());
+                let Some(known) = known.map(|(address, _)| address.clone()) else {
+                    return Some(refused(-32_602));
+                };
+                self.remove(&known);
+                json!(true)
+            }
+            _ => json!(1),
+        };
+        let withheld = self.shared.withheld.lock().unwrap().contains(name);
+        (!withheld).then(|| json!({"jsonrpc": "2.0", "result": result, "id": id}))
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        let all: Vec<String> = self.accounts.keys().cloned().collect();
+        all.iter().for_each(|address| self.remove(address));
+    }
+}
+
 async fn serve(shared: Arc<Shared>, mut socket: WebSocket) {
     let mut told = shared.socket.subscribe();
-    let mut accounts: BTreeMap<String, u64> = BTreeMap::new();
-    let mut next = 100;
+    let mut subscribed = Subscribed { shared, accounts: BTreeMap::new() };
     loop {
         let text = tokio::select! {
             received = socket.recv() => {
                 let Some(Ok(message)) = received else { return };
                 let Message::Text(text) = message else { continue };
                 let request: Value = serde_json::from_str(&text).unwrap();
-                let id = &request["id"];
-                if let Some(code) = *shared.refuse.lock().unwrap() {
-                    json!({"jsonrpc": "2.0", "error": {"code": code, "message": "full"}, "id": id})
-                } else {
-                    next += 1;
-                    if request["method"] == "accountSubscribe" {
-                        assert_eq!(request["params"][1]["encoding"], "base64");
-                        accounts.insert(request["params"][0].as_str().unwrap().to_owned(), next);
-                    }
-                    json!({"jsonrpc": "2.0", "result": next, "id": id})
-                }.to_string()
+                let Some(answer) = subscribed.answer(&request) else { continue };
+                answer.to_string()
             }
             event = told.recv() => match event {
                 Ok(Told::Close) | Err(_) => return,
@@ -295,7 +385,7 @@ async fn serve(shared: Arc<Shared>, mut socket: WebSocket) {
                 Ok(Told::Slot(slot)) => json!({"jsonrpc": "2.0", "method": "slotNotification", "params":
                     {"result": {"slot": slot, "parent": slot - 1, "root": slot - 32}, "subscription": 1}}).to_string(),
                 Ok(Told::Account(address, slot, lamports)) => {
-                    let Some(subscription) = accounts.get(&address) else { continue };
+                    let Some(subscription) = subscribed.accounts.get(&address) else { continue };
                     json!({"jsonrpc": "2.0", "method": "accountNotification", "params": {"result": {
                         "context": {"slot": slot}, "value": {"lamports": lamports, "data": ["", "base64"],
                         "owner": "11111111111111111111111111111111", "executable": false,
