@@ -53,7 +53,7 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
     let mut chain = None;
     let mut announced = None;
     if args.attach.is_none() {
-        let (child, told) = LocalChain::start(args.seed)?;
+        let (child, told) = LocalChain::start(args.seed, None)?;
         chain = Some(child);
         announced = Some(told);
     }
