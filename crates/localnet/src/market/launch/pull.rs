@@ -5,6 +5,7 @@ use solana_hash::Hash;
 use solana_keypair::Keypair;
 use solana_signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
+use spl_associated_token_account_interface::instruction::create_associated_token_account_idempotent;
 use spl_token_2022_interface::instruction as token;
 
 use super::coin::Coin;
@@ -34,11 +35,11 @@ impl Coin {
             all.push(more.ok()?);
             amount = amount.checked_add(plan.supply)?;
         }
-        all.push(self.sale(svm, seller.pubkey(), amount)?);
-        // Who sells all this needs lamports for it: a creator has some left, a great holder may have none.
-        if seller.pubkey() == creator.pubkey() {
-            return sign(creator, &[], &all, UNITS, blockhash);
-        }
-        sign(creator, &[seller], &all, UNITS, blockhash)
+        let (by, to, quote) = (creator.pubkey(), seller.pubkey(), &plan.quote);
+        all.push(create_associated_token_account_idempotent(&by, &to, &quote.mint, &quote.program));
+        all.push(self.sale(svm, to, amount)?);
+        // The creator pays: it has lamports left, and a great holder may have none.
+        let others: &[&Keypair] = if to == by { &[] } else { &[seller] };
+        sign(creator, others, &all, UNITS, blockhash)
     }
 }
