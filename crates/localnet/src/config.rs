@@ -62,6 +62,12 @@ pub struct LocalnetConfig {
     pub history: usize,
     /// Further pools that are only looked at: see [the crate](crate#scenery).
     pub pools: usize,
+    /// Time from one new coin to the next; none are made without it. See [the crate](crate#launches).
+    pub launch_every: Option<Duration>,
+    /// Most new coins that are traded at once; older ones are left alone.
+    pub launches_traded: usize,
+    /// How long after its pool has opened the price service knows a new coin.
+    pub price_delay: Duration,
 }
 
 impl Default for LocalnetConfig {
@@ -78,9 +84,18 @@ impl Default for LocalnetConfig {
             skip_rate: 0.02,
             history: 16_384,
             pools: 0,
+            launch_every: None,
+            launches_traded: 6,
+            price_delay: Duration::from_secs(2),
         }
     }
 }
+
+/// Most new coins traded at once.
+const LAUNCHES_TRADED_MAX: usize = 64;
+/// Shortest and longest time between launches.
+const LAUNCH_EVERY_MIN: Duration = Duration::from_millis(100);
+const LAUNCH_EVERY_MAX: Duration = Duration::from_secs(3_600);
 
 /// Most pools of the scenery.
 pub const POOLS_MAX: usize = 100_000;
@@ -116,6 +131,18 @@ impl LocalnetConfig {
         }
         if self.pools > POOLS_MAX {
             return bad("pools", self.pools.to_string(), "at most 100000");
+        }
+        if let Some(every) = self.launch_every
+            && !(LAUNCH_EVERY_MIN..=LAUNCH_EVERY_MAX).contains(&every)
+        {
+            return bad("launch_every", format!("{} ms", every.as_millis()), "from 100 ms to 1 h");
+        }
+        if self.launches_traded > LAUNCHES_TRADED_MAX {
+            return bad("launches_traded", self.launches_traded.to_string(), "at most 64");
+        }
+        if self.price_delay > LAUNCH_EVERY_MAX {
+            let value = format!("{} ms", self.price_delay.as_millis());
+            return bad("price_delay", value, "at most 1 h");
         }
         self.ports.iter().try_for_each(|port| port.faults.check())
     }

@@ -233,6 +233,18 @@ async fn prices(State(shared): State<Shared>, Query(query): Query<PriceQuery>) -
             out.insert(mint, value);
         }
     }
+    for coin in &prices.coins {
+        let mint = coin.mint.to_string();
+        if ids.contains(&mint.as_str()) {
+            let value = json!({
+                "usdPrice": coin.value,
+                "blockId": prices.slot,
+                "decimals": coin.decimals,
+                "priceChange24h": (coin.value / coin.first - 1.0) * 100.0,
+            });
+            out.insert(mint, value);
+        }
+    }
     axum::Json(Value::Object(out)).into_response()
 }
 

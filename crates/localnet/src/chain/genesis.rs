@@ -16,9 +16,11 @@ pub use whirlpools::WhirlpoolInfo;
 use writer::Writer;
 
 use crate::chain::scenery::Prop;
-use crate::cpmm::{PROGRAM_ID, PoolAddresses};
+use crate::cpmm::create::FEE_RECEIVER;
+use crate::cpmm::{PROGRAM_ID, PoolAddresses, administrator};
 use crate::error::LocalnetError;
 use crate::market::fair::Temper;
+use crate::market::launch::CROWD;
 use crate::market::rng::Rng;
 
 /// Wrapped SOL.
@@ -171,6 +173,23 @@ pub(crate) struct Genesis {
     pub(crate) pools: Vec<Pool>,
     pub(crate) whirlpools: Vec<Concentrated>,
     pub(crate) props: Vec<Prop>,
+    /// Where coins are launched.
+    pub(crate) launch: Option<LaunchKeys>,
+}
+
+/// Who launches coins and who holds them.
+pub(crate) struct LaunchKeys {
+    pub(crate) treasury: Keypair,
+    pub(crate) crowd: Vec<Keypair>,
+}
+
+/// What the first state holds besides tokens, pools and those who trade them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extras {
+    /// Pools of the scenery.
+    pub(crate) scenery: usize,
+    /// Coins are launched.
+    pub(crate) launches: bool,
 }
 
 /// How many traders there are: two for each pool.
@@ -179,13 +198,13 @@ const AGENTS: usize = 2 * (POOLS.len() + whirlpools::COUNT);
 impl Genesis {
     /// Writes the first state into the runtime.
     ///
-    /// `sol_price` is SOL's first price in dollars, when a tape says it; `scenery` is how many pools there are besides.
+    /// `sol_price` is SOL's first price in dollars, when a tape says it.
     pub(crate) fn write(
         svm: &mut LiteSVM,
         seed: u64,
         now: u64,
         sol_price: Option<f64>,
-        scenery: usize,
+        extras: Extras,
     ) -> Result<Self, LocalnetError> {
         let mut rng = Rng::new(seed);
         let mut key = || Keypair::new_from_array(rng.bytes());
@@ -206,20 +225,23 @@ impl Genesis {
         for (index, fee_rate) in (0u16..).zip(FEE_RATES) {
             writer.config(index, fee_rate, creator.pubkey())?;
         }
+        let [sol, ..] = tokens;
+        writer.token_account(FEE_RECEIVER, creator.pubkey(), &sol, 0)?;
         let mut pools = Vec::new();
         for plan in &POOLS {
             pools.push(writer.pool(plan, creator.pubkey(), now)?);
         }
         let whirlpools = writer.whirlpools(vaults, now)?;
-        let props = writer.scenery(scenery, seed)?;
+        let props = writer.scenery(extras.scenery, seed)?;
         for agent in &agents {
             for token in &tokens {
                 let atoms = to_atoms(2_000_000.0 / token.price, token.decimals);
                 writer.holding(agent.pubkey(), token, atoms)?;
             }
         }
+        let launch = if extras.launches { Some(launch_keys(&mut writer, seed)?) } else { None };
         writer.mints(mint_authority.pubkey())?;
-        Ok(Self { faucet, mint_authority, agents, pools, whirlpools, props })
+        Ok(Self { faucet, mint_authority, agents, pools, whirlpools, props, launch })
     }
 
     /// The tokens, as told to clients.
@@ -257,6 +279,30 @@ impl Genesis {
     }
 }
 
+/// Those who launch coins and those who hold them, with what they need: dollars, SOL, and SOL to wrap.
+fn launch_keys(writer: &mut Writer<'_>, seed: u64) -> Result<LaunchKeys, LocalnetError> {
+    const TREASURY_USD: f64 = 500_000_000.0;
+    const WALLET_USD: f64 = 20_000_000.0;
+    const SOL_EACH: u64 = 1_000_000 * LAMPORTS_PER_SOL;
+    // Keys of their own, so that all others stay those they are.
+    let mut rng = Rng::new(seed.rotate_left(7));
+    let mut key = || Keypair::new_from_array(rng.bytes());
+    let treasury = key();
+    let crowd: Vec<Keypair> = (0..CROWD).map(|_| key()).collect();
+    let [sol, usdc, ..] = writer.tokens;
+    writer.system(administrator().pubkey(), SOL_EACH)?;
+    for (owner, dollars) in
+        std::iter::once((&treasury, TREASURY_USD)).chain(crowd.iter().map(|key| (key, WALLET_USD)))
+    {
+        writer.system(owner.pubkey(), SOL_EACH)?;
+        for token in [&sol, &usdc] {
+            let atoms = to_atoms(dollars / token.price, token.decimals);
+            writer.holding(owner.pubkey(), token, atoms)?;
+        }
+    }
+    Ok(LaunchKeys { treasury, crowd })
+}
+
 /// The token of a mint.
 pub(crate) fn token(mint: &Address) -> Option<&'static Token> {
     TOKENS.iter().find(|token| token.mint == *mint)
@@ -272,6 +318,6 @@ pub(crate) fn holding_address(owner: &Address, token: &Token) -> Address {
     clippy::cast_sign_loss,
     reason = "a starting amount, positive and far below 2^63"
 )]
-fn to_atoms(amount: f64, decimals: u8) -> u64 {
+pub(crate) fn to_atoms(amount: f64, decimals: u8) -> u64 {
     (amount * 10f64.powi(decimals.into())) as u64
 }

@@ -21,6 +21,7 @@ use solana_keypair::Keypair;
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::sync::watch;
 
+use crate::market::launch::{CoinPrice, LaunchInfo};
 use genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
 use ledger::{Depths, Ledger};
 use mempool::Mempool;
@@ -39,6 +40,8 @@ pub(crate) struct Prices {
     pub(crate) slot: u64,
     pub(crate) values: Vec<(Address, f64)>,
     pub(crate) first: Vec<(Address, f64)>,
+    /// Those of launched coins.
+    pub(crate) coins: Vec<CoinPrice>,
 }
 
 /// What the block producer and all servers share.
@@ -49,6 +52,7 @@ pub(crate) struct Chain {
     mempool: Mutex<Mempool>,
     simulator: Mutex<Simulator>,
     prices: RwLock<Prices>,
+    launches: RwLock<Vec<LaunchInfo>>,
     /// Sequence number of the newest block.
     pub(crate) tip: watch::Sender<u64>,
     pub(crate) depths: Depths,
@@ -79,6 +83,11 @@ impl Chain {
 
     pub(crate) fn prices(&self) -> RwLockReadGuard<'_, Prices> {
         self.prices.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Coins launched so far.
+    pub(crate) fn launches(&self) -> RwLockReadGuard<'_, Vec<LaunchInfo>> {
+        self.launches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a transaction for the coming blocks.

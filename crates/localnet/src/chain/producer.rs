@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::block::{Block, Record};
 use super::execute::{Place, execute};
-use super::genesis::Genesis;
+use super::genesis::{Extras, Genesis};
 use super::ledger::{Depths, Ledger, Limits};
 use super::mempool::{Mempool, Pending};
 use super::scenery::Scenery;
@@ -27,9 +27,10 @@ use crate::config::{LAG_BLOCKS_MAX, LocalnetConfig};
 use crate::cpmm;
 use crate::error::LocalnetError;
 use crate::market::Market;
+use crate::market::launch::{LaunchInfo, Launcher, Pace};
 use crate::market::rng::Rng;
 use crate::market::tape::Tape;
-use crate::whirlpool;
+use crate::{metaplex, whirlpool};
 
 /// As on mainnet, heights trail slots by the slots that had no block.
 const HEIGHT_BEHIND_SLOT: u64 = 22_000_000;
@@ -65,10 +66,19 @@ impl Producer {
         let time = unix_seconds();
         let now = u64::try_from(time).unwrap_or(0);
         set_clock(&mut svm, MAINNET_DEFAULT_SLOT, time);
-        let genesis = Genesis::write(&mut svm, config.seed, now, sol_price, config.pools)?;
+        let extras = Extras { scenery: config.pools, launches: config.launch_every.is_some() };
+        let mut genesis = Genesis::write(&mut svm, config.seed, now, sol_price, extras)?;
         let genesis_hash = genesis_hash(config.seed);
         let block = genesis_block(&svm, genesis_hash, time);
-        let market = Market::new(config.seed, &genesis, tape, config.agents);
+        let launcher = config.launch_every.zip(genesis.launch.take()).map(|(every, keys)| {
+            let (every, price_delay) = (every.as_secs_f64(), config.price_delay.as_secs_f64());
+            let pace = Pace { every, traded: config.launches_traded, price_delay };
+            Launcher::new(config.seed, pace, keys)
+        });
+        let mut agents: HashSet<Address> = genesis.agents.iter().map(Signer::pubkey).collect();
+        agents.extend(launcher.iter().flat_map(Launcher::crowd));
+        let market =
+            Market::new(config.seed, &genesis, tape, config.agents).with_launcher(launcher);
         let kept = config.finalized_depth + LAG_BLOCKS_MAX + BLOCKS_SPARE;
         let limits = Limits {
             blocks: usize::try_from(kept).unwrap_or(usize::MAX),
@@ -77,7 +87,13 @@ impl Producer {
         };
         let values = market.prices();
         let chain = Chain {
-            prices: RwLock::new(Prices { slot: block.slot, first: values.clone(), values }),
+            prices: RwLock::new(Prices {
+                slot: block.slot,
+                first: values.clone(),
+                values,
+                coins: Vec::new(),
+            }),
+            launches: RwLock::default(),
             ledger: RwLock::new(Ledger::new(limits, block)),
             mempool: Mutex::new(Mempool::default()),
             simulator: Mutex::new(simulator),
@@ -99,7 +115,7 @@ impl Producer {
             chain: Arc::new(chain),
             market,
             scenery: Scenery::new(genesis.props, config.seed),
-            agents: genesis.agents.iter().map(Signer::pubkey).collect(),
+            agents,
             slot_time: config.slot_time,
             skip_rate: config.skip_rate,
             rng: Rng::new(config.seed.rotate_left(31)),
@@ -147,6 +163,7 @@ impl Producer {
         let (records, kept) = self.execute_all(pending, &parent, (slot, time), &mut changed);
         self.chain.mempool().restore(kept);
         let seconds = u64::try_from(time).unwrap_or(0);
+        let opened = self.market.settle(&self.svm, slot, seconds);
         let worth = drifts(&self.chain, &self.market);
         let drift = |mint: &Address| worth.get(mint).copied().unwrap_or(0.0);
         self.scenery.step(&mut self.svm, (slot, seconds), &drift, &mut changed);
@@ -161,7 +178,7 @@ impl Producer {
             accounts: changed.into_iter().collect(),
             transactions: records,
         };
-        self.publish(block);
+        self.publish(block, opened);
     }
 
     fn execute_all(
@@ -208,13 +225,18 @@ impl Producer {
         (records, kept)
     }
 
-    fn publish(&mut self, block: Block) {
+    fn publish(&mut self, block: Block, opened: Vec<LaunchInfo>) {
         let (sequence, slot) = (block.sequence, block.slot);
         let values = self.market.prices();
         {
             let mut prices = self.chain.prices.write().unwrap_or_else(PoisonError::into_inner);
             prices.slot = slot;
             prices.values = values;
+            prices.coins = self.market.coin_prices();
+        }
+        if !opened.is_empty() {
+            let mut launches = self.chain.launches.write().unwrap_or_else(PoisonError::into_inner);
+            launches.extend(opened);
         }
         let is_agent =
             |record: &Record| record.keys.first().is_some_and(|payer| self.agents.contains(payer));
@@ -243,6 +265,7 @@ fn runtime() -> LiteSVM {
         .with_transaction_history(0);
     cpmm::program::mount(&mut svm);
     whirlpool::program::mount(&mut svm);
+    metaplex::program::mount(&mut svm);
     svm
 }
 

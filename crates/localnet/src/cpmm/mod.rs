@@ -1,13 +1,22 @@
 //! A constant-product exchange with the account layouts, instructions, arithmetic and errors of
 //! Raydium CPMM, mounted at that program's address.
+//!
+//! It swaps both ways, makes pools, admits mints and gives liquidity back. It does not have: deposits, fees collected,
+//! pools made with permission, and changes of its fee schedules.
 
+pub mod create;
+mod initialize;
 pub mod instruction;
 pub mod math;
 pub mod program;
 pub mod state;
+mod support;
 pub mod token;
+pub mod withdraw;
 
 use solana_address::{Address, address};
+
+pub use support::administrator;
 
 /// Address the exchange is mounted at.
 pub const PROGRAM_ID: Address = address!("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C");
@@ -56,6 +65,12 @@ pub fn authority() -> (Address, u8) {
 #[must_use]
 pub fn config_address(index: u16) -> (Address, u8) {
     Address::find_program_address(&[b"amm_config", &index.to_be_bytes()], &PROGRAM_ID)
+}
+
+/// Address of the account by which the exchange admits a mint that it would refuse, with its bump.
+#[must_use]
+pub fn support_address(mint: &Address) -> (Address, u8) {
+    Address::find_program_address(&[b"support_mint", mint.as_ref()], &PROGRAM_ID)
 }
 
 fn derive(seeds: &[&[u8]]) -> Address {

@@ -10,11 +10,13 @@ use solana_program_runtime::invoke_context::InvokeContext;
 use solana_program_runtime::solana_sbpf::program::BuiltinFunctionDefinition;
 use solana_program_runtime::stable_log;
 
+use super::create::{INITIALIZE, InitializeArgs, SUPPORT_MINT};
 use super::instruction::{DecodeError, SwapArgs};
 use super::math::{Direction, Quote, Refusal, Swap, code};
 use super::state::{AmmConfig, PoolState, observation};
 use super::token::{is_token_program, mint_decimals, transfer_fee};
-use super::{AUTHORITY_SEED, PROGRAM_ID};
+use super::withdraw::{self, WITHDRAW, WithdrawArgs};
+use super::{AUTHORITY_SEED, PROGRAM_ID, initialize, support};
 use crate::anchor::{
     self, CONSTRAINT_ADDRESS, CONSTRAINT_RAW, CONSTRAINT_SEEDS, DID_NOT_DESERIALIZE,
     DISCRIMINATOR_MISMATCH, FALLBACK_NOT_FOUND, Given, INVALID_PROGRAM_ID, NOT_INITIALIZED, custom,
@@ -25,6 +27,14 @@ pub const COMPUTE_UNITS: u64 = 30_000;
 
 const SWAP_EVENT: [u8; 8] = [0x40, 0xc6, 0xcd, 0xe8, 0x26, 0x08, 0x71, 0xe2];
 
+/// A new pool's vault got nothing.
+pub(super) const EMPTY_SUPPLY: u32 = 6002;
+/// A liquidity token that is not the pool's.
+pub(super) const INCORRECT_LP_MINT: u32 = 6004;
+/// A mint that the exchange does not take.
+pub(super) const NOT_SUPPORT_MINT: u32 = 6007;
+/// A new pool has not more liquidity than what is locked.
+pub(super) const INIT_LP_TOO_LESS: u32 = 6009;
 /// The two vaults are not those of the pool.
 const INVALID_VAULT: u32 = 6008;
 
@@ -62,8 +72,10 @@ pub fn mount(svm: &mut LiteSVM) {
 
 fn process(context: &mut InvokeContext<'_, '_>) -> Result<(), InstructionError> {
     let outcome = execute(context);
-    if let Err(InstructionError::Custom(number)) = outcome {
-        let name = error_name(number);
+    // Numbers that are not its own come from a program that it called, which has printed its own line.
+    if let Err(InstructionError::Custom(number)) = outcome
+        && let Some(name) = error_name(number)
+    {
         let log = context.get_log_collector();
         stable_log::program_log(
             &log,
@@ -74,23 +86,61 @@ fn process(context: &mut InvokeContext<'_, '_>) -> Result<(), InstructionError> 
 }
 
 fn execute(context: &mut InvokeContext<'_, '_>) -> Result<(), InstructionError> {
-    let log = context.get_log_collector();
-    let args = {
+    let call = {
         let instruction = context.transaction_context.get_current_instruction_context()?;
-        SwapArgs::decode(instruction.get_instruction_data()).map_err(|error| {
+        Call::decode(instruction.get_instruction_data()).map_err(|error| {
             InstructionError::Custom(match error {
                 DecodeError::UnknownInstruction => FALLBACK_NOT_FOUND,
                 DecodeError::BadArguments => DID_NOT_DESERIALIZE,
             })
         })?
     };
-    stable_log::program_log(
-        &log,
-        match args {
-            SwapArgs::BaseInput { .. } => "Instruction: SwapBaseInput",
-            SwapArgs::BaseOutput { .. } => "Instruction: SwapBaseOutput",
-        },
-    );
+    let log = context.get_log_collector();
+    stable_log::program_log(&log, call.line());
+    match call {
+        Call::Swap(args) => trade(context, args),
+        Call::Initialize(args) => initialize::execute(context, args),
+        Call::SupportMint => support::execute(context),
+        Call::Withdraw(args) => withdraw::execute(context, args),
+    }
+}
+
+/// An instruction of the program.
+enum Call {
+    Swap(SwapArgs),
+    Initialize(InitializeArgs),
+    SupportMint,
+    Withdraw(WithdrawArgs),
+}
+
+impl Call {
+    fn decode(data: &[u8]) -> Result<Self, DecodeError> {
+        match data.split_first_chunk() {
+            Some((&INITIALIZE, rest)) => {
+                InitializeArgs::decode(rest).map(Self::Initialize).ok_or(DecodeError::BadArguments)
+            }
+            Some((&SUPPORT_MINT, _)) => Ok(Self::SupportMint),
+            Some((&WITHDRAW, rest)) => {
+                WithdrawArgs::decode(rest).map(Self::Withdraw).ok_or(DecodeError::BadArguments)
+            }
+            _ => SwapArgs::decode(data).map(Self::Swap),
+        }
+    }
+
+    /// What the program prints first.
+    const fn line(&self) -> &'static str {
+        match self {
+            Self::Swap(SwapArgs::BaseInput { .. }) => "Instruction: SwapBaseInput",
+            Self::Swap(SwapArgs::BaseOutput { .. }) => "Instruction: SwapBaseOutput",
+            Self::Initialize(_) => "Instruction: Initialize",
+            Self::SupportMint => "Instruction: CreateSupportMintAssociated",
+            Self::Withdraw(_) => "Instruction: Withdraw",
+        }
+    }
+}
+
+fn trade(context: &mut InvokeContext<'_, '_>, args: SwapArgs) -> Result<(), InstructionError> {
+    let log = context.get_log_collector();
     let clock = context.environment_config.sysvar_cache().get_clock()?;
     let now = u64::try_from(clock.unix_timestamp).unwrap_or(0);
     let accounts = Accounts::load(context, clock.epoch)?;
@@ -366,14 +416,18 @@ fn swap_event(accounts: &Accounts, swap: &Swap, base_input: bool) -> Vec<u8> {
     event
 }
 
-fn error_name(number: u32) -> &'static str {
-    match number {
+fn error_name(number: u32) -> Option<&'static str> {
+    Some(match number {
         code::NOT_APPROVED => "NotApproved",
         code::EXCEEDED_SLIPPAGE => "ExceededSlippage",
         code::ZERO_TRADING_TOKENS => "ZeroTradingTokens",
+        EMPTY_SUPPLY => "EmptySupply",
+        INCORRECT_LP_MINT => "IncorrectLpMint",
+        NOT_SUPPORT_MINT => "NotSupportMint",
         INVALID_VAULT => "InvalidVault",
+        INIT_LP_TOO_LESS => "InitLpAmountTooLess",
         code::INSUFFICIENT_VAULT => "InsufficientVault",
         code::INVALID_FEE_MODEL => "InvalidFeeModel",
-        _ => anchor::error_name(number).unwrap_or("Unknown"),
-    }
+        _ => return anchor::error_name(number),
+    })
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 pub(crate) mod fair;
+pub(crate) mod launch;
 mod place;
 pub(crate) mod rng;
 pub(crate) mod tape;
@@ -14,6 +15,7 @@ use solana_transaction::versioned::VersionedTransaction;
 use crate::chain::genesis::{Genesis, TOKENS};
 use agents::Trader;
 use fair::Fair;
+use launch::{CoinPrice, LaunchInfo, Launcher};
 use rng::Rng;
 use tape::Tape;
 
@@ -23,6 +25,7 @@ pub(crate) struct Market {
     tape: Option<Tape>,
     traders: Vec<Trader>,
     active: bool,
+    launcher: Option<Launcher>,
 }
 
 impl Market {
@@ -36,7 +39,12 @@ impl Market {
             sol.set(tape.advance(0.0));
         }
         let traders = agents::traders(genesis, &mut rng);
-        Self { fair, tape, traders, active }
+        Self { fair, tape, traders, active, launcher: None }
+    }
+
+    /// The same market, in which somebody launches coins.
+    pub(crate) fn with_launcher(self, launcher: Option<Launcher>) -> Self {
+        Self { launcher, ..self }
     }
 
     /// Lets `seconds` pass and collects the transactions the traders sign.
@@ -52,22 +60,42 @@ impl Market {
         if let (Some(tape), Some(sol)) = (&mut self.tape, self.fair.first_mut()) {
             sol.set(tape.advance(seconds));
         }
-        if !self.active {
-            return Vec::new();
-        }
-        let value = |mint: &Address| -> f64 {
-            let of_mint = TOKENS.iter().zip(&self.fair).find(|(token, _)| token.mint == *mint);
-            of_mint.map_or(1.0, |(_, fair)| fair.price())
-        };
+        let value = value_of(&self.fair);
         let mut sent = Vec::new();
-        for trader in &mut self.traders {
-            sent.extend(trader.act(svm, blockhash, seconds, &value));
+        if self.active {
+            for trader in &mut self.traders {
+                sent.extend(trader.act(svm, blockhash, seconds, &value));
+            }
+        }
+        if let Some(launcher) = &mut self.launcher {
+            sent.extend(launcher.step(svm, blockhash, seconds, self.active, &value));
         }
         sent
+    }
+
+    /// Looks at what the block of `slot` did, made at Unix second `now`; the coins whose pools have opened in it.
+    pub(crate) fn settle(&mut self, svm: &LiteSVM, slot: u64, now: u64) -> Vec<LaunchInfo> {
+        let Some(launcher) = &mut self.launcher else { return Vec::new() };
+        launcher.settle(svm, slot, now);
+        launcher.take_opened()
+    }
+
+    /// Prices of new coins, as far as the price service knows them.
+    pub(crate) fn coin_prices(&self) -> Vec<CoinPrice> {
+        let value = value_of(&self.fair);
+        self.launcher.as_ref().map_or_else(Vec::new, |launcher| launcher.prices(&value))
     }
 
     /// Fair value of every token, in dollars.
     pub(crate) fn prices(&self) -> Vec<(Address, f64)> {
         TOKENS.iter().zip(&self.fair).map(|(token, fair)| (token.mint, fair.price())).collect()
+    }
+}
+
+/// Looks up what a token is worth in dollars.
+fn value_of(fair: &[Fair]) -> impl Fn(&Address) -> f64 {
+    move |mint| {
+        let of_mint = TOKENS.iter().zip(fair).find(|(token, _)| token.mint == *mint);
+        of_mint.map_or(1.0, |(_, fair)| fair.price())
     }
 }

@@ -138,6 +138,7 @@ pub(super) fn info(node: &Node) -> Value {
         "mints": node.chain.mints,
         "pools": node.chain.pools,
         "whirlpools": node.chain.whirlpools,
+        "launches": *node.chain.launches(),
         "ports": ports,
     })
 }

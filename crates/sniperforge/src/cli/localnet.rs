@@ -9,8 +9,8 @@ use sniper_localnet::{Faults, LocalnetConfig, PortConfig, Ready};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot::{Receiver, channel};
 
-use super::Global;
 use super::output::{aligned, print};
+use super::{Global, parse_duration};
 
 /// Arguments of `localnet`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,10 @@ pub struct LocalnetArgs {
     /// Further pools of several exchanges to look at; they change by themselves and cannot be traded on.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pools: usize,
+    /// Let somebody launch a new coin, with a pool to trade it on, every so often: `5s`, `500ms`. Some are sound, others
+    /// have one thing wrong with them; `localnet_info` tells which.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    launch_every: Option<Duration>,
     /// End when standard input closes: a child of this kind never outlives its parent.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -56,6 +60,7 @@ impl LocalnetArgs {
             tape: self.tape.clone(),
             tape_bars_per_second: self.bars_per_second,
             pools: self.pools,
+            launch_every: self.launch_every,
             ..LocalnetConfig::default()
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -42,12 +43,19 @@ pub(super) struct LocalChain {
 }
 
 impl LocalChain {
-    /// Starts the chain from the same binary and waits until it serves.
-    pub(super) fn start(seed: u64) -> anyhow::Result<(Self, Announced)> {
+    /// Starts the chain from the same binary and waits until it serves. With `launch_every` a new coin is launched on it
+    /// that often.
+    pub(super) fn start(
+        seed: u64,
+        launch_every: Option<Duration>,
+    ) -> anyhow::Result<(Self, Announced)> {
         let binary = std::env::current_exe().context("find this program's own file")?;
+        let launches = launch_every
+            .map(|every| ["--launch-every".to_owned(), format!("{}ms", every.as_millis())]);
         let mut child = Command::new(binary)
             .args(["localnet", "--port", "0", "--port", "0", "--until-stdin-closes", "--json"])
             .args(["--seed", &seed.to_string(), "--log-level", "warn"])
+            .args(launches.into_iter().flatten())
             // Ctrl-C reaches the whole group of the terminal; orders in flight need their chain to the end.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -75,7 +83,7 @@ impl Drop for LocalChain {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
         if self.child.kill().and_then(|()| self.child.wait()).is_err() {
             tracing::warn!("the local chain could not be stopped");

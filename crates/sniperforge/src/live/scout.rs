@@ -16,7 +16,7 @@ use sniper_core::launch::{Detected, Detector, Program, Stage};
 use sniper_core::market::WRAPPED_SOL;
 use sniper_core::units::Slot;
 use sniper_solana::feed::{LogEvent, LogSettings, LogWatch, ReconnectionHandler, Sighting};
-use sniper_solana::launch::created_pools;
+use sniper_solana::launch::{Located, Patience, locate};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -145,21 +145,19 @@ fn is_of_use(detected: &Detected) -> bool {
 }
 
 async fn look(judge: &Judge, sighting: &Sighting) -> Vec<Find> {
-    let (pools, creator) = match &sighting.detected {
-        Detected::Launch(launch) => (vec![launch.pool], launch.creator),
-        Detected::Fetch(fetch) => match fetch.pool {
-            Some(pool) => (vec![pool], None),
-            None => match created_pools(&judge.rpc, &sighting.signature).await {
-                Ok(pools) => (pools, None),
-                Err(error) => {
-                    tracing::warn!(%error, "a transaction that made a pool cannot be read");
-                    return vec![Find::Unread];
-                }
-            },
-        },
+    let creator = match &sighting.detected {
+        Detected::Launch(launch) => launch.creator,
+        Detected::Fetch(_) => None,
+    };
+    let pools = match locate(&judge.rpc, sighting, Patience::default()).await {
+        Ok(located) => located,
+        Err(error) => {
+            tracing::warn!(%error, "it is not known which pool a transaction has made");
+            return vec![Find::Unread];
+        }
     };
     let mut finds = Vec::with_capacity(pools.len());
-    for pool in pools {
+    for Located { pool, .. } in pools {
         finds.push(judged(judge, sighting, pool, creator).await);
     }
     finds

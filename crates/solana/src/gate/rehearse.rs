@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sniper_core::amm::Arrays;
 use sniper_core::gate::{Fact, RoundTrip, Why};
 use sniper_core::order::{Hop, Leg, LegAmount};
-use sniper_core::units::{Atoms, Bps};
+use sniper_core::units::{Atoms, Bps, Lamports};
 use solana_hash::Hash;
 
 use super::read::why;
@@ -66,15 +66,26 @@ async fn try_rehearse(
             arrays: rehearsal.sell_arrays.clone(),
         },
     ];
+    // SOL is wrapped on the spot, so that it takes no wrapped SOL to rehearse with it.
+    let wrap = match builder.is_wrapped_sol(hop.mint_in) {
+        true => Lamports::new(spend.get()),
+        false => Lamports::ZERO,
+    };
     // The node puts in a blockhash of its own.
-    let message = builder.rehearsal(&legs, &Hash::default()).map_err(|_| Why::Unsupported)?;
+    let message = builder.rehearsal(wrap, &legs, &Hash::default()).map_err(|_| Why::Unsupported)?;
     let wallet = builder.token_account(hop.mint_in).ok_or(Why::NotAsked)?;
-    let before = rpc.multiple_accounts(&[wallet], Commitment::Processed, None).await;
-    let before = before.map_err(|error| why(&error))?;
+    let before =
+        rpc.multiple_accounts(&[wallet, builder.owner()], Commitment::Processed, None).await;
+    let mut before = before.map_err(|error| why(&error))?.value.into_iter();
     let held = |data: &[u8]| TokenAccount::decode(data).map(|account| account.amount);
-    let before = before.value.into_iter().flatten().next().and_then(|a| held(&a.data));
+    let tokens = before.next().flatten().and_then(|account| held(&account.data));
+    let lamports = before.next().flatten().map_or(Lamports::ZERO, |account| account.lamports);
     // Who holds nothing cannot rehearse.
-    let before = before.filter(|held| *held >= spend).ok_or(Why::NotAsked)?;
+    let before = match wrap {
+        Lamports::ZERO => tokens.filter(|held| *held >= spend),
+        wrap => Some(tokens.unwrap_or(Atoms::ZERO)).filter(|_| lamports > wrap),
+    };
+    let before = before.ok_or(Why::NotAsked)?;
     let mut unsigned = vec![1];
     unsigned.extend_from_slice(&[0; 64]);
     unsigned.extend_from_slice(&message);
@@ -85,7 +96,9 @@ async fn try_rehearse(
         return Ok(Fact::Known(RoundTrip::Failed { code: error.custom }, done.slot));
     }
     let after = after.and_then(|account| held(&account.data)).ok_or(Why::Unreadable)?;
-    let received = after.checked_add(spend).and_then(|sum| sum.checked_sub(before));
+    // What was wrapped came on top of what was there, and what was spent went off either.
+    let came = if wrap == Lamports::ZERO { spend } else { Atoms::ZERO };
+    let received = after.checked_add(came).and_then(|sum| sum.checked_sub(before));
     let received = received.ok_or(Why::Impossible)?;
     Ok(Fact::Known(RoundTrip::Sold { paid: spend, received }, done.slot))
 }

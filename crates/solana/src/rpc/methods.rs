@@ -68,6 +68,15 @@ impl Options<'_> {
         Self { commitment: Some(commitment.as_str()), ..Self::default() }
     }
 
+    /// Of one transaction, as JSON, of any version there is.
+    pub(super) fn transaction(commitment: Commitment) -> Self {
+        Self {
+            encoding: Some("json"),
+            max_supported_transaction_version: Some(0),
+            ..Self::at(commitment.max(Commitment::Confirmed))
+        }
+    }
+
     pub(super) fn base64(commitment: Commitment) -> Self {
         Self { encoding: Some("base64"), ..Self::at(commitment) }
     }
@@ -316,11 +325,7 @@ impl RpcConnectionPool {
     ) -> Result<Option<Landed>, RpcError> {
         let method = "getTransaction";
         let name = base58(signature);
-        let options = Options {
-            encoding: Some("json"),
-            max_supported_transaction_version: Some(0),
-            ..Options::at(commitment.max(Commitment::Confirmed))
-        };
+        let options = Options::transaction(commitment);
         let check = |answer: &Option<RawTransaction>| match answer {
             Some(raw) if !raw.is(&name) => Err("another transaction than asked for"),
             _ => Ok(()),

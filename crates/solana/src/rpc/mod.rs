@@ -1,6 +1,7 @@
 //! Requests over HTTP.
 
 mod breaker;
+mod calls;
 pub(crate) mod endpoint;
 mod error;
 mod latency;
@@ -16,6 +17,7 @@ mod verify;
 pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};
+pub use calls::{Call, Calls};
 pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
 pub use latency::{ErrorRate, Latency};

@@ -177,17 +177,34 @@ impl TransactionBuilder {
         compile(self.owner, &instructions, blockhash, &[])
     }
 
-    /// The message of legs that are to be simulated and never sent; makes the token accounts that they need.
+    /// Whether a mint is wrapped SOL, which anybody who holds SOL can have.
+    #[must_use]
+    pub fn is_wrapped_sol(&self, mint: MintId) -> bool {
+        self.mint(mint).is_ok_and(|entry| entry.spec.address == ix::WRAPPED_SOL)
+    }
+
+    /// The message of legs that are to be simulated and never sent; makes the token accounts that they need, and wraps
+    /// `wrap` lamports before, if not zero.
     ///
     /// # Errors
     /// See [`BuildError`].
-    pub fn rehearsal(&self, legs: &[Leg], blockhash: &Hash) -> Result<Vec<u8>, BuildError> {
+    pub fn rehearsal(
+        &self,
+        wrap: Lamports,
+        legs: &[Leg],
+        blockhash: &Hash,
+    ) -> Result<Vec<u8>, BuildError> {
         let mut instructions = vec![ix::compute_unit_limit(REHEARSAL_UNITS)];
         for leg in legs {
             let create = self.create(self.mint(leg.hop.mint_out)?);
             if !instructions.contains(&create) {
                 instructions.push(create);
             }
+        }
+        let wrapped = self.mints.iter().find(|entry| entry.spec.address == ix::WRAPPED_SOL);
+        if let Some(wrapped) = wrapped.filter(|_| wrap > Lamports::ZERO) {
+            instructions.push(ix::transfer(self.owner, wrapped.account, wrap));
+            instructions.push(ix::sync_native(wrapped.account));
         }
         for leg in legs {
             instructions.push(self.leg(leg)?);
