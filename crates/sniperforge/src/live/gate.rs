@@ -3,12 +3,14 @@
 //! What the gate wants to know is read over RPC beside the trading; the answer comes to the engine as an event, so that a
 //! replay has it, and with every reason into the tables. Until a mint was found safe, review refuses to buy it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sniper_core::event::{Event, MarketEvent};
 use sniper_core::gate::{Reason, Verdict};
 use sniper_core::ids::{Address, MintId};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::judge::Judge;
 
@@ -39,41 +41,51 @@ pub(super) struct Gatekeeper {
 impl Gatekeeper {
     /// Judges until the run ends.
     pub(super) async fn keep(mut self) {
-        let mut all_due = tokio::time::Instant::now();
+        let mut standing_due = Instant::now();
+        let mut due: BTreeMap<MintId, Instant> = BTreeMap::new();
         loop {
             let wards = self.wards.borrow_and_update().clone();
-            let is_due = tokio::time::Instant::now() >= all_due;
-            if is_due {
+            if Instant::now() >= standing_due {
                 let standing: Vec<Ward> =
                     wards.iter().filter(|ward| ward.launched.is_none()).copied().collect();
                 let Some(pause) = self.standing(&standing).await else { return };
-                all_due = tokio::time::Instant::now() + pause;
+                standing_due = Instant::now() + pause;
             }
-            let new = wards.iter().filter_map(|ward| Some((ward, ward.launched?)));
-            for (ward, pool) in new {
-                let verdict = match self.judge.look(Some(pool)).await {
-                    Ok(sight) => self.judge.judge(&sight, ward.mint, None).await,
-                    Err(error) => {
-                        let error = format!("{error:#}");
-                        tracing::warn!(error, mint = %ward.mint, "a new coin cannot be judged");
-                        continue;
-                    }
-                };
-                // Whoever holds it sells on a bad word, and a node that does not answer is none. The earlier word
-                // buys nothing for long.
-                if (verdict.safe() || is_bad(&verdict)) && !self.tell(ward.id, &verdict).await {
+            due.retain(|mint, _| wards.iter().any(|ward| ward.id == *mint));
+            for (ward, pool) in wards.iter().filter_map(|ward| Some((ward, ward.launched?))) {
+                // Whoever brought it here has had it judged.
+                let at = due.entry(ward.id).or_insert_with(|| Instant::now() + EVERY_NEW);
+                if Instant::now() < *at {
+                    continue;
+                }
+                *at = Instant::now() + EVERY_NEW;
+                if !self.newcomer(ward, pool).await {
                     return;
                 }
             }
-            let next = tokio::time::Instant::now() + EVERY_NEW;
-            let any_new = wards.iter().any(|ward| ward.launched.is_some());
-            let until = if any_new { all_due.min(next) } else { all_due };
+            let until = due.values().copied().fold(standing_due, Instant::min);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
                 changed = self.wards.changed() => if changed.is_err() { return },
                 () = self.events.closed() => return,
             }
         }
+    }
+
+    /// Judges a coin that has just begun to trade, again. Whether anybody still listens.
+    async fn newcomer(&self, ward: &Ward, pool: Address) -> bool {
+        let verdict = match self.judge.look(Some(pool)).await {
+            Ok(sight) => self.judge.judge(&sight, ward.mint, None).await,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, mint = %ward.mint, "a new coin cannot be judged");
+                return true;
+            }
+        };
+        // Whoever holds it sells on a bad word, and a node that does not answer is none. The earlier word buys nothing
+        // for long.
+        let is_word = verdict.safe() || is_bad(&verdict);
+        !is_word || self.tell(ward.id, &verdict).await
     }
 
     /// Judges the mints of configured pools, and says when to do so again; none when nobody listens any more.

@@ -163,7 +163,7 @@ impl RpcConnectionPool {
     }
 
     /// Tells whenever the highest slot has risen.
-    pub(crate) fn slots(&self) -> watch::Receiver<u64> {
+    pub fn slots(&self) -> watch::Receiver<u64> {
         self.inner.slot.subscribe()
     }
 
