@@ -8,45 +8,14 @@
     reason = "a test may panic"
 )]
 
-use std::io::{BufRead, BufReader};
+mod local;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use local::{BINARY, Chain};
 use serde_json::Value;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_sniperforge");
-
-/// A local chain that ends with the test, however that ends.
-struct Chain {
-    child: Child,
-    url: String,
-    ready: Value,
-}
-
-impl Chain {
-    fn start() -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["localnet", "--port", "0", "--slot-ms", "200", "--seed", "7", "--json"])
-            .args(["--until-stdin-closes", "--log-level", "warn"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let url = ready["rpcUrls"][0].as_str().unwrap().to_owned();
-        Self { child, url, ready }
-    }
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 fn engine(chain: &Chain, data: &Path, run_for: &str) -> Command {
     let mut command = Command::new(BINARY);
@@ -83,7 +52,7 @@ fn signed(data: &Path) -> usize {
 
 #[test]
 fn an_engine_killed_amid_trading_comes_back_with_its_ledger_equal_to_the_chain() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let data = tempfile::tempdir().unwrap();
     let mut before = 0;
     for kill in 0..3 {
@@ -174,7 +143,7 @@ fn paper_config(chain: &Chain, folder: &Path) -> std::path::PathBuf {
 
 #[test]
 fn paper_trading_moves_no_money_replays_and_stops_when_asked() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let config = paper_config(&chain, folder.path());
     let child = Command::new(BINARY)
@@ -207,7 +176,7 @@ fn paper_trading_moves_no_money_replays_and_stops_when_asked() {
 
 #[test]
 fn a_killed_latch_lets_nothing_start_until_a_person_has_cleared_it_in_two_steps() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let config = paper_config(&chain, folder.path());
     let run = |args: &[&str]| {
@@ -251,7 +220,7 @@ fn quote_service(out: u64) -> (String, std::thread::JoinHandle<String>) {
 
 #[test]
 fn a_quote_names_its_route_its_bound_and_the_difference_to_a_service() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let config = paper_config(&chain, folder.path());
     let mint = |symbol: &str| {
@@ -317,7 +286,7 @@ fn a_quote_names_its_route_its_bound_and_the_difference_to_a_service() {
 
 #[test]
 fn a_token_that_nobody_vouches_for_is_judged_refused_and_the_reasons_are_kept() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let config = paper_config(&chain, folder.path());
     // Whoever runs the chain can make more of every token on it.

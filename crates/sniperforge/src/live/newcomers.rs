@@ -171,6 +171,7 @@ impl Session {
         self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
         let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
         self.newcomers.wards.send_modify(|all| all.push(ward));
+        tracing::info!(pool = %found.address, mint = %coin.address, "a coin of an earlier run is followed again");
         let newcomer = Newcomer { address: found.address, pool, mint, launched: slot, watches };
         self.newcomers.followed.push(newcomer);
         Ok(())
