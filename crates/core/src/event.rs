@@ -412,6 +412,13 @@ pub enum Alert {
         /// A fill that was not the quote, and where; none when it was an account that no longer reads.
         fill: Option<(PoolId, Atoms, Atoms)>,
     },
+    /// A position is sold without a recent independent price: only our own quote, less the slippage cap, bounds it.
+    UnpricedExit {
+        /// The order.
+        order: OrderId,
+        /// What it sells.
+        mint: MintId,
+    },
 }
 
 /// Why a strategy was stopped.

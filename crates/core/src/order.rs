@@ -128,6 +128,7 @@ pub struct Order {
     pub(crate) compute_unit_limit: u32,
     pub(crate) compute_unit_price: u64,
     pub(crate) value: Usd,
+    pub(crate) unpriced: bool,
     pub(crate) expires: Timestamp,
     pub(crate) at: Timestamp,
     pub(crate) reason: Reason,
@@ -218,6 +219,12 @@ impl Order {
     #[must_use]
     pub const fn value(&self) -> Usd {
         self.value
+    }
+
+    /// It sells what has no recent independent price: only our own quote says what it is worth.
+    #[must_use]
+    pub const fn is_unpriced(&self) -> bool {
+        self.unpriced
     }
 
     /// From when on it must no longer be signed.

@@ -21,7 +21,8 @@ use sniper_core::strategy::StrategyKind;
 use sniper_core::strategy::arbitrage::{DOLLARS_MAX, Params};
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot, Timestamp, Usd};
 use support::{
-    BONK, Run, USDC, WSOL, account, allowance, config, deposit, mint, pool, reserves, slot,
+    BONK, RENT, Run, USDC, WSOL, account, allowance, config, deposit, mint, opening,
+    opening_without_bonk, pool, reserves, slot,
 };
 
 const SOL: u64 = 1_000_000_000;
@@ -36,11 +37,15 @@ struct Desk {
 
 impl Desk {
     fn new(params: Params) -> Self {
+        Self::after(params, opening())
+    }
+
+    fn after(params: Params, opening: Vec<Event>) -> Self {
         let mut config = config(0);
         config.limits.duplicate_window = Timestamp::ZERO;
         config.strategies =
             vec![Enrolled { kind: StrategyKind::Arbitrage(params), allowance: allowance() }];
-        Self { run: Run::new(MultiStrategyEngine::new(config).unwrap()), slot: 10 }
+        Self { run: Run::after(MultiStrategyEngine::new(config).unwrap(), opening), slot: 10 }
     }
 
     /// A pool of SOL and dollars moves; what was sent because of it.
@@ -149,6 +154,24 @@ fn both_legs_go_in_one_transaction_from_dollars_to_dollars() {
     // As much as the desk's cap allows, but for what would not gain an atom: some sixty at this difference.
     assert!((50 * DOLLAR - 70..=50 * DOLLAR).contains(&order.amount_in().get()));
     assert!(order.min_out().get() >= order.amount_in().get() + desk.demanded(2));
+}
+
+#[test]
+fn a_cycle_is_asked_for_only_if_it_pays_for_the_account_that_it_makes() {
+    // Of fifty dollars: a quarter is gained, or more than half. The account locks 31 cents.
+    for (sol, is_new, pays) in [(2_025, false, true), (2_025, true, false), (2_040, true, true)] {
+        let opening = if is_new { opening_without_bonk() } else { opening() };
+        let mut desk = Desk::after(Params::default(), opening);
+        desk.third();
+        let orders = desk.vaults(3, [BONKS, sol * SOL]);
+        assert_eq!(orders.len(), usize::from(pays), "{sol} {is_new}");
+        let Some(order) = orders.first() else { continue };
+        let rent = if is_new { vec![(BONK, Lamports::new(RENT))] } else { vec![] };
+        assert_eq!(order.opens(), rent);
+        let locked = desk.run.engine.market().value_up(MintId::SOL, Atoms::new(RENT)).unwrap();
+        let demanded = desk.demanded(3) + if is_new { locked.get().unsigned_abs() } else { 0 };
+        assert!(order.min_out().get() >= order.amount_in().get() + demanded);
+    }
 }
 
 #[test]

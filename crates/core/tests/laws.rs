@@ -16,7 +16,7 @@ use sniper_core::execution::State;
 use sniper_core::ids::{MintId, Signature};
 use sniper_core::ledger::Account;
 use sniper_core::risk::Mode;
-use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot};
+use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot, Timestamp};
 use support::{
     BONK, RENT, Run, USDC, WSOL, erratic, opening_without_bonk, reference, reserves, slot,
 };
@@ -244,6 +244,12 @@ proptest! {
                             && !engine.market().is_usd(order.mint_in());
                         prop_assert!(sells || order.value() <= engine.config().limits.order_value_max);
                         prop_assert!(sells || mode == Mode::Run);
+                        let (now, age) = (Timestamp::new(world.run.now), engine.config().limits.reference_age_max);
+                        let fresh = |mint| engine.market().reference(mint, now, age).is_some();
+                        let cycle = order.mint_in() == order.mint_out();
+                        let priced = fresh(order.mint_in()) && fresh(order.mint_out());
+                        prop_assert!(sells || cycle || priced, "bought without a price");
+                        prop_assert_eq!(order.is_unpriced(), sells && !priced);
                     }
                 }
             }

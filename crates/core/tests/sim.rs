@@ -86,7 +86,7 @@ fn order(cause: u64, legs: &[serde_json::Value]) -> Order {
         "fee_cap": 10_000,
         "compute_unit_limit": 120_000,
         "compute_unit_price": 10_001,
-        "value": 1,
+        "value": 1, "unpriced": false,
         "expires": 2_000_000,
         "at": 0,
         "reason": "TrendEntry",

@@ -122,6 +122,11 @@ fn paper_config(chain: &Chain, folder: &Path) -> std::path::PathBuf {
     let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
     let pools: Vec<&str> =
         of("pools").chain(of("whirlpools")).map(|p| p["address"].as_str().unwrap()).collect();
+    paper_config_of(chain, folder, &pools)
+}
+
+fn paper_config_of(chain: &Chain, folder: &Path, pools: &[&str]) -> std::path::PathBuf {
+    let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
     // Play money: whoever runs the chain can make more of it.
     let mints: Vec<&str> = of("mints").map(|mint| mint["address"].as_str().unwrap()).collect();
     let path = folder.join("paper.toml");
@@ -172,6 +177,58 @@ fn paper_trading_moves_no_money_replays_and_stops_when_asked() {
     assert!(summary["ledger_matches_chain"].is_null(), "no chain holds the money of paper");
     let (replayed, _) = report(Command::new(BINARY).args(["replay", "--json"]).arg(&journal));
     assert_eq!(replayed["effects_hash"], summary["effects_hash"]);
+}
+
+/// What each mint of a journal was announced with: its symbol and what an account of ours takes.
+fn announced(journal: &Path) -> Vec<(String, u64)> {
+    use sniper_core::event::{Event, MarketEvent};
+    let reader = sniper_store::journal::JournalReader::open(journal).unwrap();
+    let mint = |record| match record {
+        sniper_store::journal::Record::Event(stamped) => match stamped.event {
+            Event::Market(MarketEvent::Mint(spec)) => {
+                Some((spec.address.to_string(), spec.rent.get()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    reader.map(Result::unwrap).filter_map(|entry| mint(entry.record)).collect()
+}
+
+#[test]
+fn a_mint_that_a_later_start_adds_says_what_its_account_takes() {
+    let chain = Chain::start();
+    let folder = tempfile::tempdir().unwrap();
+    let address = |list: &str, symbol: &str| {
+        let all = chain.ready[list].as_array().unwrap();
+        let found = all.iter().find(|one| one["symbol"] == symbol);
+        found.unwrap_or_else(|| panic!("no {symbol}"))["address"].as_str().unwrap()
+    };
+    let pools: Vec<&Value> = chain.ready["pools"].as_array().unwrap().iter().collect();
+    let of = |symbol: &str| {
+        let mint = address("mints", symbol);
+        let trades = |pool: &&&Value| pool.to_string().contains(mint);
+        pools.iter().find(trades).unwrap()["address"].as_str().unwrap()
+    };
+    let journal = folder.path().join("data/paper/journal.bin");
+    let first = [of("SOL")];
+    let later = [of("SOL"), of("BONK"), of("PYUSD")];
+    for pools in [&first[..], &later, &later] {
+        let config = paper_config_of(&chain, folder.path(), pools);
+        let (summary, log) = report(
+            Command::new(BINARY)
+                .args(["trade", "--headless", "--json", "--for", "1s", "-c"])
+                .arg(&config)
+                .stdin(Stdio::null()),
+        );
+        assert_eq!(summary["replay_matches"], true, "{log}");
+    }
+    let wanted = [("SOL", 0), ("USDC", 0), ("BONK", 2_039_280), ("PYUSD", 2_074_080)];
+    let mut wanted = wanted.map(|(symbol, rent)| (address("mints", symbol).to_owned(), rent));
+    let mut announced = announced(&journal);
+    announced.sort();
+    wanted.sort();
+    assert_eq!(announced, wanted, "once each, and 165 bytes or 170");
 }
 
 #[test]

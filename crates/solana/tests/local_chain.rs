@@ -187,7 +187,7 @@ impl World {
             "legs": legs.iter().map(leg).collect::<Vec<_>>(),
             "opens": [], "amount_in": first.2, "min_out": last.3, "expected_out": last.3,
             "fee_cap": 10_000, "compute_unit_limit": 200_000, "compute_unit_price": 10_001,
-            "value": 0, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
+            "value": 0, "unpriced": false, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
         }))
         .unwrap()
     }

@@ -97,7 +97,7 @@ fn length(kinds: &[Kind], opens: &[usize]) -> usize {
         "id": {"cause": 1, "nth": 0}, "strategy": 0, "legs": legs, "opens": opens,
         "amount_in": 5, "min_out": 5, "expected_out": 5,
         "fee_cap": 10_000, "compute_unit_limit": 200_000, "compute_unit_price": 10_001,
-        "value": 0, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
+        "value": 0, "unpriced": false, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
     }))
     .unwrap();
     match builder.swap(&order, &Default::default()) {

@@ -38,7 +38,7 @@ fn order(cause: u64, nth: u16, amount_in: u64) -> Order {
         "fee_cap": 5_500,
         "compute_unit_limit": 100_000,
         "compute_unit_price": 1_000,
-        "value": 40_000_000,
+        "value": 40_000_000, "unpriced": false,
         "expires": 2_000_000,
         "at": i64::try_from(cause).unwrap_or(i64::MAX),
         "reason": "Arbitrage",

@@ -315,6 +315,10 @@ impl MultiStrategyEngine {
                     self.portfolio.opened(&order, &self.market);
                     self.watchman.submitted(&order, &self.market);
                     self.orders.open(order.clone());
+                    if order.is_unpriced() {
+                        let (order, mint) = (order.id(), order.mint_in());
+                        effects.push(Effect::Alert(Alert::UnpricedExit { order, mint }));
+                    }
                     effects.push(Effect::Submit(Box::new(order)));
                 }
                 Err(refusal) => {

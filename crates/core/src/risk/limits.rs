@@ -17,8 +17,11 @@ pub struct Limits {
     pub exposure_max: Usd,
     /// Lamports that no order may touch: they pay for exits.
     pub fee_reserve: Lamports,
-    /// Greatest distance of a quote from the independent price.
+    /// Greatest distance of a quote from the independent price, for what adds risk.
     pub collar: Bps,
+    /// How far below the independent price a position may be sold for dollars. Wide: the price of a coin that falls lags
+    /// behind its pool, and a sale that is refused then loses more than one that is made.
+    pub exit_collar: Bps,
     /// Greatest age of the independent price.
     pub reference_age_max: Timestamp,
     /// Most that a minimum output may lie below its quote.
@@ -57,6 +60,7 @@ impl Default for Limits {
             exposure_max: Usd::dollars(500),
             fee_reserve: Lamports::new(10_000_000),
             collar: Bps::capped(200),
+            exit_collar: Bps::capped(5_000),
             reference_age_max: Timestamp::from_millis(30_000),
             slippage_max: Bps::capped(100),
             market_age_max: Timestamp::from_millis(3_000),
@@ -140,11 +144,18 @@ impl Limits {
         for (field, value) in [
             ("drawdown_max", self.drawdown_max),
             ("collar", self.collar),
+            ("exit_collar", self.exit_collar),
             ("slippage_max", self.slippage_max),
         ] {
             if value == Bps::ZERO || value.get() >= Bps::WHOLE {
                 return Err(LimitsError { field, problem: "must lie between 1 and 9999" });
             }
+        }
+        if self.exit_collar < self.collar {
+            return Err(LimitsError {
+                field: "exit_collar",
+                problem: "is below collar, so what may be bought could not be sold at the same price",
+            });
         }
         if !(1_000..=405_300).contains(&self.compute_units_per_leg) {
             return Err(LimitsError {

@@ -47,6 +47,13 @@ impl Plan {
 /// Cheap checks come first, the reservation last, so that a refusal has changed nothing. Every refusal is
 /// counted and shown by the caller.
 ///
+/// # Prices
+///
+/// A purchase needs a recent independent price of both mints and must lie within [`Limits::collar`] of it. A sale of a
+/// position into dollars must not be held up by a price service that lags or is silent: where there is a recent price, the
+/// sale may bring as little as [`Limits::exit_collar`] allows, and as much as it can; where there is none, the slippage
+/// cap against our own quote alone bounds it, and the order says so ([`Order::is_unpriced`]).
+///
 /// # Errors
 ///
 /// The first limit that the wish would break.
@@ -62,7 +69,7 @@ pub fn review(
     if !desk.market.is_whole() || desk.market.silence(desk.now) > limits.market_age_max {
         return Err(Refusal::StaleMarket);
     }
-    is_fairly_priced(intent, &plan, desk, limits)?;
+    let unpriced = is_fairly_priced(intent, &plan, desk, limits)?;
     fits(intent, &plan, desk, limits)?;
 
     let (fee_cap, units) =
@@ -96,6 +103,7 @@ pub fn review(
         compute_unit_limit: units.saturating_add(desk.control.serial()),
         compute_unit_price: limits.compute_unit_price,
         value: plan.value,
+        unpriced,
         expires: intent.expires,
         at: desk.now,
         reason: intent.reason,
@@ -241,32 +249,39 @@ fn may_trade(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> R
     Ok(())
 }
 
+/// Judges the price. Says whether there was no independent one to judge by, which only an exit may do without.
 fn is_fairly_priced(
     intent: &Intent,
     plan: &Plan,
     desk: Desk<'_>,
     limits: &Limits,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     if plan.expected_out < intent.min_out {
         return Err(Refusal::BelowMinimum);
     }
     if plan.is_cycle() {
         // What goes in and comes out is the same mint: no price is needed to judge it, and it must gain.
-        return if intent.min_out > intent.amount_in { Ok(()) } else { Err(Refusal::NoProfit) };
+        return if intent.min_out > intent.amount_in { Ok(false) } else { Err(Refusal::NoProfit) };
     }
     if intent.min_out < plan.expected_out.less(limits.slippage_max) {
         return Err(Refusal::Slippage);
     }
-    let reference = |mint| {
-        desk.market.reference(mint, desk.now, limits.reference_age_max).ok_or(Refusal::NoReference)
+    let reference = |mint| desk.market.reference(mint, desk.now, limits.reference_age_max);
+    let exit = reduces(plan, desk);
+    let Some(given) = reference(plan.mint_in) else {
+        return if exit { Ok(true) } else { Err(Refusal::NoReference) };
     };
-    let paid = reference(plan.mint_in)?.value_up(intent.amount_in).ok_or(Refusal::Range)?;
-    let got = reference(plan.mint_out)?.value_down(plan.expected_out).ok_or(Refusal::Range)?;
-    // Too good is as suspect as too bad: one of the two prices is wrong.
-    if got < paid.less(limits.collar) || paid < got.less(limits.collar) {
-        return Err(Refusal::Collar);
-    }
-    Ok(())
+    let taken = reference(plan.mint_out).ok_or(Refusal::NoReference)?;
+    let paid = given.value_up(intent.amount_in).ok_or(Refusal::Range)?;
+    let got = taken.value_down(plan.expected_out).ok_or(Refusal::Range)?;
+    let (least, too_good) = if exit {
+        // A quote that is too good sells dear, or reverts for its fee.
+        (paid.less(limits.exit_collar), false)
+    } else {
+        // Too good is as suspect as too bad: one of the two prices is wrong.
+        (paid.less(limits.collar), paid < got.less(limits.collar))
+    };
+    if got < least || too_good { Err(Refusal::Collar) } else { Ok(false) }
 }
 
 fn fits(intent: &Intent, plan: &Plan, desk: Desk<'_>, limits: &Limits) -> Result<(), Refusal> {

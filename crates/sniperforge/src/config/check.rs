@@ -293,6 +293,7 @@ impl Check<'_> {
                 1_000_000_000_000,
             )?),
             collar: self.bps("risk.price_collar_bps", raw.price_collar_bps, 1, 9_999)?,
+            exit_collar: self.bps("risk.exit_collar_bps", raw.exit_collar_bps, 1, 9_999)?,
             reference_age_max: self.millis("risk.reference_age_ms", raw.reference_age_ms, 1)?,
             slippage_max: self.bps("risk.slippage_cap_bps", raw.slippage_cap_bps, 1, 9_999)?,
             market_age_max: self.millis("risk.stale_market_ms", raw.stale_market_ms, 1)?,
@@ -322,9 +323,9 @@ impl Check<'_> {
                 "risk.compute_units_per_leg",
                 raw.compute_units_per_leg,
                 1_000,
-                466_666,
+                405_300,
             )?,
-            // At the most expensive, three swaps of 466 666 units cost a tenth of a SOL.
+            // At the most expensive, all the units that a transaction may have cost a tenth of a SOL.
             compute_unit_price: self.unsigned(
                 "risk.compute_unit_price",
                 raw.compute_unit_price,
@@ -350,6 +351,12 @@ impl Check<'_> {
             return odds(
                 "risk.position_cap_usd",
                 "is above risk.exposure_cap_usd, so no full position could ever be held; lower it or raise the other",
+            );
+        }
+        if limits.exit_collar < limits.collar {
+            return odds(
+                "risk.exit_collar_bps",
+                "is below risk.price_collar_bps, so what may be bought could not be sold at the same price; raise it",
             );
         }
         // The core has the last word; a rule that only it knows is shown in its own words.

@@ -72,6 +72,7 @@ fn risk(limits: &Limits) -> RawRisk {
         exposure_cap_usd: Some(dollars(limits.exposure_max)),
         cash_reserve_lamports: i64::try_from(limits.fee_reserve.get()).ok(),
         price_collar_bps: Some(limits.collar.get().into()),
+        exit_collar_bps: Some(limits.exit_collar.get().into()),
         reference_age_ms: millis(limits.reference_age_max),
         slippage_cap_bps: Some(limits.slippage_max.get().into()),
         stale_market_ms: millis(limits.market_age_max),

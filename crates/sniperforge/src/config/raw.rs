@@ -143,6 +143,8 @@ table!(
         cash_reserve_lamports: i64,
         /// Furthest from the independent price.
         price_collar_bps: i64,
+        /// Furthest below the independent price when a position is sold.
+        exit_collar_bps: i64,
         /// Oldest independent price that counts.
         reference_age_ms: i64,
         /// Furthest below the quote.

@@ -120,6 +120,14 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
             "a.toml:2: risk.price_collar_bps is 10001; write a whole number from 1 to 9999",
         ),
         (
+            "[risk]\nexit_collar_bps = 0\n",
+            "a.toml:2: risk.exit_collar_bps is 0; write a whole number from 1 to 9999",
+        ),
+        (
+            "[risk]\nexit_collar_bps = 100\n",
+            "a.toml:2: risk.exit_collar_bps is below risk.price_collar_bps",
+        ),
+        (
             "[trading]\nallowed_extensions = ['free_lunch']\n",
             "a.toml:2: trading.allowed_extensions.0 is not a Token-2022 extension",
         ),

@@ -123,12 +123,18 @@ fn facts(view: &View) -> Facts {
     let journal =
         format!("{} events, {}", f::count(health.journal_events), f::bytes(health.journal_bytes));
     let dropped = if health.store_dropped > 0 { "warn" } else { "" };
-    let ended = format!(
+    let mut ended = format!(
         "{} reverted · {} expired · {} refused",
         f::count(counts.reverted),
         f::count(counts.expired),
         f::count(counts.refused)
     );
+    if counts.unpriced > 0 {
+        ended.push_str(&format!(
+            " · {} sold without an independent price",
+            f::count(counts.unpriced)
+        ));
+    }
     BTreeMap::from([
         ("version", plain(view.version)),
         ("mode", mode.clone()),

@@ -136,6 +136,14 @@ impl Desk {
                      one"
                 );
             }
+            Alert::UnpricedExit { order, mint } => {
+                let mint = self.engine.market().mint(*mint).map(|m| m.spec.symbol.to_string());
+                tracing::warn!(
+                    %order,
+                    mint = mint.unwrap_or_default(),
+                    "sold without an independent price: only our own quote bounds it"
+                );
+            }
             Alert::StrategyStopped { strategy, cause } => {
                 let name = self.engine.strategy_name(*strategy);
                 tracing::warn!(strategy = name, ?cause, "strategy stopped");

@@ -86,7 +86,10 @@ impl Publisher {
     /// Takes note of an effect.
     pub(super) fn note(&mut self, effect: &Effect, engine: &MultiStrategyEngine) {
         match effect {
-            Effect::Submit(_) => self.counts.submitted += 1,
+            Effect::Submit(order) => {
+                self.counts.submitted += 1;
+                self.counts.unpriced += u64::from(order.is_unpriced());
+            }
             Effect::Refused { .. } => self.counts.refused += 1,
             Effect::Closed(closed) => self.note_end(closed, engine),
             Effect::Trade(trade) => self.profit = Some((trade.order, trade.profit)),

@@ -140,6 +140,9 @@ impl fmt::Display for RunSummary {
             "orders    {} submitted, {} landed, {} reverted, {} expired, {} never sent; {} wishes refused",
             o.submitted, o.landed, o.reverted, o.expired, o.rejected, o.refused
         )?;
+        if o.unpriced > 0 {
+            writeln!(f, "          {} exits had no independent price", o.unpriced)?;
+        }
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.set_header(["strategy", "orders", "landed", "reverted", "refused", "profit USD"]);

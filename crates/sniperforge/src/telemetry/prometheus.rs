@@ -55,6 +55,8 @@ fn money(view: &View, text: &mut Text) {
 fn orders(view: &View, text: &mut Text) {
     let counts = &view.orders;
     text.one("sniper_orders_submitted_total", "counter", "Orders submitted.", counts.submitted);
+    let help = "Positions sold without an independent price.";
+    text.one("sniper_exits_unpriced_total", "counter", help, counts.unpriced);
     text.head("sniper_orders_closed_total", "counter", "Orders by how they ended.");
     for (outcome, count) in [
         ("landed", counts.landed),

@@ -284,6 +284,8 @@ pub struct OrderCounts {
     pub rejected: u64,
     /// Intents that never became an order.
     pub refused: u64,
+    /// Of those submitted, exits without an independent price.
+    pub unpriced: u64,
 }
 
 /// A landed trade.

@@ -86,6 +86,7 @@ pub(crate) fn view(second: u64) -> View {
             expired: 1,
             rejected: 0,
             refused: 118,
+            unpriced: 0,
         },
         trades: trades(at_ms),
         refusals: [
