@@ -26,6 +26,7 @@ fn a_launch_is_told_listed_held_and_after_a_while_priced() {
     let net = Net::start(LocalnetConfig {
         launch_every: Some(Duration::from_millis(400)),
         price_delay: Duration::from_secs(3),
+        launches_traded: 64,
         ..quiet(20)
     });
     runtime().block_on(async {
