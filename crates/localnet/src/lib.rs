@@ -5,7 +5,8 @@
 //! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
 //! Token, Token-2022, associated-token and memo programs, and two exchanges: [`cpmm`], a constant-product
 //! one at Raydium CPMM's address, and [`whirlpool`], one of concentrated liquidity at Orca Whirlpool's,
-//! each with its program's account layouts, instructions, errors and integer arithmetic. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! each with its program's account layouts, instructions, errors and integer arithmetic; and [`metaplex`], which keeps
+//! what tokens call themselves. Transactions are real: signed, paid for, ordered by price, executed when a block
 //! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
 //! any other, down to the commitment levels, which read the state as of their own slot.
 //!
@@ -27,6 +28,20 @@
 //! mounted, so that every order to it fails. Generated tokens are held by their pools and, for the rest, by nobody.
 //! Ten thousand pools take about 60 MB, and as much again or more once the blocks that are kept hold their changes.
 //!
+//! # Launches
+//!
+//! With [`LocalnetConfig::launch_every`] somebody launches a new coin that often: in transactions like anybody's, from a
+//! creator who is new too, a mint of either token program is made, named, spread over a crowd of wallets, and brought
+//! into a new pool of the constant-product exchange against dollars or wrapped SOL. Of twelve coins five are sound, and
+//! of the others each has one thing wrong with it: [`LaunchKind`]. The crowd then trades the newest
+//! [`LocalnetConfig::launches_traded`] of them: some wander, some are pumped and sold off, and of some the creator makes
+//! off with the liquidity, with more tokens than there were, or with most of them ([`Life`]). `localnet_info` tells
+//! each with its kind, so that a verdict can be held against the truth. The price service knows a coin
+//! [`LocalnetConfig::price_delay`] after its pool has opened, by a process of its own that looks at no pool. The same
+//! seed launches the same coins. A chain launches [`LAUNCHES_MAX`] at most; what they left stays.
+//!
+//! A pool opens with the second after the one it was made in, as on the real exchange; swaps are refused until then.
+//!
 //! # What it must never do
 //!
 //! - Answer with something the runtime did not do, the scenery aside: no canned balances, no pretended confirmations.
@@ -39,12 +54,13 @@
 //!
 //! | method | does |
 //! |---|---|
-//! | `localnet_info` `[]` | genesis hash, timing, mints, pools of both exchanges, ports with their faults |
+//! | `localnet_info` `[]` | genesis hash, timing, mints, pools of both exchanges, coins launched so far, ports with their faults |
 //! | `localnet_mint` `[{"owner","mint","amount"}]` | creates the holding and delivers tokens; the signature |
 //! | `localnet_faults` `[{"port"?,"faults":{..}}]` | replaces the faults of a port, or of the one asked |
 //! | `localnet_disconnect` `[{"port"?}]` | ends every open socket of a port |
 //!
-//! `GET /price/v3?ids=` tells the agents' fair values in the shape of Jupiter's price API.
+//! `GET /price/v3?ids=` tells the agents' fair values, those of launched coins included, in the shape of Jupiter's price
+//! API.
 //!
 //! # What it does not have
 //!

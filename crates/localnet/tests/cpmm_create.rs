@@ -304,7 +304,10 @@ fn a_pool_is_refused_for_every_account_and_amount_that_is_not_right() {
             let error = maker.send(&client, &[instruction], &[]).await.unwrap_err();
             assert_eq!(custom(&error), &json!(number), "{what}: {error}");
         }
-        assert_eq!(maker.send(&client, &[make.clone()], &[]).await.unwrap()["err"], Value::Null);
+        assert_eq!(
+            maker.send(&client, std::slice::from_ref(&make), &[]).await.unwrap()["err"],
+            Value::Null
+        );
         // Made twice: the system program finds the liquidity token there.
         let again = maker.send(&client, &[make], &[]).await.unwrap_err();
         assert_eq!(custom(&again), &json!(0), "{again}");

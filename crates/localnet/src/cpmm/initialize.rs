@@ -91,7 +91,7 @@ pub(super) fn execute(
     let accounts = Accounts::load(context)?;
     make_lp_mint(context, &accounts)?;
     accounts
-        .new(
+        .account(
             accounts.observation.0,
             OBSERVATION_LEN,
             PROGRAM_ID,
@@ -240,7 +240,7 @@ impl Accounts {
         })
     }
 
-    fn new<'a>(
+    fn account<'a>(
         &self,
         address: Address,
         space: usize,
@@ -264,7 +264,7 @@ fn make_lp_mint(
     let (lp_mint, bump) = accounts.lp_mint;
     let program = spl_token_interface::ID;
     accounts
-        .new(lp_mint, MINT_LEN, program, &[b"pool_lp_mint", accounts.pool.as_ref(), &[bump]])
+        .account(lp_mint, MINT_LEN, program, &[b"pool_lp_mint", accounts.pool.as_ref(), &[bump]])
         .init(context, accounts.lp_mint_lamports)?;
     let initialize =
         token::initialize_mint2(&program, &lp_mint, &accounts.authority, None, LP_DECIMALS);
@@ -281,7 +281,9 @@ fn make_vault(
 ) -> Result<(), InstructionError> {
     let seeds: [&[u8]; 4] =
         [b"pool_vault", accounts.pool.as_ref(), side.mint.as_ref(), &[side.vault_bump]];
-    accounts.new(side.vault, side.admission.account_len, side.program, &seeds).create(context)?;
+    accounts
+        .account(side.vault, side.admission.account_len, side.program, &seeds)
+        .create(context)?;
     let initialize =
         token::initialize_account3(&side.program, &side.vault, &side.mint, &accounts.authority);
     context.native_invoke_signed(initialize.map_err(unbuilt)?, &[])
@@ -299,7 +301,7 @@ fn make_pool_account(
         one.mint.as_ref(),
         &[accounts.pool_bump],
     ];
-    accounts.new(accounts.pool, POOL_LEN, PROGRAM_ID, &seeds).create(context)
+    accounts.account(accounts.pool, POOL_LEN, PROGRAM_ID, &seeds).create(context)
 }
 
 fn deposit(

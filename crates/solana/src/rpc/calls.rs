@@ -180,11 +180,12 @@ impl RpcConnectionPool {
         let name = base58(signature);
         let options = Options::transaction(commitment);
         // Read twice: which endpoint is to blame for a wrong answer is known in the first reading only.
-        let check = |answer: &Box<RawValue>| match read(answer, &name) {
-            Ok(_) => Ok(()),
-            Err(what) => Err(what),
-        };
-        let answer = self.read(method, &(&name, options), Weight::Light, check).await?;
+        let params = (&name, options);
+        let answer = self
+            .read::<Box<RawValue>>(method, &params, Weight::Light, |answer| {
+                read(answer, &name).map(drop)
+            })
+            .await?;
         read(&answer, &name).map_err(|what| RpcError::Impossible {
             endpoint: "all".into(),
             method,

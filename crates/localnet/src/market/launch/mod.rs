@@ -177,15 +177,12 @@ impl Launcher {
             self.begin(value);
         }
         let mut sent = Vec::new();
-        for launch in &mut self.under_way {
-            if launch.sent.is_none()
-                && let Some(transaction) =
-                    launch.step.transaction(&launch.plan, &self.keys, svm, blockhash)
-            {
-                let name = transaction.signatures.first().map(ToString::to_string);
-                launch.sent = Some((name.unwrap_or_default(), 0));
-                sent.push(transaction);
-            }
+        for launch in self.under_way.iter_mut().filter(|launch| launch.sent.is_none()) {
+            let transaction = launch.step.transaction(&launch.plan, &self.keys, svm, blockhash);
+            let name = transaction.as_ref().and_then(|one| one.signatures.first());
+            let waited = if name.is_some() { 0 } else { PATIENCE_BLOCKS };
+            launch.sent = Some((name.map(ToString::to_string).unwrap_or_default(), waited));
+            sent.extend(transaction);
         }
         for coin in &mut self.coins {
             coin.age += seconds;

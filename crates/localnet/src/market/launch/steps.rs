@@ -68,7 +68,7 @@ impl Step {
             Self::Fund => plan.quote_holding(&plan.creator.pubkey()),
             Self::Coin => plan.mint.pubkey(),
             Self::Spread(from) => {
-                let last = keys.crowd.iter().skip(from).take(SPREAD).last();
+                let last = keys.crowd.iter().skip(from).take(SPREAD).next_back();
                 last.map_or_else(|| plan.mint.pubkey(), |key| plan.holding(&key.pubkey()))
             }
             Self::Admit => cpmm::support_address(&plan.mint.pubkey()).0,
