@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::drift_probe::DriftProbe;
 use super::gate::Gatekeeper;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
@@ -300,6 +301,10 @@ pub(super) async fn assemble(
             tables: desk.tables(),
         }
         .keep(),
+    );
+    background.spawn(
+        DriftProbe::new(rpc.clone(), orders.builder().clone(), market, &watches, prices_in.clone())
+            .keep(),
     );
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(3))
