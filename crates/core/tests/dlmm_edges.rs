@@ -14,7 +14,8 @@
 mod dlmm_model;
 
 use dlmm_model::{CLOCK, Model};
-use sniper_core::amm::dlmm::{Bin, Extension, PoolState, price_of};
+use proptest::prelude::*;
+use sniper_core::amm::dlmm::{Bin, Extension, PoolState, Volatility, price_of};
 use sniper_core::amm::{Clock, QuoteError};
 use sniper_core::units::{Atoms, Slot};
 
@@ -111,4 +112,42 @@ fn the_spot_price_is_that_of_the_active_bin() {
     curve.set_pool(&PoolState { active: 1, ..model.pool });
     assert_eq!(curve.spot_price().map(|price| price.raw()), price_of(10, 1));
     assert_eq!(curve.fee_rate(&CLOCK), Ok(1_000_000));
+}
+
+proptest! {
+    #[test]
+    fn no_swap_in_the_active_bin_pays_more_than_the_most_that_the_state_tells(
+        [control, maximum, accumulator, reference] in [0_u32..1 << 20, 0_u32..1 << 20, 0_u32..1 << 20, 0_u32..1 << 20],
+        [filter, decay, kept] in [0_u16..100, 0_u16..1_000, 0_u16..20_000],
+        [index, active] in [-200_i32..200, -200_i32..200],
+        passed in 0_i64..2_000,
+    ) {
+        let mut pool = PoolState { active, ..three_bins().pool };
+        let parameters = &mut pool.parameters;
+        (parameters.variable_fee_control, parameters.max_volatility) = (control, maximum);
+        (parameters.filter_period, parameters.decay_period) = (filter, decay);
+        parameters.reduction_factor = kept;
+        pool.volatility = Volatility { accumulator, reference, index, updated: CLOCK.now };
+        let clock = Clock { now: CLOCK.now + passed, ..CLOCK };
+        let curve = Model { pool, bins: [].into() }.curve();
+        prop_assert!(curve.fee_rate(&clock).unwrap() <= pool.fee_rate_most().unwrap());
+    }
+}
+
+#[test]
+fn the_bitmap_in_the_state_tells_of_the_active_array_as_far_as_it_reaches() {
+    let pool = three_bins().pool;
+    for (active, holds) in [
+        (0, Some(true)),
+        (69, Some(true)),
+        (-1, Some(true)),
+        (-70, Some(true)),
+        (70, Some(false)),
+        (-71, Some(false)),
+        (512 * 70 - 1, Some(false)),
+        (512 * 70, None),
+        (-512 * 70 - 1, None),
+    ] {
+        assert_eq!(PoolState { active, ..pool }.active_array_holds(), holds, "bin {active}");
+    }
 }

@@ -447,6 +447,35 @@ fn a_gap_wider_than_fees_is_seen_and_one_as_wide_is_not() {
 }
 
 #[test]
+fn a_pool_of_which_only_the_price_is_known_is_compared_and_never_deep() {
+    let mut table = table();
+    let new = |n: u8, reserves: [u64; 2], flags| NewPool {
+        address: pool(n),
+        kind: Kind::Dlmm,
+        mints: [mint(7), mint(0)],
+        reserves: reserves.map(Atoms::new),
+        terms: Terms { rates: [2_500; 2], flags },
+    };
+    let plenty = [1 << 60, 1 << 60];
+    let alone = table.insert(&new(0, plenty, Flags::PRICE_ALONE), Slot::new(5)).unwrap().row;
+    let deep = table.insert(&new(1, [1 << 60, 2 << 60], Flags::NONE), Slot::new(5)).unwrap().row;
+    let mut found = Sweep::default();
+    table.sweep(&mut found);
+    assert_eq!((found.deep, found.verdicts.len()), (1, 1));
+    assert!(table.was_deep(deep) && !table.was_deep(alone));
+    table.update(alone, [1 << 60, 3 << 59].map(Atoms::new), Slot::new(6)).unwrap();
+    let figures = table.figures(alone, Slot::new(6)).unwrap();
+    assert_eq!((figures.depth, figures.flow, figures.deep), (None, None, false));
+    assert!(figures.price.is_some() && figures.volatility > 0);
+    // What is told later counts from then on, and what is no longer told no more.
+    table.set_terms(alone, Terms { rates: [2_500; 2], flags: Flags::NONE }).unwrap();
+    table.set_terms(deep, Terms { rates: [2_500; 2], flags: Flags::PRICE_ALONE }).unwrap();
+    table.sweep(&mut found);
+    assert!(found.deep == 1 && table.was_deep(alone) && !table.was_deep(deep));
+    assert_eq!(table.figures(alone, Slot::new(6)).unwrap().flow, Some(0), "nothing was counted");
+}
+
+#[test]
 fn many_pools_keep_to_their_memory_and_are_all_found() {
     let mut table = PoolTable::new(&[], 0).unwrap();
     let count = 20_000_u64;

@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use sniper_core::amm::{Draft, Kind, decode_vault, whirlpool};
+use sniper_core::amm::transfer_fee::TransferFee;
+use sniper_core::amm::{Draft, Kind, clmm, decode_vault, dlmm, pump_curve, whirlpool};
 use sniper_core::ids::Address;
 use sniper_solana::rpc::{
     AccountFilter, Commitment, EndpointConfig, PoolSettings, RpcConnectionPool,
@@ -69,14 +70,20 @@ async fn pools(chain: &Chain) -> BTreeMap<Address, [Address; 4]> {
         let found = rpc.program_accounts(&id, &filters, Commitment::Confirmed);
         let mut room = Vec::new();
         for (address, account) in found.await.unwrap() {
-            Draft::read(kind, address, &account.data).unwrap();
-            let decoded = program.decode(&account.data, &mut room).unwrap();
+            let decoded = program.decode(&address, &account.data, &mut room).unwrap();
             let sliced = program.slice();
-            let part = &account.data[sliced.offset..sliced.offset + sliced.length];
-            assert_eq!(program.decode(part, &mut room).unwrap(), decoded, "by the slice alone");
+            let end = account.data.len().min(sliced.offset + sliced.length);
+            let part = &account.data[sliced.offset..end];
+            let by_part = program.decode(&address, part, &mut room).unwrap();
+            assert_eq!(by_part, decoded, "by the slice alone");
             assert!(!decoded.swaps_off && decoded.mints[0] != decoded.mints[1]);
             let [first, second] = decoded.vaults;
             out.insert(address, [decoded.mints[0], decoded.mints[1], first, second]);
+            if kind == Kind::PumpCurve {
+                // It names neither its coin nor its account.
+                continue;
+            }
+            Draft::read(kind, address, &account.data).unwrap();
             for (vault, mint) in decoded.vaults.into_iter().zip(decoded.mints) {
                 vaults.push((vault, mint));
                 owners.push(program.vaults_owner().unwrap_or(address));
@@ -93,6 +100,7 @@ async fn pools(chain: &Chain) -> BTreeMap<Address, [Address; 4]> {
             assert_eq!(&account.data[32..64], &owner.to_bytes(), "and the program's");
         }
     }
+    liquidity_lies_where_the_pools_say(&rpc).await;
     // Fixed arrays of the chain's own pools, dynamic ones of the scenery.
     let all = rpc.program_accounts(&whirlpool::PROGRAM_ID, &[], Commitment::Confirmed);
     for (_, account) in all.await.unwrap() {
@@ -105,8 +113,54 @@ async fn pools(chain: &Chain) -> BTreeMap<Address, [Address; 4]> {
     let filters = [AccountFilter::DataSize(653)];
     let whirlpools = rpc.program_accounts(&whirlpool::PROGRAM_ID, &filters, Commitment::Confirmed);
     let whirlpools = whirlpools.await.unwrap().len();
-    assert!(whirlpools > 40 && arrays >= 2 * whirlpools, "{arrays} arrays of {whirlpools} pools");
+    assert!(whirlpools > 30 && arrays >= 2 * whirlpools, "{arrays} arrays of {whirlpools} pools");
     out
+}
+
+/// Ticks and bins are where the pools' bitmaps and prices say, at the prices that our own arithmetic gives them.
+async fn liquidity_lies_where_the_pools_say(rpc: &RpcConnectionPool) {
+    let all = rpc.program_accounts(&clmm::PROGRAM_ID, &[], Commitment::Confirmed).await.unwrap();
+    let (mut starts, mut nets) = (BTreeMap::new(), BTreeMap::new());
+    for (address, account) in &all {
+        if let Ok((pool, array)) = clmm::decode_tick_array(&account.data) {
+            assert_eq!(*address, clmm::tick_array_address(&pool, array.start));
+            starts.entry(pool).or_insert_with(BTreeSet::new).insert(array.start);
+            nets.entry(pool).or_insert_with(Vec::new).extend(array.ticks);
+        }
+    }
+    assert!(starts.len() >= 15, "{} pools of CLMM", starts.len());
+    for (address, account) in &all {
+        let Ok((state, _)) = clmm::decode_pool(&account.data) else { continue };
+        let ticks = clmm::Ticks::new(&state, None, &[]).unwrap();
+        let (config, fees) = (clmm::Config::default(), [TransferFee::NONE; 2]);
+        let curve = clmm::Curve::new(&state, &config, fees, ticks).unwrap();
+        let ahead: BTreeSet<i32> =
+            curve.array_starts(true).chain(curve.array_starts(false)).collect();
+        assert_eq!(ahead, starts[address], "the bitmap names the arrays there are");
+        let below = nets[address].iter().filter(|tick| tick.tick <= state.tick);
+        let liquidity: i128 = below.map(|tick| tick.liquidity_net).sum();
+        assert_eq!(u128::try_from(liquidity).unwrap(), state.liquidity);
+        assert_eq!(clmm::tick_at_sqrt_price(state.sqrt_price).unwrap(), state.tick);
+    }
+    let all = rpc.program_accounts(&dlmm::PROGRAM_ID, &[], Commitment::Confirmed).await.unwrap();
+    let mut bins = BTreeMap::new();
+    for (address, account) in &all {
+        if let Ok((array, pool)) = dlmm::decode_bin_array(&account.data) {
+            assert_eq!(*address, dlmm::bin_array_address(&pool, array.index));
+            for bin in array.bins {
+                bins.insert((pool, array.index * dlmm::BINS_PER_ARRAY + i32::from(bin.place)), bin);
+            }
+        }
+    }
+    let mut pools = 0;
+    for (address, account) in &all {
+        let Ok((state, _)) = dlmm::decode_pool(&account.data) else { continue };
+        assert_eq!(state.active_array_holds(), Some(true));
+        let bin = bins[&(*address, state.active)];
+        assert_eq!(Some(bin.price), dlmm::price_of(state.bin_step, state.active));
+        pools += 1;
+    }
+    assert!(pools >= 15, "{pools} pools of DLMM");
 }
 
 #[tokio::test]
@@ -116,7 +170,7 @@ async fn generated_pools_read_as_real_ones_and_are_the_same_for_the_same_seed() 
     assert_eq!(one, pools(&chain("4")).await);
     let other = pools(&chain("5")).await;
     let shared = one.keys().filter(|address| other.contains_key(address)).count();
-    assert!(shared <= 9 + 15, "only pools over the chain's own mints have addresses of their own");
+    assert!(shared <= 9 + 30, "only pools over the chain's own mints have addresses of their own");
     let pairs: BTreeSet<_> = one.values().map(|keys| BTreeSet::from([keys[0], keys[1]])).collect();
     assert!(pairs.len() < 280, "{} pairs: some have several pools", pairs.len());
 }
@@ -130,8 +184,16 @@ fn a_scan_finds_all_pools_and_counts_what_changes() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let number = |pointer: &str| report.pointer(pointer).unwrap().as_u64().unwrap();
     assert_eq!(number("/pools"), 309, "{report}");
-    for kind in ["cpmm", "amm_v4", "whirlpool"] {
-        assert!(number(&format!("/by_kind/{kind}")) >= 40, "{report}");
+    for (kind, least) in [
+        ("cpmm", 40),
+        ("amm_v4", 40),
+        ("whirlpool", 30),
+        ("clmm", 15),
+        ("dlmm", 15),
+        ("pump_swap", 15),
+        ("pump_curve", 12),
+    ] {
+        assert!(number(&format!("/by_kind/{kind}")) >= least, "{kind}: {report}");
     }
     assert_eq!(number("/cold/unread") + number("/refused"), 0, "{report}");
     assert_eq!(report["fresh_by"], "program subscriptions");
@@ -145,6 +207,27 @@ fn a_scan_finds_all_pools_and_counts_what_changes() {
     let top = report["top"].as_array().unwrap();
     assert_eq!(top.len(), 5, "{report}");
     assert!(top.iter().all(|row| row["price"].as_f64().is_some_and(|price| price > 0.0)));
+
+    let curves = ["--url", &chain.url, "--for", "6s", "--kind", "pump-curve", "--json"];
+    let report: Value = serde_json::from_slice(&scan(&curves).stdout).unwrap();
+    let top = report["top"].as_array().unwrap();
+    assert!(!top.is_empty(), "two pools in three hundred change in a block: {report}");
+    for row in top {
+        let coin: Address = row["base_mint"].as_str().unwrap().parse().unwrap();
+        assert_eq!(row["pool"], pump_curve::bonding_curve(&coin).to_string(), "its own coin");
+        assert!(row["price"].as_f64().unwrap() > 0.0 && row["verdict"].is_null(), "{row}");
+    }
+    let bins =
+        ["--url", &chain.url, "--for", "6s", "--kind", "dlmm", "--kind", "pump-swap", "--json"];
+    let report: Value = serde_json::from_slice(&scan(&bins).stdout).unwrap();
+    let number = |pointer: &str| report.pointer(pointer).unwrap().as_u64().unwrap();
+    assert_eq!(report["by_kind"].as_object().unwrap().len(), 2, "{report}");
+    assert_eq!(number("/cold/unread") + number("/refused"), 0, "{report}");
+    assert!(number("/changes") > 0, "vaults that nobody tells of are read: {report}");
+    for row in report["top"].as_array().unwrap() {
+        let price_alone = row["depth_atoms"].is_null() && row["flow_atoms"].is_null();
+        assert_eq!(price_alone, row["kind"] == "dlmm", "{row}");
+    }
 
     let one = scan(&["--url", &chain.url, "--for", "2s", "--kind", "whirlpool"]);
     let text = String::from_utf8(one.stdout).unwrap();

@@ -116,6 +116,13 @@ fn dlmm_accounts(data: &[u8]) {
     let short = dlmm::decode_pool(data).ok();
     let all = dlmm::decode_pair_account(data).ok();
     assert_eq!(short.is_some(), all.is_some());
+    if let Some((state, _)) = short {
+        assert!(
+            state.fee_rate_most().unwrap_or(0) <= dlmm::RATE_MAX,
+            "no swap pays more than the most"
+        );
+        computed(state.active_array_holds());
+    }
     let short = dlmm::decode_extension(data).ok();
     assert_eq!(short, dlmm::decode_extension_account(data).ok().map(|(extension, _)| extension));
     if let Ok((array, pool)) = dlmm::decode_bin_array(data) {

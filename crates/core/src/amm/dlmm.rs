@@ -8,6 +8,7 @@
 //! What the program does was measured on its published binary by the reference vectors; the shape of the formulas is
 //! that of Meteora's own SDK, <https://github.com/MeteoraAg/dlmm-sdk>.
 
+mod alone;
 mod bitmap;
 mod derived;
 mod held;

@@ -4,7 +4,7 @@ use crate::ids::Address;
 use crate::scan::figures::RATE_WHOLE;
 use crate::units::Atoms;
 
-/// Kinds of pools that have reserves, real ones or those that their liquidity stands for at the price.
+/// Kinds of pools: by their reserves, or by reserves that stand for what their state tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -16,6 +16,12 @@ pub enum Kind {
     PumpSwap,
     /// Orca Whirlpool, by the reserves that its liquidity at the price stands for.
     Whirlpool,
+    /// Raydium CLMM, in the same way.
+    Clmm,
+    /// Meteora DLMM, by two numbers whose ratio is the active bin's price: see [`Flags::PRICE_ALONE`].
+    Dlmm,
+    /// pump.fun's bonding curve, by its virtual reserves.
+    PumpCurve,
 }
 
 impl Kind {
@@ -25,6 +31,9 @@ impl Kind {
             Self::AmmV4 => 1,
             Self::PumpSwap => 2,
             Self::Whirlpool => 3,
+            Self::Clmm => 4,
+            Self::Dlmm => 5,
+            Self::PumpCurve => 6,
         }
     }
 
@@ -33,12 +42,15 @@ impl Kind {
             0 => Self::Cpmm,
             1 => Self::AmmV4,
             2 => Self::PumpSwap,
-            _ => Self::Whirlpool,
+            3 => Self::Whirlpool,
+            4 => Self::Clmm,
+            5 => Self::Dlmm,
+            _ => Self::PumpCurve,
         }
     }
 }
 
-/// Why a pool is not compared with others; none where all is well.
+/// Why a pool is not compared with others, or not measured; none where all is well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -57,6 +69,8 @@ impl Flags {
     pub const UNREAD: Self = Self(16);
     /// Its reserves are so small that rounding shows in its price.
     pub const COARSE: Self = Self(32);
+    /// Only its price is known, not what there is at it: its depth and flow are unknown. It is compared all the same.
+    pub const PRICE_ALONE: Self = Self(64);
     /// The row is free.
     pub(super) const VACANT: Self = Self(128);
 
@@ -78,10 +92,10 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// Whether none is set.
+    /// Whether nothing speaks against comparing it.
     #[must_use]
     pub const fn is_clear(self) -> bool {
-        self.0 == 0
+        self.without(Self::PRICE_ALONE).0 == 0
     }
 }
 
@@ -103,7 +117,7 @@ pub struct Anchor {
     pub depth_min: Atoms,
 }
 
-/// A constant-product pool that may be new.
+/// A pool that may be new.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPool {
     /// Its state account.
@@ -112,7 +126,7 @@ pub struct NewPool {
     pub kind: Kind,
     /// Its mints, in its own order.
     pub mints: [Address; 2],
-    /// What swaps count, in the order of its mints.
+    /// What swaps count, in the order of its mints, or what stands for it: see [`Kind`].
     pub reserves: [Atoms; 2],
     /// Its fees, and what speaks against it.
     pub terms: Terms,

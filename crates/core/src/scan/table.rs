@@ -163,12 +163,12 @@ impl PoolTable {
         let pair = self.pairs.add(base, quote).ok_or(TableError::Full)?;
         let row = self.take_row()?;
         let at = row.at();
-        let anchor = u8::try_from(quote).ok().filter(|id| usize::from(*id) < self.anchors.len());
+        let anchor = self.anchor_of(quote, pool.terms.flags);
         set(&mut self.keys, at, pool.address);
         let reserves = turn(pool.reserves.map(Atoms::get), turned);
         set(&mut self.reserves, at, reserves);
         set(&mut self.prices, at, bulk::price(reserves));
-        let packed = Packed::new(pool.kind, turned, anchor.unwrap_or(PLAIN), pool.terms);
+        let packed = Packed::new(pool.kind, turned, anchor, pool.terms);
         set(&mut self.terms, at, packed);
         set(&mut self.motion, at, Motion { slot: since, since, pair, ..Motion::default() });
         let first = self.pairs.get_mut(pair).map(|pair| std::mem::replace(&mut pair.first, row.0));
@@ -182,6 +182,12 @@ impl PoolTable {
         self.index.insert(hash_address(&pool.address), row.0, hash_of);
         self.live = self.live.saturating_add(1);
         Ok(Inserted { row, new: true })
+    }
+
+    /// The anchor that a pool's depth is held against; none for one without a depth.
+    fn anchor_of(&self, quote: u32, flags: Flags) -> u8 {
+        let anchor = u8::try_from(quote).ok().filter(|id| usize::from(*id) < self.anchors.len());
+        anchor.filter(|_| !flags.has(Flags::PRICE_ALONE)).unwrap_or(PLAIN)
     }
 
     fn take_row(&mut self) -> Result<RowId, TableError> {
@@ -235,7 +241,9 @@ impl PoolTable {
         }
         if let Some(moved) = figures::moved(before, after) {
             motion.volatility = motion.volatility.next(moved);
-            motion.flow = motion.flow.next(before[1], after[1]);
+            if !flags.has(Flags::PRICE_ALONE) {
+                motion.flow = motion.flow.next(before[1], after[1]);
+            }
         }
         set(&mut self.prices, at, bulk::price(after));
         Ok(Applied::Changed)
@@ -247,11 +255,13 @@ impl PoolTable {
     ///
     /// When there is no such pool.
     pub fn set_terms(&mut self, row: RowId, terms: Terms) -> Result<(), TableError> {
-        let packed = self.terms.get_mut(row.at()).filter(|t| !t.flags().has(Flags::VACANT));
-        let packed = packed.ok_or(TableError::Unknown(row.0))?;
+        let unknown = TableError::Unknown(row.0);
         let flags = terms.flags.without(Flags::VACANT);
-        let terms = Terms { flags, ..terms };
-        *packed = Packed::new(packed.kind(), packed.turned(), packed.anchor(), terms);
+        let pair = self.motion.get(row.at()).and_then(|motion| self.pairs.get(motion.pair));
+        let anchor = self.anchor_of(pair.ok_or(unknown)?.quote, flags);
+        let packed = self.terms.get_mut(row.at()).filter(|t| !t.flags().has(Flags::VACANT));
+        let packed = packed.ok_or(unknown)?;
+        *packed = Packed::new(packed.kind(), packed.turned(), anchor, Terms { flags, ..terms });
         Ok(())
     }
 
@@ -330,14 +340,15 @@ impl PoolTable {
         let motion = self.motion.get(at)?;
         let pair = self.pairs.get(motion.pair)?;
         let side = self.side(row.0)?;
-        let depth = figures::depth(side.reserves[1], side.rates[1]);
+        let measured = !terms.flags().has(Flags::PRICE_ALONE);
+        let depth = figures::depth(side.reserves[1], side.rates[1]).filter(|_| measured);
         Some(Figures {
             base: *self.pairs.mint(pair.base)?,
             quote: *self.pairs.mint(pair.quote)?,
             price: figures::price(side.reserves),
             depth,
             volatility: motion.volatility.get(),
-            flow: motion.flow.get(),
+            flow: measured.then(|| motion.flow.get()),
             age: now.get().saturating_sub(u64::from(motion.since)),
             deep: self.is_deep(*terms, depth),
             verdict: self.verdict(row),

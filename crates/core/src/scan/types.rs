@@ -6,7 +6,7 @@ use crate::scan::row::{Kind, Terms};
 use crate::scan::sweep::Verdict;
 use crate::units::{Atoms, Price, Slot};
 
-/// A row of the table of constant-product pools. It stays a pool's as long as the pool is known.
+/// A row of the table of pools. It stays a pool's as long as the pool is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId(pub(super) u32);
 
@@ -32,7 +32,7 @@ impl RowId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
-    /// With the constant-product pools. Concentrated pools get a table of their own.
+    /// In a row of the one table there is: every kind has reserves, or numbers that stand for them.
     Constant(RowId),
 }
 
@@ -108,12 +108,15 @@ pub struct Figures {
     pub quote: Address,
     /// Atoms of quote per atom of base, rounded down; none where the base is empty.
     pub price: Option<Price>,
-    /// Quote that moves the price up by one percent; see [`figures::depth`].
+    /// Quote that moves the price up by one percent; see [`figures::depth`]. None where it is not known. Of a
+    /// concentrated pool it is what its liquidity at the price would take if it went on that far: what lies within its
+    /// own range is exact, beyond it the real depth may be less or more.
     pub depth: Option<Atoms>,
     /// Average move of the price per update, in millionths.
     pub volatility: u32,
-    /// Average change of the quote reserve per update, in atoms.
-    pub flow: i64,
+    /// Average change of the quote reserve per update, in atoms; none where it is not known. Of a concentrated pool it
+    /// is that of the reserve its liquidity stands for, which a deposit changes too.
+    pub flow: Option<i64>,
     /// Slots since it was first known here: a pool found by the first scan may be much older.
     pub age: u64,
     /// Whether its depth reaches its anchor's least.

@@ -4,6 +4,9 @@
 //! state, of one block, by the arithmetic of their exchange. Who is on the other side has no account.
 
 pub(crate) mod amm_v4;
+pub(crate) mod clmm;
+pub(crate) mod dlmm;
+pub(crate) mod pump;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +38,10 @@ pub(crate) enum Venue {
     Cpmm,
     AmmV4,
     Whirlpool,
+    Clmm,
+    Dlmm,
+    PumpSwap,
+    PumpCurve,
 }
 
 /// A pool of the scenery.
@@ -42,8 +49,11 @@ pub(crate) enum Venue {
 pub(crate) struct Prop {
     pub(crate) venue: Venue,
     pub(crate) address: Address,
+    /// What holds its tokens; a curve holds its lamports itself.
     pub(crate) vaults: [Address; 2],
     mints: [Address; 2],
+    /// The ticks or bins between which it trades.
+    range: [i32; 2],
     /// Logarithm of the price at the start, which later ones tend back to as far as the tokens are worth the same.
     home: f64,
 }
@@ -56,7 +66,18 @@ impl Prop {
         sides: [(Address, u64); 2],
     ) -> Self {
         let mints = sides.map(|(mint, _)| mint);
-        Self { venue, address, vaults, mints, home: log_ratio(sides.map(|(_, amount)| amount)) }
+        let home = log_ratio(sides.map(|(_, amount)| amount));
+        Self { venue, address, vaults, mints, range: [0; 2], home }
+    }
+
+    /// With the ticks or bins between which its liquidity lies.
+    pub(crate) fn within(self, range: [i32; 2]) -> Self {
+        Self { range, ..self }
+    }
+
+    /// Its token accounts.
+    pub(crate) fn token_accounts(&self) -> impl Iterator<Item = Address> {
+        self.vaults.into_iter().filter(|vault| *vault != self.address)
     }
 }
 
@@ -67,9 +88,18 @@ fn log_ratio([first, second]: [u64; 2]) -> f64 {
 
 /// What a swap leaves behind.
 struct Traded {
+    /// Of each vault that is a token account.
     vaults: [u64; 2],
+    /// Lamports that came into the pool's account, or left it.
+    lamports: i128,
     state: Vec<u8>,
     arrays: Vec<(Address, Vec<u8>)>,
+}
+
+impl Traded {
+    fn of(vaults: [u64; 2], state: Vec<u8>) -> Self {
+        Self { vaults, lamports: 0, state, arrays: Vec::new() }
+    }
 }
 
 /// All pools of the scenery and who moves them.
@@ -116,12 +146,17 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
     let data = |address: &Address| {
         svm.accounts_db().get_account_ref(address).map(|account| account.data().to_vec())
     };
-    let balance = |vault: &Address| Some(TokenAccount::decode(&data(vault)?)?.amount);
-    let [first, second] = &prop.vaults;
-    let balances = [balance(first)?, balance(second)?];
-    let state = data(&prop.address)?;
+    let mut balances = [0; 2];
+    for (balance, vault) in balances.iter_mut().zip(prop.token_accounts()) {
+        *balance = TokenAccount::decode(&data(&vault)?)?.amount;
+    }
+    let mut state = data(&prop.address)?;
     let log_price_now = match prop.venue {
         Venue::Whirlpool => log_price(Whirlpool::decode(&state)?.sqrt_price),
+        Venue::Clmm => log_price(clmm::sqrt_price(&state)?),
+        Venue::Dlmm => log_price(dlmm::price(&state)?.isqrt() << 32),
+        Venue::PumpSwap => log_ratio(pump::pool_reserves(&state, balances)?),
+        Venue::PumpCurve => log_ratio(pump::curve_reserves(&state)?),
         Venue::Cpmm | Venue::AmmV4 => log_ratio(balances),
     };
     let gap = log_price_now - prop.home;
@@ -152,7 +187,7 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
             let mut state = state;
             pool.write(&mut state)?;
             let vaults = moved(balances, forward, [done.user_pays, done.pool_pays])?;
-            Some(Traded { vaults, state, arrays: Vec::new() })
+            Some(Traded::of(vaults, state))
         }
         Venue::AmmV4 => {
             let [coin, pc] = balances;
@@ -160,7 +195,41 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
             let received = amm_v4::swap(&state, balances, forward, paid)?;
             let vaults = moved(balances, forward, [paid, received])?;
             // The program writes nothing into a pool that is open, but a node tells of it all the same.
-            Some(Traded { vaults, state, arrays: Vec::new() })
+            Some(Traded::of(vaults, state))
+        }
+        Venue::Clmm => {
+            let side = balances[usize::from(!forward)];
+            let [zero, one] = clmm_depth(&state)?;
+            let amount = of(side.min(if forward { zero } else { one }));
+            let done = clmm::swap(&mut state, prop.range, forward, amount)?;
+            Some(Traded::of(moved(balances, forward, done)?, state))
+        }
+        Venue::Dlmm => {
+            let mut arrays = dlmm_arrays(prop, &data)?;
+            let amount = of(balances[usize::from(!forward)]);
+            let bins = &mut arrays
+                .iter()
+                .map(|(index, _, bytes)| (*index, bytes.clone()))
+                .collect::<Vec<_>>();
+            let done = dlmm::swap(&mut state, bins, (forward, amount), now)?;
+            for ((_, _, bytes), (_, after)) in arrays.iter_mut().zip(bins.drain(..)) {
+                *bytes = after;
+            }
+            let arrays = arrays.into_iter().map(|(_, at, bytes)| (at, bytes)).collect();
+            let vaults = moved(balances, forward, done)?;
+            Some(Traded { arrays, ..Traded::of(vaults, state) })
+        }
+        Venue::PumpSwap => {
+            let amount = of(balances[usize::from(!forward)]);
+            let vaults = pump::pool_swap(&state, balances, forward, amount)?;
+            Some(Traded::of(vaults, state))
+        }
+        Venue::PumpCurve => {
+            let amount = of(pump::curve_reserves(&state)?[usize::from(!forward)]);
+            let [tokens, lamports] = pump::curve_swap(&mut state, forward, amount)?;
+            let held = i128::from(balances[0]).checked_add(tokens)?;
+            let vaults = [u64::try_from(held).ok()?, 0];
+            Some(Traded { lamports, ..Traded::of(vaults, state) })
         }
         Venue::Whirlpool => {
             let pool = Whirlpool::decode(&state)?;
@@ -191,7 +260,7 @@ fn trade(rng: &mut Rng, svm: &LiteSVM, prop: &Prop, (slot, now): (u64, u64)) -> 
                 TickArray::overwrite(bytes, crossed.place, &crossed.tick)?;
             }
             let vaults = moved(balances, a_to_b, [done.amount_in, done.amount_out])?;
-            Some(Traded { vaults, state: done.pool.encode(), arrays: written })
+            Some(Traded { arrays: written, ..Traded::of(vaults, done.pool.encode()) })
         }
     }
 }
@@ -204,12 +273,30 @@ fn log_price(sqrt_price: u128) -> f64 {
 
 /// What the liquidity at the price would hold on the side that goes in, were it all over the range.
 fn of_liquidity(pool: &Whirlpool, a_to_b: bool) -> u64 {
-    let amount = if a_to_b {
-        (pool.liquidity << 32).checked_div(pool.sqrt_price >> 32)
-    } else {
-        (pool.liquidity >> 32).checked_mul(pool.sqrt_price >> 32)
+    standing_for(pool.liquidity, pool.sqrt_price)[usize::from(!a_to_b)]
+}
+
+fn standing_for(liquidity: u128, sqrt_price: u128) -> [u64; 2] {
+    let first = liquidity.checked_mul(1 << 32).and_then(|wide| wide.checked_div(sqrt_price >> 32));
+    let second = (liquidity >> 32).checked_mul(sqrt_price >> 32);
+    [first, second].map(|side| side.and_then(|side| u64::try_from(side).ok()).unwrap_or(u64::MAX))
+}
+
+fn clmm_depth(state: &[u8]) -> Option<[u64; 2]> {
+    Some(standing_for(clmm::liquidity(state)?, clmm::sqrt_price(state)?))
+}
+
+/// The arrays that hold a pool's bins: index, address and bytes.
+fn dlmm_arrays(
+    prop: &Prop,
+    data: &dyn Fn(&Address) -> Option<Vec<u8>>,
+) -> Option<Vec<(i32, Address, Vec<u8>)>> {
+    let [first, last] = prop.range.map(|bin| bin.div_euclid(dlmm::ARRAY_BINS));
+    let array = |index| {
+        let at = dlmm::array_address(&prop.address, index);
+        Some((index, at, data(&at)?))
     };
-    amount.and_then(|amount| u64::try_from(amount).ok()).unwrap_or(u64::MAX)
+    (first..=last).map(array).collect()
 }
 
 #[allow(
@@ -237,8 +324,10 @@ fn apply(
     traded: Traded,
     changed: &mut HashMap<Address, AccountSharedData>,
 ) -> Option<()> {
-    let mut written = vec![(prop.address, traded.state, None)];
-    for (vault, balance) in prop.vaults.into_iter().zip(traded.vaults) {
+    let held = svm.accounts_db().get_account_ref(&prop.address)?.lamports();
+    let held = u64::try_from(i128::from(held).checked_add(traded.lamports)?).ok()?;
+    let mut written = vec![(prop.address, traded.state, Some(held))];
+    for (vault, balance) in prop.token_accounts().zip(traded.vaults) {
         let account = svm.accounts_db().get_account_ref(&vault)?;
         let token = TokenAccount::decode(account.data())?;
         let mut data = account.data().to_vec();

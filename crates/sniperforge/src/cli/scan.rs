@@ -50,6 +50,14 @@ enum Kind {
     AmmV4,
     /// Orca Whirlpool.
     Whirlpool,
+    /// Raydium CLMM.
+    Clmm,
+    /// Meteora DLMM.
+    Dlmm,
+    /// PumpSwap.
+    PumpSwap,
+    /// pump.fun's bonding curves that still sell.
+    PumpCurve,
 }
 
 impl Kind {
@@ -58,6 +66,10 @@ impl Kind {
             Self::Cpmm => Program::Cpmm,
             Self::AmmV4 => Program::AmmV4,
             Self::Whirlpool => Program::Whirlpool,
+            Self::Clmm => Program::Clmm,
+            Self::Dlmm => Program::Dlmm,
+            Self::PumpSwap => Program::PumpSwap,
+            Self::PumpCurve => Program::PumpCurve,
         }
     }
 }

@@ -131,7 +131,10 @@ impl Desk {
                 });
                 tracing::error!(
                     exchange = kind.name(),
-                    fill = fill.unwrap_or_else(|| "an account that no longer reads".to_owned()),
+                    fill =
+                        fill.unwrap_or_else(
+                            || "an account or a simulated swap is not what it was".to_owned()
+                        ),
                     "the program has changed: none of its pools is traded any more; look for a newer version of this \
                      one"
                 );

@@ -10,6 +10,7 @@ mod child;
 #[cfg(feature = "localnet")]
 mod demo;
 mod desk;
+mod drift_probe;
 mod gate;
 #[doc(hidden)]
 pub mod harness;

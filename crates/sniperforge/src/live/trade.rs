@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::drift_probe::DriftProbe;
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
 use super::newcomers::Newcomers;
@@ -328,7 +329,7 @@ pub(super) async fn assemble(
 
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
-    let feed = manager.start_optimized_feeds(watches)?;
+    let feed = manager.start_optimized_feeds(watches.clone())?;
 
     let (prices_in, prices) = mpsc::channel(256);
     let market = desk.engine().market();
@@ -357,6 +358,9 @@ pub(super) async fn assemble(
     background.spawn(gatekeeper.keep());
     let source =
         PriceSource { url: plan.prices.url.clone(), every: plan.prices.every, mints: priced };
+    let (rpc_of_probe, builder) = (rpc.clone(), orders.builder().clone());
+    let probe = DriftProbe::new(rpc_of_probe, builder, market, &watches, prices_in.clone());
+    background.spawn(probe.keep());
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(3))
         .build()

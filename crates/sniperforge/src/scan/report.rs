@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sniper_solana::scan::CycleTimes;
+use sniper_solana::scan::{CycleTimes, Program};
 
 use super::mints::Mints;
 use super::rows::{self, Row};
@@ -20,6 +20,10 @@ pub(crate) struct Cold {
     slot: u64,
     /// Pools whose vaults could not be read.
     unread: usize,
+    /// Bonding curves that were more than are kept.
+    left_out: usize,
+    /// A program with so many accounts that the node did not list them.
+    unlisted: Option<&'static str>,
 }
 
 /// What a scan tells of itself.
@@ -81,6 +85,8 @@ pub(super) fn report(of: &Watching, mints: &Mints, top: usize) -> ScanReport {
         bytes: cold.bytes,
         slot: cold.slot,
         unread: cold.unread,
+        left_out: cold.left_out,
+        unlisted: cold.unlisted.map(Program::text),
     });
     ScanReport {
         pools: scanned.pools,
@@ -125,6 +131,9 @@ impl std::fmt::Display for ScanReport {
                 "first reading  {:.2} s, {:.0} pools a second",
                 cold.seconds, cold.pools_per_second
             )?;
+        }
+        if let Some(program) = self.cold.as_ref().and_then(|cold| cold.unlisted) {
+            writeln!(f, "left out       {program}: the node does not list its accounts")?;
         }
         writeln!(f, "kept fresh by  {}", self.fresh_by)?;
         writeln!(

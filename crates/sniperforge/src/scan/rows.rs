@@ -20,18 +20,20 @@ pub(crate) struct Row {
     kind: &'static str,
     base: String,
     quote: String,
-    base_mint: String,
+    /// None where the pool does not name it and it was not found: of some bonding curves.
+    base_mint: Option<String>,
     quote_mint: String,
     /// Whole quote tokens for a whole base token, rounded; none where decimals are not known.
     price: Option<f64>,
-    /// Atoms of quote, fee included, that move the price up by one percent.
+    /// Atoms of quote, fee included, that move the price up by one percent; none where that is not known.
     depth_atoms: Option<u64>,
     /// The same in whole tokens, rounded.
     depth: Option<f64>,
     /// Average move of the price per update, in millionths.
     volatility_ppm: u32,
-    /// Average change of the quote reserve per update, in atoms; above zero, the base is bought.
-    flow_atoms: i64,
+    /// Average change of the quote reserve per update, in atoms; above zero, the base is bought. None where it is not
+    /// known.
+    flow_atoms: Option<i64>,
     /// Slots since it was first known here.
     age_slots: u64,
     /// `buy` or `sell` where the pool is one side of a gap, with what is left after both fees.
@@ -47,14 +49,15 @@ pub(super) fn rows(of: &Watching, mints: &Mints, top: usize) -> Vec<Row> {
 
 fn row(of: &Watching, mints: &Mints, shown: &Shown) -> Row {
     let figures = &shown.figures;
-    let decimals = [&figures.base, &figures.quote].map(|mint| mints.decimals(mint));
+    let base = mints.coin(shown);
+    let decimals = [base, Some(figures.quote)].map(|mint| mints.decimals(&mint?));
     let own = |row| of.scanner.table().get(row).is_some_and(|pool| pool.address == shown.address);
     Row {
         pool: shown.address.to_string(),
         kind: shown.kind,
-        base: mints.label(&figures.base),
+        base: base.map_or_else(|| "?".to_owned(), |base| mints.label(&base)),
         quote: mints.label(&figures.quote),
-        base_mint: figures.base.to_string(),
+        base_mint: base.map(|base| base.to_string()),
         quote_mint: figures.quote.to_string(),
         price: figures.price.and_then(|price| whole_price(price, decimals)),
         depth_atoms: figures.depth.map(|depth| depth.get()),
@@ -145,7 +148,7 @@ fn cells(row: &Row) -> [String; 9] {
         number(row.price),
         number(row.depth),
         format!("{}.{:02} %", row.volatility_ppm / 10_000, row.volatility_ppm / 100 % 100),
-        row.flow_atoms.to_string(),
+        row.flow_atoms.map_or_else(|| "-".to_owned(), |flow| flow.to_string()),
         row.age_slots.to_string(),
         gap,
     ];
@@ -176,13 +179,13 @@ mod tests {
             kind: "cpmm",
             base: "A".to_owned(),
             quote: "USDC".to_owned(),
-            base_mint: String::new(),
+            base_mint: None,
             quote_mint: String::new(),
             price: Some(151.25),
             depth_atoms: Some(5),
             depth: None,
             volatility_ppm: 12_345,
-            flow_atoms: -7,
+            flow_atoms: Some(-7),
             age_slots: 3,
             verdict: Some("buy"),
             edge_ppm: Some(1_234),

@@ -12,10 +12,12 @@ use sniper_solana::scan::{Change, ColdReport, Notice, ScanError, Scanner, Told};
 
 use super::feed::Fed;
 
-/// Pools of one request: a state and two vaults each.
+/// Pools of one request: a state and two vaults each, or more that have a state alone.
 const POOLS_ASKED: usize = 33;
 /// Requests per slot where pools are asked for instead of told.
 const POLLS_PER_SLOT: usize = 4;
+/// Requests per slot for vaults that nobody tells of, of fifty pools each: more than one exchange trades on in a slot.
+const VAULTS_PER_SLOT: usize = 4;
 /// Verdicts read again in one slot, so that a busy market does not use up the node's patience.
 const CONFIRMED_PER_SLOT: usize = 4;
 /// Slots after which a verdict that did not hold may be tried again.
@@ -49,6 +51,8 @@ pub(super) struct Watching {
     /// The connection is up: what is asked for instead can rest.
     live: bool,
     pub(super) slot: u64,
+    /// The newest slot that an account was told of.
+    told: u64,
     /// Slot of the last pass over all pools.
     passed: u64,
     pub(super) cold: Option<(ColdReport, Duration)>,
@@ -81,6 +85,7 @@ impl Watching {
             source: Source::Starting,
             live: false,
             slot: 0,
+            told: 0,
             passed: 0,
             cold: None,
             seen: Vec::new(),
@@ -109,6 +114,7 @@ impl Watching {
             }
             Some(Fed::Told(Told::Account(account))) => {
                 self.notices += 1;
+                self.told = self.told.max(account.slot);
                 if let Some(Change::New(_)) = self.apply(&account.notice()) {
                     let at_least = Slot::new(account.slot);
                     let read = self.scanner.read_new(&self.rpc, at_least).await;
@@ -198,6 +204,7 @@ impl Watching {
         {
             return Ok(());
         }
+        self.read_told().await;
         let before = self.scanner.report().scans;
         let started = Instant::now();
         // Accounts of a confirmed slot come while the node is already at a later one.
@@ -214,6 +221,22 @@ impl Watching {
         self.busy += started.elapsed();
         self.confirm().await;
         Ok(())
+    }
+
+    /// Reads the vaults of pools that were told to have changed, where nobody tells of the vaults.
+    async fn read_told(&mut self) {
+        let at_least = Slot::new(self.told);
+        match self.scanner.read_told(&self.rpc, at_least, VAULTS_PER_SLOT).await {
+            Ok(rows) => {
+                for row in rows {
+                    let changed = u64::from(self.is_new(row));
+                    self.scans += changed;
+                    self.changes += changed;
+                }
+            }
+            // They stay on the list of those to be read.
+            Err(error) => tracing::debug!(%error, "vaults of changed pools not read"),
+        }
     }
 
     /// Reads the pools of new verdicts again, each verdict's in one request.
@@ -281,15 +304,11 @@ impl Watching {
             let rows = u32::try_from(self.scanner.table().rows()).unwrap_or(u32::MAX);
             let mut keys = Vec::with_capacity(POOLS_ASKED * 3);
             let mut looked = 0;
-            while keys.len() < POOLS_ASKED * 3 && looked < rows {
+            while keys.len() + 3 <= POOLS_ASKED * 3 && looked < rows {
                 looked += 1;
                 let row = RowId::new(self.next_row);
                 self.next_row = if self.next_row + 1 >= rows { 0 } else { self.next_row + 1 };
-                if let (Some(pool), Some(vaults)) =
-                    (self.scanner.table().get(row), self.scanner.vaults(row))
-                {
-                    keys.extend([pool.address, vaults[0], vaults[1]]);
-                }
+                keys.extend(self.scanner.accounts(row));
             }
             if keys.is_empty() {
                 break;
@@ -312,7 +331,8 @@ impl Watching {
         self.changes.saturating_sub(before)
     }
 
-    /// Pools to show: those of the widest verdicts first, then the deepest that moved most.
+    /// Pools to show: those of the widest verdicts first, then of the deep ones those that moved most, then of the
+    /// others.
     pub(super) fn top(&self, count: usize) -> Vec<Shown> {
         let table = self.scanner.table();
         let mut rows = Vec::with_capacity(count);
@@ -324,12 +344,17 @@ impl Watching {
                 }
             }
         }
-        if rows.len() < count {
+        for deep in [true, false] {
+            if rows.len() >= count {
+                break;
+            }
             let all = u32::try_from(table.rows()).unwrap_or(u32::MAX);
             let mut rest: Vec<_> = (0..all)
                 .map(RowId::new)
-                .filter(|row| !taken.contains(row) && table.was_deep(*row))
-                .filter_map(|row| Some((table.figures(row, Slot::new(self.slot))?.volatility, row)))
+                .filter(|row| !taken.contains(row) && table.was_deep(*row) == deep)
+                .filter_map(|row| Some((table.figures(row, Slot::new(self.slot))?, row)))
+                .filter(|(figures, _)| deep || (figures.price.is_some() && figures.volatility > 0))
+                .map(|(figures, row)| (figures.volatility, row))
                 .collect();
             rest.sort_unstable_by_key(|(volatility, row)| (std::cmp::Reverse(*volatility), *row));
             rows.extend(
@@ -364,6 +389,9 @@ fn kind_name(kind: sniper_core::scan::Kind) -> &'static str {
         Kind::AmmV4 => "amm_v4",
         Kind::PumpSwap => "pump_swap",
         Kind::Whirlpool => "whirlpool",
+        Kind::Clmm => "clmm",
+        Kind::Dlmm => "dlmm",
+        Kind::PumpCurve => "pump_curve",
         _ => "other",
     }
 }

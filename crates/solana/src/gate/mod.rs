@@ -10,6 +10,7 @@
 
 mod read;
 mod rehearse;
+mod trial;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use sniper_core::units::{Atoms, Slot};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::rehearse::{Rehearsal, rehearse};
+pub use self::trial::{Trial, TrialError, Tried, try_swap};
 
 use self::read::Accounts;
 use crate::rpc::RpcConnectionPool;

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
-use sniper_core::scan::TableError;
+use sniper_core::amm::{pump_curve, pump_fees};
+use sniper_core::ids::Address;
+use sniper_core::scan::{RowId, TableError};
 use sniper_core::units::Slot;
 
 use super::data::Encoding;
@@ -43,31 +45,126 @@ impl Scanner {
         let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
         let mut at_least = rpc.highest_slot().get();
         let before = self.pools.table.len();
+        let left_out = self.pools.left_out;
         for program in self.settings.programs.clone() {
-            if let Some(filters) = program.config_filters() {
-                self.list(rpc, program, &filters, at_least, now, &mut report).await?;
-            }
-            let mut queries = vec![program.filters()];
-            if let Some(mint) = &self.settings.mint {
-                queries = [false, true]
-                    .map(|second| {
-                        [program.filters(), vec![program.with_mint(second, mint)]].concat()
-                    })
-                    .to_vec();
-            }
-            for filters in queries {
-                let slot = self.list(rpc, program, &filters, at_least, now, &mut report).await?;
-                at_least = at_least.max(slot);
+            match self.list_program(rpc, program, at_least, now, &mut report).await {
+                Ok(slot) => at_least = at_least.max(slot),
+                Err(ScanError::Rpc(error)) if program.is_vast() && self.goes_on_without() => {
+                    tracing::warn!(%error, program = program.text(), "not listed: it has too many accounts");
+                    report.unlisted = Some(program);
+                }
+                Err(error) => return Err(error),
             }
         }
-        self.read_vaults(rpc, at_least, &mut report).await?;
+        let rows = std::mem::take(&mut self.pools.to_read);
+        self.read_vaults(rpc, rows, at_least, &mut report).await?;
         self.pools.shrink_to_fit();
+        report.left_out = self.pools.left_out.saturating_sub(left_out);
         report.new = self.pools.table.len().saturating_sub(before);
         if self.warm {
             self.new_pools += u64::try_from(report.new).unwrap_or(0);
         }
         self.warm = true;
         Ok(report)
+    }
+
+    /// Whether there is another program to scan.
+    fn goes_on_without(&self) -> bool {
+        self.settings.programs.len() > 1
+    }
+
+    /// A program's shared fees and its pools.
+    async fn list_program(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        program: Program,
+        at_least: u64,
+        now: u64,
+        report: &mut ColdReport,
+    ) -> Result<u64, ScanError> {
+        let mut at_least = at_least;
+        if let Some(filters) = program.config_filters() {
+            self.list(rpc, program, &filters, at_least, now, report).await?;
+        }
+        if let Some((address, owner)) = program.fee_account() {
+            self.read_fees(rpc, address, owner).await?;
+        }
+        let mut queries = vec![program.list_filters()];
+        if let Some(mint) = self.settings.mint {
+            let with = [false, true].map(|second| program.with_mint(second, &mint));
+            if with.iter().any(Option::is_some) {
+                let with = with.into_iter().flatten();
+                queries = with.map(|mint| [program.list_filters(), vec![mint]].concat()).collect();
+            }
+            if program == Program::PumpCurve {
+                self.read_curve(rpc, pump_curve::bonding_curve(&mint), now).await?;
+                // Only what is priced in SOL is not found by its account.
+                queries.retain(|filters| filters.len() > 2 || mint == pump_fees::WRAPPED_SOL);
+            }
+        }
+        for filters in queries {
+            let slot = self.list(rpc, program, &filters, at_least, now, report).await?;
+            at_least = at_least.max(slot);
+        }
+        Ok(at_least)
+    }
+
+    /// The account of fees that all pools of a program share. Without it they stay out of every comparison.
+    async fn read_fees(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        address: Address,
+        owner: Address,
+    ) -> Result<(), ScanError> {
+        let read = self.read_one(rpc, address).await?;
+        let known = read.filter(|(found, ..)| *found == owner.to_string());
+        let Some((_, data, _)) = known else {
+            tracing::warn!(account = %address, "no such fees: pools that pay them are not compared");
+            return Ok(());
+        };
+        match self.pools.take_config(address, &data) {
+            Err(error @ ScanError::Account { .. }) => {
+                tracing::warn!(%error, "fees not read: pools that pay them are not compared");
+                Ok(())
+            }
+            taken => taken.map(drop),
+        }
+    }
+
+    /// The bonding curve of one mint, if it has one.
+    async fn read_curve(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        address: Address,
+        now: u64,
+    ) -> Result<(), ScanError> {
+        let read = self.read_one(rpc, address).await?;
+        let known = read.filter(|(owner, ..)| owner == Program::PumpCurve.text());
+        let Some((_, data, slot)) = known else { return Ok(()) };
+        let from = (data.as_slice(), Source::List);
+        self.pools.take_state(Program::PumpCurve, address, from, slot, now).map(drop)
+    }
+
+    /// One account as a node has it, old or new: its owner, its bytes and their slot.
+    async fn read_one(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        address: Address,
+    ) -> Result<Option<(String, Vec<u8>, u64)>, ScanError> {
+        let request = Request {
+            commitment: self.settings.commitment,
+            encoding: Encoding::Base64,
+            slice: None,
+            at_least: None,
+        };
+        let (endpoint, chunks) = fetch(rpc, accounts_request([address].iter(), &request)?).await?;
+        let mut found = None;
+        let summary = self.read(&endpoint, &chunks, |_, account| {
+            found = account.map(|account| (account.owner.to_owned(), account.data.to_vec()));
+            Ok(())
+        })?;
+        let slot = check(&summary, 1, 0)?;
+        Ok(found.map(|(owner, data)| (owner, data, slot)))
     }
 
     /// One list of a program's accounts: its pools, or its shared fee accounts.
@@ -155,17 +252,58 @@ impl Scanner {
         at_least: Slot,
     ) -> Result<ColdReport, ScanError> {
         let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
-        self.read_vaults(rpc, at_least.get(), &mut report).await?;
+        let rows = std::mem::take(&mut self.pools.to_read);
+        self.read_vaults(rpc, rows, at_least.get(), &mut report).await?;
         Ok(report)
     }
 
+    /// Reads the vaults of pools whose state was told and whose vaults nobody tells of: at most so many requests, the
+    /// rest next time. Tells which pools they were.
+    ///
+    /// # Errors
+    /// As [`Self::cold`].
+    pub async fn read_told(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        at_least: Slot,
+        requests_max: usize,
+    ) -> Result<Vec<RowId>, ScanError> {
+        let most = requests_max.saturating_mul(KEYS_MAX / 2);
+        let rows: Vec<RowId> = self.pools.asked.iter().copied().take(most).collect();
+        if !rows.is_empty() {
+            let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
+            // After an error they are still asked for.
+            self.read_vaults_of(rpc, &rows, at_least.get(), &mut report).await?;
+            for row in &rows {
+                self.pools.asked.remove(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Rows that could not be read go back to those that are to be.
     async fn read_vaults(
         &mut self,
         rpc: &RpcConnectionPool,
+        rows: Vec<RowId>,
         at_least: u64,
         report: &mut ColdReport,
     ) -> Result<(), ScanError> {
-        let mut rows = std::mem::take(&mut self.pools.to_read);
+        let read = self.read_vaults_of(rpc, &rows, at_least, report).await;
+        if read.is_err() {
+            self.pools.to_read.extend(rows);
+        }
+        read
+    }
+
+    async fn read_vaults_of(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        rows: &[RowId],
+        at_least: u64,
+        report: &mut ColdReport,
+    ) -> Result<(), ScanError> {
+        let mut rows = rows.to_vec();
         rows.sort_unstable();
         rows.dedup();
         let request = Request {

@@ -1,7 +1,7 @@
 //! All accounts of the scanned programs as they change, over one connection.
 //!
-//! A program's pools are followed by their owner, and the vaults of all its pools by theirs: a handful of
-//! subscriptions, however many pools there are. Nothing is made up for here. Whoever reads begins with
+//! A program's pools are followed by their owner, and the vaults of all its pools by theirs where one owner has them
+//! all: a handful of subscriptions, however many pools there are. Nothing is made up for here. Whoever reads begins with
 //! [`super::Scanner::cold`] after [`Told::Live`], and again after every new connection.
 
 use std::time::{Duration, Instant};
@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn each_program_and_the_owner_of_its_vaults_are_subscribed_to() {
         let all = subscriptions(&Program::ALL, Commitment::Confirmed);
-        assert_eq!(all.len(), 3 + 2 + 1 + 1, "pools, vaults, Token-2022 vaults and slots");
+        assert_eq!(all.len(), 7 + 2 + 1 + 1, "pools, vaults, Token-2022 vaults and slots");
         assert!(all[1].contains(r#""dataSize":165"#) && all[1].contains(r#""offset":32"#));
-        assert!(all.iter().take(6).all(|text| text.contains("programSubscribe")));
+        assert!(all.iter().take(10).all(|text| text.contains("programSubscribe")));
     }
 
     #[test]

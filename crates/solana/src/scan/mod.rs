@@ -9,13 +9,18 @@
 //!   pools of each verdict again, with their vaults, in one request, which a node answers from one state.
 //! - Afterwards [`Scanner::apply`] takes accounts as they change. A pool whose accounts disagree on their slot keeps
 //!   its last settled reserves until they agree or [`Scanner::settle`] says that time has passed.
+//! - Vaults that nobody tells of, because each pool owns its own (PumpSwap), are read when their pool's state was told:
+//!   [`Scanner::read_told`]. What a kind's figures rest on stands at [`Program`].
 //!
 //! [`Scanner`] decides nothing: which gap is worth an order is the core's business.
 
 mod base58;
 mod cold;
+mod confirm;
 mod data;
+mod decode;
 mod error;
+mod fees;
 mod follow;
 mod item;
 mod json;
@@ -24,13 +29,16 @@ mod reply;
 mod report;
 mod request;
 mod scanner;
+mod standing;
 mod state;
 mod torn;
 
 pub use data::Encoding;
+pub use decode::{Decoded, Maker, Rates};
 pub use error::{ReplyError, ScanError};
+pub use fees::{Creator, Share};
 pub use follow::{Account as Followed, Follower, Told};
-pub use program::{Decoded, Program, Rates, Slice};
+pub use program::{Program, Slice};
 pub use reply::{Account, ReplyReader, Summary};
 pub use report::{ColdReport, CycleTimes, Opportunity, Report};
 pub use request::{Request, accounts_request, pools_request};

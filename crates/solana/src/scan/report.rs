@@ -4,6 +4,8 @@ use serde::Serialize;
 use sniper_core::ids::Address;
 use sniper_core::scan::Verdict;
 
+use super::program::Program;
+
 /// What a cold scan did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdReport {
@@ -15,6 +17,10 @@ pub struct ColdReport {
     pub refused: usize,
     /// Pools whose vaults could not be read: they stay out of every comparison.
     pub unread: usize,
+    /// Pools that were one too many of their kind.
+    pub left_out: usize,
+    /// A program with so many accounts that the node does not list them: the scan goes on without it.
+    pub unlisted: Option<Program>,
     /// Bytes of all answers.
     pub bytes: usize,
     /// The oldest slot of any answer.

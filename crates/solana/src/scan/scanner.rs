@@ -4,18 +4,16 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use sniper_core::ids::Address;
-use sniper_core::scan::{Anchor, Figures, PoolTable, RowId, Sweep, TableError, Verdict};
+use sniper_core::scan::{Anchor, Figures, PoolTable, RowId, Sweep, TableError};
 use sniper_core::units::Slot;
 
-use super::cold::{check, fetch};
 use super::data::Encoding;
 use super::error::ScanError;
 use super::program::Program;
 use super::reply::ReplyReader;
-use super::report::{CycleTimes, Opportunity, Report};
-use super::request::{Request, accounts_request};
+use super::report::{CycleTimes, Report};
 use super::state::{Change, Notice, Pools};
-use crate::rpc::{Commitment, RpcConnectionPool};
+use crate::rpc::Commitment;
 
 /// What is scanned.
 #[derive(Clone, Debug)]
@@ -59,7 +57,7 @@ pub struct Scanner {
     looking: Duration,
     scans: u64,
     pub(super) new_pools: u64,
-    opportunities: u64,
+    pub(super) opportunities: u64,
     /// A cold scan was made.
     pub(super) warm: bool,
 }
@@ -73,7 +71,7 @@ impl Scanner {
         let mut cycles = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
         cycles.auto(true);
         Ok(Self {
-            pools: Pools::new(&settings.anchors, settings.pools)?,
+            pools: Pools::new(&settings.anchors, settings.pools, settings.mint)?,
             settings,
             reader: ReplyReader::default(),
             found: Sweep::default(),
@@ -100,10 +98,18 @@ impl Scanner {
     }
 
     /// The token accounts of a pool, in the order of its mints: what a feed has to follow beside its state account.
+    /// None where the state account alone is enough.
     #[must_use]
     pub fn vaults(&self, row: RowId) -> Option<[Address; 2]> {
-        self.pools.table.terms(row)?;
-        self.pools.extra(row).map(|extra| extra.vaults)
+        let kind = self.pools.table.get(row)?.kind;
+        let extra = self.pools.extra(row)?;
+        Program::of_kind(kind).has_vaults().then_some(extra.vaults)
+    }
+
+    /// Everything that a pool's row is read from: its state account, then its vaults.
+    pub fn accounts(&self, row: RowId) -> impl Iterator<Item = Address> {
+        let state = self.pools.table.get(row).map(|pool| pool.address);
+        state.into_iter().chain(self.vaults(row).into_iter().flatten())
     }
 
     /// Takes an account as it is now. `now` is in seconds since the Unix epoch.
@@ -127,7 +133,7 @@ impl Scanner {
     /// When the slot cannot be kept.
     pub fn settle(&mut self, slot: Slot, now: u64) -> Result<(), ScanError> {
         let mut changed = Vec::new();
-        self.pools.open_due(now)?;
+        self.pools.open_due(slot.get(), now)?;
         self.pools.settle(slot.get(), &mut changed)?;
         for row in changed {
             self.look_at(row, slot.get());
@@ -159,57 +165,6 @@ impl Scanner {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.cycles.saturating_record(micros);
         &self.found
-    }
-
-    /// Reads the pools of a verdict again, both and their vaults from one state, and judges anew; none where nothing
-    /// is left of it.
-    ///
-    /// # Errors
-    /// As [`Self::cold`].
-    pub async fn confirm(
-        &mut self,
-        rpc: &RpcConnectionPool,
-        verdict: Verdict,
-        now: u64,
-    ) -> Result<Option<Opportunity>, ScanError> {
-        let mut keys = Vec::with_capacity(6);
-        let mut pools = Vec::with_capacity(2);
-        for row in [verdict.buy, verdict.sell] {
-            let (Some(known), Some(vaults)) = (self.pools.table.get(row), self.vaults(row)) else {
-                return Ok(None);
-            };
-            keys.extend([known.address, vaults[0], vaults[1]]);
-            pools.push((known.address, known.slot.get()));
-        }
-        let at_least = pools.iter().map(|(_, slot)| *slot).max().unwrap_or(0);
-        let request = Request {
-            commitment: self.settings.commitment,
-            encoding: Encoding::Base64,
-            slice: None,
-            at_least: Some(at_least),
-        };
-        let (endpoint, chunks) = fetch(rpc, accounts_request(keys.iter(), &request)?).await?;
-        // Nothing is taken before the whole answer is known to be one.
-        let mut accounts = Vec::with_capacity(6);
-        let summary = self.read(&endpoint, &chunks, |_, account| {
-            accounts.push(account.map(|a| (a.owner.to_owned(), a.data.to_vec())));
-            Ok(())
-        })?;
-        let slot = check(&summary, keys.len(), at_least)?;
-        for (address, account) in keys.iter().zip(&accounts) {
-            let (owner, data) = account.as_ref().map_or(("", &[][..]), |(o, d)| (o, d));
-            self.apply(&Notice { address: *address, owner, slot, data }, now)?;
-        }
-        let best = self.pools.table.figures(verdict.buy, Slot::new(slot)).and_then(|f| f.verdict);
-        let same = |best: &Verdict| best.buy == verdict.buy && best.sell == verdict.sell;
-        let agree = |row| self.pools.table.get(row).is_some_and(|known| known.slot.get() == slot);
-        let Some(verdict) = best.filter(same).filter(|v| agree(v.buy) && agree(v.sell)) else {
-            return Ok(None);
-        };
-        self.opportunities += 1;
-        let [buy, sell] =
-            [pools.first(), pools.last()].map(|pool| pool.map(|(address, _)| *address));
-        Ok(buy.zip(sell).map(|(buy, sell)| Opportunity { verdict, buy, sell, slot }))
     }
 
     /// What was done so far.

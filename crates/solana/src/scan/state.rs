@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sniper_core::amm::cpmm;
+use sniper_core::amm::{pump_curve, pump_swap};
 use sniper_core::ids::Address;
 use sniper_core::scan::{
     Anchor, Applied, Flags, Hash, ID_MAX, Index, NewPool, Place, PoolTable, RowId, TableError,
@@ -10,9 +10,10 @@ use sniper_core::scan::{
 };
 use sniper_core::units::{Atoms, Slot};
 
+use super::decode::{Decoded, Rates};
 use super::error::ScanError;
-use super::program::{Decoded, Program, Rates};
-
+use super::fees::{Share, SharedFees};
+use super::program::Program;
 use super::torn::{From, STATE, Torn, put};
 use crate::rpc::TokenAccount;
 
@@ -50,16 +51,22 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Extra {
     pub(super) vaults: [Address; 2],
-    pub(super) owed: [u64; 2],
+    /// Of each vault's balance, what is not the pool's, and below zero what counts on top. Of a pool without vaults
+    /// to read, its bin in the first place, if it trades in one.
+    pub(super) owed: [i64; 2],
     /// Which shared fee account, by number.
     config: u16,
-    creator_pays: bool,
+    /// What of it.
+    share: Share,
     /// Slots of the vaults and the state account: how far each lies behind the row's, held at 255.
     pub(super) behind: [u8; 3],
 }
 
 /// No shared fee account.
 const OWN: u16 = u16::MAX;
+
+/// Most bonding curves that are kept. There are many millions, and nearly all of them are still.
+const CURVES_MAX: usize = 1_000_000;
 
 /// All pools.
 #[derive(Debug)]
@@ -68,25 +75,45 @@ pub(super) struct Pools {
     pub(super) extras: Vec<Extra>,
     /// Vaults by address: twice the row, and one more for mint 1's.
     vaults: Index,
-    configs: Vec<(Address, Option<cpmm::Config>)>,
+    configs: Vec<(Address, Option<SharedFees>)>,
+    /// Only pools of this mint.
+    only: Option<Address>,
+    /// Its bonding curve, which does not name it.
+    curve: Option<Address>,
+    curves: usize,
+    /// Curves that were one too many.
+    pub(super) left_out: usize,
     pub(super) torn: BTreeMap<RowId, Torn>,
-    /// Pools that open later, by second.
+    /// Pools that open later, by second and by slot.
     opening: BTreeSet<(u64, RowId)>,
+    opening_at: BTreeSet<(u64, RowId)>,
     /// Rows whose vaults are to be read.
     pub(super) to_read: Vec<RowId>,
+    /// Rows whose state was told and whose vaults nobody tells of.
+    pub(super) asked: BTreeSet<RowId>,
     room: Vec<u8>,
 }
 
 impl Pools {
-    pub(super) fn new(anchors: &[Anchor], pools: usize) -> Result<Self, TableError> {
+    pub(super) fn new(
+        anchors: &[Anchor],
+        pools: usize,
+        only: Option<Address>,
+    ) -> Result<Self, TableError> {
         Ok(Self {
             table: PoolTable::new(anchors, pools)?,
             extras: Vec::with_capacity(pools),
             vaults: Index::with_capacity(pools.saturating_mul(2)),
             configs: Vec::new(),
+            curve: only.as_ref().map(pump_curve::bonding_curve),
+            only,
+            curves: 0,
+            left_out: 0,
             torn: BTreeMap::new(),
             opening: BTreeSet::new(),
+            opening_at: BTreeSet::new(),
             to_read: Vec::new(),
+            asked: BTreeSet::new(),
             room: Vec::new(),
         })
     }
@@ -106,6 +133,13 @@ impl Pools {
         self.vaults.shrink_to_fit(|id| hash_of(extras, id));
     }
 
+    fn row_of(&self, address: &Address) -> Option<RowId> {
+        match self.table.find(address) {
+            Some(Place::Constant(row)) => Some(row),
+            _ => None,
+        }
+    }
+
     pub(super) fn extra(&self, row: RowId) -> Option<&Extra> {
         self.extras.get(at(row))
     }
@@ -118,10 +152,10 @@ impl Pools {
     ) -> Result<Change, ScanError> {
         let Notice { address, owner, slot, data } = *notice;
         if let Some(program) = Program::of(owner) {
-            if program == Program::Cpmm && data.len() == cpmm::CONFIG_LEN {
+            if program.is_config(data) {
                 return self.take_config(address, data);
             }
-            if data.len() == program.pool_len() {
+            if program.is_pool(data) {
                 return self.take_state(program, address, (data, From::Notice), slot, now);
             }
         } else if data.is_empty() {
@@ -143,39 +177,60 @@ impl Pools {
         slot: u64,
         now: u64,
     ) -> Result<Change, ScanError> {
-        let decoded = program.decode(data, &mut self.room);
-        let decoded = decoded.map_err(|source| ScanError::Account { address, source })?;
-        let (config, creator_pays) = match decoded.rates {
-            Rates::Own(_) | Rates::Unknown => (OWN, false),
-            Rates::Shared(config, creator_pays) => (self.config(config), creator_pays),
-        };
-        let Some(Place::Constant(row)) = self.table.find(&address) else {
-            return self.take_new(program, address, &decoded, (config, creator_pays), slot, now);
-        };
-        if let Some(reserves) = decoded.reserves {
-            if self.table.update(row, reserves.map(Atoms::new), Slot::new(slot))? == Applied::Stale
-            {
-                return Ok(Change::Nothing);
-            }
-            let terms = self.terms_of(&decoded, (config, creator_pays), Flags::NONE, now);
-            self.table.set_terms(row, terms)?;
-            return Ok(Change::Settled(row));
+        let decoded = program.decode(&address, data, &mut self.room);
+        let mut decoded = decoded.map_err(|source| ScanError::Account { address, source })?;
+        if let Some(coin) = self.only.filter(|_| self.curve == Some(address)) {
+            decoded.mints[0] = coin;
         }
-        let change = match from {
-            From::Notice => self.take(row, STATE, slot, |torn| torn.owed = decoded.owed)?,
-            From::List => self.take_listed(row, slot, decoded.owed)?,
+        let known = self.row_of(&address);
+        let fees = self.fees_of(&decoded.rates, known);
+        let Some(row) = known else {
+            return self.take_new(program, address, &decoded, fees, (slot, now));
         };
-        if change != Change::Nothing {
-            let kept = self.table.terms(row).map_or(Flags::UNREAD, |terms| terms.flags);
-            let unread = if kept.has(Flags::UNREAD) { Flags::UNREAD } else { Flags::NONE };
-            let terms = self.terms_of(&decoded, (config, creator_pays), unread, now);
-            self.table.set_terms(row, terms)?;
-            self.note_opening(row, &decoded, now);
-            if let Some(extra) = self.extras.get_mut(at(row)) {
-                (extra.config, extra.creator_pays) = (config, creator_pays);
+        let change = if let Some(reserves) = decoded.reserves {
+            match self.table.update(row, reserves.map(Atoms::new), Slot::new(slot))? {
+                Applied::Stale => Change::Nothing,
+                _ => Change::Settled(row),
             }
+        } else if from == From::List {
+            self.take_listed(row, slot, decoded.owed)?
+        } else {
+            self.take(row, STATE, slot, |torn| torn.owed = decoded.owed)?
+        };
+        if change == Change::Nothing {
+            return Ok(change);
+        }
+        let kept = self.table.terms(row).map_or(Flags::UNREAD, |terms| terms.flags);
+        let unread = if kept.has(Flags::UNREAD) { Flags::UNREAD } else { Flags::NONE };
+        let terms = self.terms_of(&decoded, fees, unread, (slot, now));
+        self.table.set_terms(row, terms)?;
+        self.note_opening(row, &decoded, (slot, now));
+        if let Some(extra) = self.extras.get_mut(at(row)) {
+            (extra.config, extra.share) = fees;
+            if let Some(bin) = decoded.bin {
+                extra.owed[0] = bin.into();
+            }
+        }
+        if from == From::Notice && program.vaults_are_asked_for() && change == Change::Torn(row) {
+            self.asked.insert(row);
         }
         Ok(change)
+    }
+
+    /// Which shared account a pool pays by, and what of it.
+    fn fees_of(&mut self, rates: &Rates, known: Option<RowId>) -> (u16, Share) {
+        match rates {
+            Rates::Own(_) | Rates::Unknown => (OWN, Share::PLAIN),
+            Rates::Shared(account, share) => (self.config(*account), *share),
+            Rates::ByMaker(maker, creator) => {
+                // Who made a pool never changes, and what follows from it takes long to find.
+                let share = match known.and_then(|row| self.extra(row)) {
+                    Some(extra) => extra.share.with_creator(*creator),
+                    None => Share::pump(maker.schedule(), *creator),
+                };
+                (self.config(pump_swap::FEE_CONFIG), share)
+            }
+        }
     }
 
     fn take_new(
@@ -183,23 +238,33 @@ impl Pools {
         program: Program,
         address: Address,
         decoded: &Decoded,
-        fees: (u16, bool),
-        slot: u64,
-        now: u64,
+        fees: (u16, Share),
+        (slot, now): (u64, u64),
     ) -> Result<Change, ScanError> {
+        if self.only.is_some_and(|mint| !decoded.mints.contains(&mint)) {
+            return Ok(Change::Nothing);
+        }
+        if program == Program::PumpCurve {
+            if self.curves >= CURVES_MAX {
+                self.left_out += 1;
+                return Ok(Change::Nothing);
+            }
+            self.curves += 1;
+        }
         let unread = if decoded.reserves.is_some() { Flags::NONE } else { Flags::UNREAD };
         let new = NewPool {
             address,
             kind: program.kind(),
             mints: decoded.mints,
             reserves: decoded.reserves.unwrap_or_default().map(Atoms::new),
-            terms: self.terms_of(decoded, fees, unread, now),
+            terms: self.terms_of(decoded, fees, unread, (slot, now)),
         };
         let row = self.table.insert(&new, Slot::new(slot))?.row;
-        self.note_opening(row, decoded, now);
-        let (config, creator_pays) = fees;
-        let (vaults, owed) = (decoded.vaults, decoded.owed);
-        let extra = Extra { vaults, owed, config, creator_pays, behind: [0; 3] };
+        self.note_opening(row, decoded, (slot, now));
+        let (config, share) = fees;
+        let vaults = decoded.vaults;
+        let owed = decoded.bin.map_or(decoded.owed, |bin| [bin.into(), 0]);
+        let extra = Extra { vaults, owed, config, share, behind: [0; 3] };
         match self.extras.get_mut(at(row)) {
             Some(place) => *place = extra,
             // Rows are given out one after the other.
@@ -217,9 +282,12 @@ impl Pools {
         Ok(Change::New(row))
     }
 
-    fn note_opening(&mut self, row: RowId, decoded: &Decoded, now: u64) {
+    fn note_opening(&mut self, row: RowId, decoded: &Decoded, (slot, now): (u64, u64)) {
         if decoded.opens > now {
             self.opening.insert((decoded.opens, row));
+        }
+        if decoded.opens_at > slot {
+            self.opening_at.insert((decoded.opens_at, row));
         }
     }
 
@@ -236,15 +304,16 @@ impl Pools {
     fn terms_of(
         &self,
         decoded: &Decoded,
-        (config, creator_pays): (u16, bool),
+        fees: (u16, Share),
         flags: Flags,
-        now: u64,
+        (slot, now): (u64, u64),
     ) -> Terms {
         let mut flags = flags;
         for (set, flag) in [
             (decoded.swaps_off, Flags::SWAPS_OFF),
             (decoded.token_2022, Flags::TRANSFER_FEE),
-            (decoded.opens > now, Flags::NOT_OPEN),
+            (decoded.opens > now || decoded.opens_at > slot, Flags::NOT_OPEN),
+            (decoded.price_alone, Flags::PRICE_ALONE),
             (decoded.coarse, Flags::COARSE),
             (decoded.rates == Rates::Unknown, Flags::FEE_UNKNOWN),
         ] {
@@ -255,19 +324,17 @@ impl Pools {
         match decoded.rates {
             Rates::Own(rate) => Terms { rates: [rate; 2], flags },
             Rates::Unknown => Terms { rates: [RATE_WHOLE; 2], flags },
-            Rates::Shared(..) => self.shared_terms(config, creator_pays, flags),
+            Rates::Shared(..) | Rates::ByMaker(..) => self.shared_terms(fees, flags),
         }
     }
 
-    /// The creator's fee comes out of what goes in or what comes out; as the sum, it is never told too low.
-    fn shared_terms(&self, config: u16, creator_pays: bool, flags: Flags) -> Terms {
-        let Some((_, Some(config))) = self.configs.get(usize::from(config)) else {
-            return Terms { rates: [RATE_WHOLE; 2], flags: flags.with(Flags::FEE_UNKNOWN) };
-        };
-        let creator = if creator_pays { config.creator_fee_rate } else { 0 };
-        let rate = config.trade_fee_rate.saturating_add(creator);
-        let rate = u32::try_from(rate).unwrap_or(RATE_WHOLE);
-        Terms { rates: [rate; 2], flags: flags.without(Flags::FEE_UNKNOWN) }
+    fn shared_terms(&self, (config, share): (u16, Share), flags: Flags) -> Terms {
+        match self.configs.get(usize::from(config)) {
+            Some((_, Some(fees))) => {
+                Terms { rates: fees.rates(share), flags: flags.without(Flags::FEE_UNKNOWN) }
+            }
+            _ => Terms { rates: [RATE_WHOLE; 2], flags: flags.with(Flags::FEE_UNKNOWN) },
+        }
     }
 
     /// A shared fee account: all its pools get its rates.
@@ -276,7 +343,7 @@ impl Pools {
         address: Address,
         data: &[u8],
     ) -> Result<Change, ScanError> {
-        let config = cpmm::decode_config(data);
+        let config = SharedFees::read(data);
         let config = config.map_err(|source| ScanError::Account { address, source })?;
         let number = self.config(address);
         if let Some((known, place)) = self.configs.get_mut(usize::from(number))
@@ -288,7 +355,7 @@ impl Pools {
                 if extra.config == number
                     && let Some(terms) = self.table.terms(row)
                 {
-                    let terms = self.shared_terms(number, extra.creator_pays, terms.flags);
+                    let terms = self.shared_terms((number, extra.share), terms.flags);
                     self.table.set_terms(row, terms)?;
                 }
             }
@@ -316,11 +383,16 @@ impl Pools {
     }
 
     /// Pools whose opening time has come.
-    pub(super) fn open_due(&mut self, now: u64) -> Result<(), ScanError> {
-        while let Some((opens, row)) =
-            self.opening.first().copied().filter(|(opens, _)| *opens <= now)
-        {
-            self.opening.remove(&(opens, row));
+    pub(super) fn open_due(&mut self, slot: u64, now: u64) -> Result<(), ScanError> {
+        let mut due = Vec::new();
+        for (waiting, reached) in [(&mut self.opening, now), (&mut self.opening_at, slot)] {
+            while let Some(first) = waiting.first().copied().filter(|(opens, _)| *opens <= reached)
+            {
+                waiting.remove(&first);
+                due.push(first.1);
+            }
+        }
+        for row in due {
             if let Some(terms) = self.table.terms(row) {
                 let flags = terms.flags.without(Flags::NOT_OPEN);
                 self.table.set_terms(row, Terms { flags, ..terms })?;
@@ -331,7 +403,11 @@ impl Pools {
 
     /// The pool's account is gone.
     pub(super) fn forget(&mut self, address: &Address) -> Change {
+        let known = self.row_of(address).and_then(|row| self.table.get(row));
         let Some(row) = self.table.remove(address) else { return Change::Nothing };
+        if known.is_some_and(|pool| pool.kind == Program::PumpCurve.kind()) {
+            self.curves = self.curves.saturating_sub(1);
+        }
         let extras = &self.extras;
         if let Some(extra) = extras.get(at(row)) {
             for vault in &extra.vaults {
@@ -341,7 +417,10 @@ impl Pools {
         }
         self.torn.remove(&row);
         self.to_read.retain(|waits| *waits != row);
-        self.opening.retain(|(_, opening)| *opening != row);
+        self.asked.remove(&row);
+        for opening in [&mut self.opening, &mut self.opening_at] {
+            opening.retain(|(_, opening)| *opening != row);
+        }
         Change::Gone(row)
     }
 }

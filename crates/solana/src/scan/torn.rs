@@ -25,7 +25,7 @@ pub(super) enum From {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Torn {
     pub(super) balances: [u64; 2],
-    pub(super) owed: [u64; 2],
+    pub(super) owed: [i64; 2],
     slots: [u64; 3],
 }
 
@@ -64,7 +64,10 @@ impl Pools {
         let [first, second] = reserves.map(Atoms::get);
         let [owed_first, owed_second] = extra.owed;
         Ok(Torn {
-            balances: [first.saturating_add(owed_first), second.saturating_add(owed_second)],
+            balances: [
+                first.saturating_add_signed(owed_first),
+                second.saturating_add_signed(owed_second),
+            ],
             owed: extra.owed,
             slots: extra.behind.map(|behind| slot.get().saturating_sub(u64::from(behind))),
         })
@@ -75,7 +78,7 @@ impl Pools {
         &mut self,
         row: RowId,
         slot: u64,
-        owed: [u64; 2],
+        owed: [i64; 2],
     ) -> Result<Change, ScanError> {
         let mut torn = self.held(row)?;
         self.to_read.push(row);
@@ -122,7 +125,8 @@ impl Pools {
         let newest = torn.slots.into_iter().max().unwrap_or(0);
         // A vault that holds less than is owed has nothing for swaps.
         let ([first, second], [owed_first, owed_second]) = (torn.balances, torn.owed);
-        let net = [first.saturating_sub(owed_first), second.saturating_sub(owed_second)];
+        let net =
+            [first.saturating_sub_signed(owed_first), second.saturating_sub_signed(owed_second)];
         self.table.update(row, net.map(Atoms::new), Slot::new(newest))?;
         if let Some(extra) = self.extras.get_mut(at(row)) {
             extra.owed = torn.owed;

@@ -69,7 +69,7 @@ pub(crate) fn pool(n: u64) -> Pool {
 
 impl Pool {
     pub(crate) fn data(&self) -> Vec<u8> {
-        let mut data = vec![0; self.program.pool_len()];
+        let mut data = vec![0; self.program.pool_len().unwrap()];
         let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
         let keys = [self.vaults, self.mints];
         match self.program {
@@ -183,6 +183,10 @@ pub(crate) struct Chain {
     pub(crate) last_options: HashMap<String, Value>,
     /// Answers instead of a list: raw text.
     pub(crate) list_says: Option<String>,
+    /// Accounts of other programs, which are listed by their filters.
+    pub(crate) others: Vec<(Program, Address, Vec<u8>)>,
+    /// Programs that are not listed.
+    pub(crate) refused: Vec<Program>,
     /// So many lists break off in the middle.
     pub(crate) broken_lists: usize,
 }
@@ -205,6 +209,38 @@ impl Chain {
         put(&pool.address, pool.program.text(), pool.data());
         put(&pool.vaults[0], TOKEN, pool.token_data(false));
         put(&pool.vaults[1], TOKEN, pool.token_data(true));
+    }
+
+    /// Makes an account of another program known.
+    pub(crate) fn put(&mut self, program: Program, address: Address, data: Vec<u8>) {
+        self.accounts.insert(address.to_string(), (program.text(), data.clone()));
+        self.others.retain(|(_, known, _)| *known != address);
+        self.others.push((program, address, data));
+    }
+
+    /// The list of accounts that fit the filters.
+    fn list_others(&self, wanted: &str, options: &Value) -> String {
+        let filters = options["filters"].as_array().unwrap();
+        assert!(filters.len() <= 4, "a node takes no more");
+        let fits = |data: &[u8]| {
+            filters.iter().all(|filter| match filter["dataSize"].as_u64() {
+                Some(size) => data.len() as u64 == size,
+                None => {
+                    let at = filter["memcmp"]["offset"].as_u64().unwrap() as usize;
+                    let bytes = filter["memcmp"]["bytes"].as_str().unwrap();
+                    let bytes = bs58::decode(bytes).into_vec().unwrap();
+                    data.get(at..at + bytes.len()) == Some(&bytes[..])
+                }
+            })
+        };
+        let mut out = head(self.slots[0]);
+        let all = self.others.iter().filter(|(program, ..)| program.text() == wanted);
+        for (i, (_, address, data)) in all.filter(|(.., data)| fits(data)).enumerate() {
+            let _ = write!(out, r#"{}{{"account":"#, if i == 0 { "" } else { "," });
+            account_json(&mut out, wanted, data, options["encoding"] == "base64+zstd", options);
+            let _ = write!(out, r#","pubkey":"{address}"}}"#);
+        }
+        out + TAIL
     }
 
     fn answer(&mut self, body: &[u8]) -> Arc<str> {
@@ -235,6 +271,14 @@ impl Chain {
             return says.as_str().into();
         }
         let key = params.to_string();
+        let program = Program::of(params[0].as_str().unwrap()).unwrap();
+        if self.refused.contains(&program) {
+            return r#"{"jsonrpc":"2.0","error":{"code":-32010,"message":"too large"},"id":1}"#
+                .into();
+        }
+        if !Program::CONSTANT.contains(&program) {
+            return self.list_others(program.text(), options).into();
+        }
         let sizes = options["filters"][0]["dataSize"].as_u64().unwrap();
         let wanted = params[0].as_str().unwrap();
         if sizes == cpmm::CONFIG_LEN as u64 {
@@ -247,7 +291,7 @@ impl Chain {
         let write = || {
             let of: Vec<Pool> =
                 pools.iter().filter(|pool| pool.program.text() == wanted).cloned().collect();
-            assert!(of.iter().all(|pool| pool.program.pool_len() as u64 == sizes));
+            assert!(of.iter().all(|pool| pool.program.pool_len() == Some(sizes as usize)));
             list_json(&of, slot, options).into()
         };
         if pools.len() < 10_000 {

@@ -1,5 +1,7 @@
 //! Further pools in great number, for whoever looks at a whole exchange: the accounts they start with.
 
+mod kinds;
+
 use std::collections::BTreeSet;
 
 use solana_address::Address;
@@ -20,6 +22,8 @@ const DECIMALS: u8 = 6;
 const SUPPLY: u64 = 1_000_000_000_000_000;
 /// Nothing of the scenery depends on when the chain was made.
 const OPENED: u64 = 1_700_000_000;
+/// Of all pools, those that are curves: each has a coin of its own.
+const CURVES: f64 = 0.08;
 /// Tick spacings and their fees, parts of a million.
 const TIERS: [(u16, u16); 3] = [(8, 500), (64, 3_000), (128, 10_000)];
 
@@ -38,10 +42,17 @@ impl Writer<'_> {
             owner: Address::default(),
         };
         stage.owner = Address::new_from_array(stage.rng.bytes());
+        if count > 0 {
+            self.shared_fees(&stage)?;
+        }
         let mut generated: Vec<Token> = Vec::new();
         let mut pairs: Vec<[Token; 2]> = Vec::new();
         let mut props = Vec::with_capacity(count);
         for _ in 0..count {
+            if stage.rng.chance(CURVES) {
+                props.push(self.curve_prop(&mut stage)?);
+                continue;
+            }
             let tokens = self.pair(&mut stage.rng, &mut generated, &pairs)?;
             pairs.push(tokens);
             props.push(self.prop(tokens, &mut stage)?);
@@ -101,21 +112,22 @@ impl Writer<'_> {
         ];
         let roll = stage.rng.below(100);
         let turned = stage.rng.chance(0.5);
-        if roll < 45 {
-            sides.sort_by_key(|(token, _)| token.mint);
-            return self.cpmm_prop(sides, stage);
-        }
-        if roll >= 75 {
-            sides.sort_by_key(|(token, _)| token.mint);
-            if let Some(prop) = self.whirlpool_prop(sides, stage)? {
-                return Ok(prop);
-            }
-        }
-        // AMM v4 does not order its mints.
+        let mut ordered = sides;
+        ordered.sort_by_key(|(token, _)| token.mint);
+        // Neither of these orders its mints; a coin is the first of its pool.
         if turned {
             sides.reverse();
         }
-        self.amm_v4_prop(sides, stage)
+        let prop = match roll {
+            0..28 => Some(self.cpmm_prop(ordered, stage)?),
+            28..48 => self.whirlpool_prop(ordered, stage)?,
+            48..59 => self.clmm_prop(ordered, stage)?,
+            59..70 => self.dlmm_prop(sides, stage)?,
+            70..81 if turned => self.pump_swap_prop([sides[1], sides[0]], stage)?,
+            70..81 => self.pump_swap_prop(sides, stage)?,
+            _ => None,
+        };
+        prop.map_or_else(|| self.amm_v4_prop(sides, stage), Ok)
     }
 
     fn vaults(

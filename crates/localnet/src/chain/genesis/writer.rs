@@ -34,7 +34,7 @@ impl Writer<'_> {
         self.put_with(address, owner, data, rent)
     }
 
-    fn put_with(
+    pub(super) fn put_with(
         &mut self,
         address: Address,
         owner: Address,
