@@ -197,7 +197,7 @@ fn announced(journal: &Path) -> Vec<(String, u64)> {
 
 #[test]
 fn a_mint_that_a_later_start_adds_says_what_its_account_takes() {
-    let chain = Chain::start();
+    let chain = Chain::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let address = |list: &str, symbol: &str| {
         let all = chain.ready[list].as_array().unwrap();

@@ -12,6 +12,7 @@ pub(crate) struct Chain {
     child: Child,
     pub(crate) url: String,
     /// What it said when it was ready.
+    #[allow(dead_code, reason = "not every test that shares this module asks")]
     pub(crate) ready: Value,
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sniper_core::amm::Arrays;
 use sniper_core::order::{Hop, Leg, LegAmount};
-use sniper_core::units::{Atoms, Slot};
+use sniper_core::units::{Atoms, Lamports, Slot};
 use solana_hash::Hash;
 use thiserror::Error;
 
@@ -65,7 +65,8 @@ pub async fn try_swap(
     // Any price: what it brings is compared afterwards.
     let amount = LegAmount::ExactIn { amount_in: trial.spend, min_out: Atoms::new(1) };
     let leg = Leg { hop: trial.hop, amount, arrays: trial.arrays.clone() };
-    let message = builder.rehearsal(&[leg], &Hash::default()).map_err(TrialError::Build)?;
+    let message =
+        builder.rehearsal(Lamports::ZERO, &[leg], &Hash::default()).map_err(TrialError::Build)?;
     let out = trial.hop.mint_out;
     let shown =
         builder.token_account(out).ok_or(TrialError::Build(BuildError::UnknownMint(out)))?;
