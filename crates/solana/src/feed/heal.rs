@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sniper_core::amm::Part;
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 
@@ -10,12 +11,15 @@ use super::event::{FeedEvent, GapCause};
 use super::hub::{Hub, State, event};
 use super::registry::Place;
 use super::router::Verdict;
-use super::watch::{self, WatchId};
+use super::watch::{self, Role, WatchId};
 use crate::rpc::endpoint::jitter;
 use crate::rpc::{AccountInfo, RpcError};
 
 /// Accounts read in one call, so that they are of one state.
 const SNAPSHOT_MAX: usize = 100;
+/// As many accounts as a tick or bin array counts for: it is that much larger, and what a large answer takes while it is
+/// read stays with the allocator.
+const ARRAY_WEIGHS: usize = 10;
 /// Pause after a snapshot that failed.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(200);
 const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -131,7 +135,7 @@ impl Hub {
         at_least: Slot,
     ) -> Result<Result<Slot, RpcError>, Closed> {
         let mut oldest = Slot::MAX;
-        for part in places.chunks(SNAPSHOT_MAX) {
+        for part in self.parts(places) {
             let followed: Vec<(Place, Address)> = {
                 let state = self.state();
                 let address = |at: &Place| Some((*at, state.registry.get(*at)?.watch.address));
@@ -154,6 +158,33 @@ impl Hub {
         }
         // Nothing is as recent as one likes.
         Ok(Ok(if oldest == Slot::MAX { at_least } else { oldest }))
+    }
+
+    /// Cuts places into calls. A pool's stay together where they can: it is quoted from all of them.
+    fn parts<'p>(&self, places: &'p [Place]) -> Vec<&'p [Place]> {
+        let state = self.state();
+        let role = |place: &Place| state.registry.get(*place).map(|entry| entry.watch.role);
+        let pool = |place: &Place| match role(place) {
+            Some(Role::Pool { pool, .. }) => Some(pool),
+            _ => None,
+        };
+        let weight = |place: &Place| match role(place) {
+            Some(Role::Pool { part: Part::Array(_), .. }) => ARRAY_WEIGHS,
+            _ => 1,
+        };
+        let of_pools = places.chunk_by(|one, next| pool(one) == pool(next) && pool(one).is_some());
+        let groups = of_pools.flat_map(|group| group.chunks(SNAPSHOT_MAX));
+        let groups = groups.map(|group| (group.len(), group.iter().map(weight).sum::<usize>()));
+        let (mut parts, mut begun, mut end, mut weighs) = (Vec::new(), 0, 0, 0);
+        for (count, weight) in groups {
+            if end > begun && weighs + weight > SNAPSHOT_MAX {
+                parts.extend(places.get(begun..end));
+                (begun, weighs) = (end, 0);
+            }
+            (end, weighs) = (end + count, weighs + weight);
+        }
+        parts.extend(places.get(begun..end).filter(|last| !last.is_empty()));
+        parts
     }
 
     async fn pass_on(
