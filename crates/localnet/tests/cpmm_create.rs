@@ -315,6 +315,31 @@ fn a_pool_is_refused_for_every_account_and_amount_that_is_not_right() {
 }
 
 #[test]
+fn lamports_sent_ahead_stop_a_pool_only_where_they_stop_it_on_the_real_exchange() {
+    let net = Net::start(quiet(10));
+    runtime().block_on(async {
+        let client = net.client();
+        let maker = Maker::new(&client, spl_token_interface::ID, &[]).await;
+        let creation = maker.creation();
+        let addresses = creation.addresses();
+        let fair = maker.args(COIN_ATOMS, USDC_ATOMS, 0);
+        let make = creation.instruction(fair, &[]);
+        let ahead = |to: &Address| system::transfer(&maker.key.pubkey(), to, 1_000_000);
+        let to_pool = [ahead(&addresses.pool), make.clone()];
+        let error = maker.send(&client, &to_pool, &[]).await.unwrap_err();
+        assert_eq!(custom(&error), &json!(6000), "{error}");
+        let to_vault = [ahead(&addresses.vault_1), make.clone()];
+        let error = maker.send(&client, &to_vault, &[]).await.unwrap_err();
+        assert_eq!(custom(&error), &json!(0), "{error}");
+        let harmless = [ahead(&addresses.lp_mint), ahead(&addresses.observation), make];
+        assert_eq!(maker.send(&client, &harmless, &[]).await.unwrap()["err"], Value::Null);
+        assert_eq!(supply(&client, &addresses.lp_mint).await, {
+            pool_state(&client, &addresses.pool).await.lp_supply - 100
+        });
+    });
+}
+
+#[test]
 fn a_mint_that_the_exchange_refuses_needs_its_administrators_word() {
     let net = Net::start(quiet(10));
     runtime().block_on(async {
