@@ -1,11 +1,11 @@
 //! Whether a program still does what we think it does.
 //!
-//! A program can be upgraded under our feet. Two things give it away: an account of its own that no longer reads, which
-//! the shell tells by [`crate::event::MarketEvent::Drifted`], and a fill that is not what our curve gives. The second is
-//! told apart from others trading in between by the vaults: where a pool's balances have moved by exactly what our
+//! A program can be upgraded under our feet. Three things give it away: an account of its own that no longer reads and a
+//! simulated swap that does not give our quote, which the shell tells by [`crate::event::MarketEvent::Drifted`], and a
+//! fill that is not what our curve gives. That is told apart from others trading in between by the vaults: where a pool's balances have moved by exactly what our
 //! order moved, nobody else was there, and then the fill must be the quote, to the atom. Orders through several pools,
 //! kinds whose vaults are not followed (the concentrated ones), and PumpSwap, where fees leave the pool in the very swap
-//! so that its vaults never move by what the trader moves, say nothing.
+//! so that its vaults never move by what the trader moves, say nothing here: of those, simulations alone speak.
 
 use arrayvec::ArrayVec;
 use serde::Serialize;

@@ -19,14 +19,15 @@
 //!
 //! # Scenery
 //!
-//! [`LocalnetConfig::pools`] adds pools by the thousand for programs that look at a whole exchange: Raydium CPMM,
-//! Raydium AMM v4 and Orca Whirlpool with its tick arrays, over generated mints and over those above, some of them on
-//! a pair that another pool has too. Accounts have their real layouts and owners, and the same seed writes the same
-//! ones. In every block one of two hundred changes as a swap by somebody would change it: both vaults and the pool's
+//! [`LocalnetConfig::pools`] adds pools by the thousand for programs that look at a whole exchange: Raydium CPMM, AMM v4
+//! and CLMM, Orca Whirlpool, Meteora DLMM, PumpSwap and bonding curves, with their tick and bin arrays and fee
+//! schedules, over generated mints and over those above, some of them on a pair that another pool has too. Accounts
+//! have their real layouts and owners, and the same seed writes the same ones. In every block one of two hundred changes as a swap by somebody would change it: both vaults and the pool's
 //! state at once, by the exchange's arithmetic. These pools are scenery and cannot be traded on: no transaction stands
-//! behind what happens to them, liquidity mints and price observations are missing, and the program of AMM v4 is not
-//! mounted, so that every order to it fails. Generated tokens are held by their pools and, for the rest, by nobody.
-//! Ten thousand pools take about 60 MB, and as much again or more once the blocks that are kept hold their changes.
+//! behind what happens to them, liquidity mints and price observations are missing, and of the programs only CPMM and
+//! Whirlpool are mounted, so that every order to the others fails. Fees that leave a pool go nowhere. Generated tokens
+//! are held by their pools and, for the rest, by nobody.
+//! Ten thousand pools take about 80 MB, and as much again or more once the blocks that are kept hold their changes.
 //!
 //! # Launches
 //!

@@ -95,6 +95,7 @@ fn the_demo_trades_through_real_transactions_and_proves_what_it_did() {
         assert_eq!(summary[field], proven, "{field}: {summary:#}\n{log}");
     }
     assert_eq!(summary["lamports_difference"], 0);
+    assert!(!log.contains("the program has changed"), "an honest program was accused: {log}");
     assert_eq!(summary["mode"], "demo");
     let orders = &summary["orders"];
     assert!(orders["landed"].as_u64().unwrap() >= 3, "{summary:#}");

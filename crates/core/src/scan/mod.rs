@@ -12,6 +12,9 @@
 //! - The pass over all pools reckons in floats with a known error ([`crate::stats::bulk`]) to leave out what surely
 //!   is not so. What it reports was confirmed by the integers of [`figures`].
 //!
+//! - A kind without reserves has numbers that stand for them ([`Kind`]). Where only their ratio means something, the row
+//!   says so ([`Flags::PRICE_ALONE`]), and its depth and flow are none.
+//!
 //! A verdict is about margins: it says that prices are apart by more than both fees, not how much can be earned.
 
 pub mod figures;

@@ -99,7 +99,7 @@ impl Scanner {
         let place = u8::try_from(active.bin.rem_euclid(dlmm::BINS_PER_ARRAY)).ok();
         let Ok((array, _)) = dlmm::decode_bin_array(data) else { return false };
         let bin = array.bins.iter().find(|bin| Some(bin.place) == place);
-        let amount = bin.map(|bin| bin.amounts[usize::from(active.second)]);
-        still == Some(active.bin.into()) && amount.is_some_and(|amount| amount > Atoms::ZERO)
+        let amount = bin.and_then(|bin| bin.amounts.get(usize::from(active.second)));
+        still == Some(active.bin.into()) && amount.is_some_and(|amount| *amount > Atoms::ZERO)
     }
 }

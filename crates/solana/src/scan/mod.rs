@@ -3,8 +3,8 @@
 //! # Design
 //! - Answers are read while they arrive ([`ReplyReader`]): no tree of JSON, no text of an account that is done with.
 //!   Data are decoded into memory that is used again.
-//! - A cold scan asks each program for its pools, a slice of each, then reads the vaults a hundred at a time. Both
-//!   answers tell their slot, and the second may not be older than the first. Still they are two moments, and a swap
+//! - A cold scan asks each program for the fees that its pools share and for its pools, a slice of each, then reads the
+//!   vaults a hundred at a time. Both answers tell their slot, and the second may not be older than the first. Still they are two moments, and a swap
 //!   between them makes a price that never was. So what a scan finds is a candidate: [`Scanner::confirm`] reads the
 //!   pools of each verdict again, with their vaults, in one request, which a node answers from one state.
 //! - Afterwards [`Scanner::apply`] takes accounts as they change. A pool whose accounts disagree on their slot keeps

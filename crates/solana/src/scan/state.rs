@@ -62,6 +62,9 @@ pub(super) struct Extra {
     pub(super) behind: [u8; 3],
 }
 
+// One for each pool of a hundred thousand.
+const _: () = assert!(size_of::<Extra>() <= 88);
+
 /// No shared fee account.
 const OWN: u16 = u16::MAX;
 

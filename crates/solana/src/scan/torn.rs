@@ -114,6 +114,7 @@ impl Pools {
         change(&mut torn);
         if torn.slots.iter().all(|each| *each == slot) {
             self.torn.remove(&row);
+            self.asked.remove(&row);
             self.settle_row(row, &torn)?;
             return Ok(Change::Settled(row));
         }

@@ -10,6 +10,9 @@ use solana_address::Address;
 use super::*;
 use crate::LocalnetConfig;
 use crate::chain::producer::Producer;
+use crate::cpmm;
+use crate::cpmm::state::PoolState;
+use crate::whirlpool::state::Whirlpool;
 
 fn chain_of(pools: usize, seed: u64) -> Producer {
     let config =

@@ -123,7 +123,11 @@ impl Writer<'_> {
             return Ok(None);
         }
         self.put(address, pump::SWAP_ID, opening.encode())?;
-        for (vault, (token, amount)) in vaults.iter().zip(sides) {
+        // Together with what counts on top, the vaults have the price that the sides say.
+        let on_top = if length > 245 { opening.virtual_quote } else { 0 };
+        let quote_held = u64::try_from(i128::from(amount_1) - on_top).unwrap_or(amount_1);
+        let held = [(base, amount_0), (quote, quote_held)];
+        for (vault, (token, amount)) in vaults.iter().zip(held) {
             self.token_account(*vault, address, &token, amount)?;
         }
         Ok(Some(Prop::new(Venue::PumpSwap, address, vaults, sides.map(mint_and_amount))))
