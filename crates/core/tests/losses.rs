@@ -41,6 +41,7 @@ fn the_loss_of_the_day_halts_all_trading_until_a_person_resumes() {
     let mut bench = bench(|c| {
         c.limits.daily_loss_max = Usd::dollars(5);
         c.limits.collar = Bps::capped(9_000);
+        c.limits.exit_collar = Bps::capped(9_000);
     });
     let order = bench.ask(bench.buy(50)).unwrap();
     bench.fill(&order);
@@ -61,6 +62,7 @@ fn a_fall_from_the_peak_halts_and_a_deposit_is_no_peak() {
         c.limits.drawdown_max = Bps::capped(100);
         c.limits.daily_loss_max = Usd::dollars(100_000);
         c.limits.collar = Bps::capped(9_000);
+        c.limits.exit_collar = Bps::capped(9_000);
     });
     bench.run.step(support::deposit(WSOL, 10_000_000_000));
     bench.run.step(Event::Timer);
