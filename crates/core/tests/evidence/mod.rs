@@ -291,8 +291,9 @@ pub(crate) fn spoil(account: &mut MintAccount, how: Worse) {
         Worse::FreezeAuthority => account.freeze_authority = Some(key(3)),
         Worse::Unused => account.initialized = false,
         Worse::Decimals(more) => {
-            // Away from the accepted range, or away from what the node tells.
-            account.decimals = if more % 2 == 0 { 12 + more } else { account.decimals };
+            // Further from the accepted range and from what the node tells, never back.
+            let further = account.decimals.max(12 + more);
+            account.decimals = if more % 2 == 0 { further } else { account.decimals };
         }
         Worse::Pause => extend(account, MintExtension::Pausable { authority: None, paused: true }),
         Worse::Pointer => extend(
