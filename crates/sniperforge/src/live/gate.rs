@@ -126,7 +126,7 @@ impl Gatekeeper {
 }
 
 /// Whether something is known that speaks against a mint, and not only something unknown.
-pub(super) fn is_bad(verdict: &Verdict) -> bool {
+fn is_bad(verdict: &Verdict) -> bool {
     let unknown = |reason: &Reason| matches!(reason, Reason::Unknown { .. } | Reason::Stale { .. });
     verdict.reasons().iter().any(|reason| !unknown(reason))
 }
