@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use sniper_core::engine::EngineConfig;
-use sniper_core::event::MarketEvent;
+use sniper_core::event::{Event, MarketEvent};
 use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
 use sniper_core::sim::{SimSettings, SimVenue};
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::arrays::Arrays;
 use super::gate::Gatekeeper;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
@@ -271,6 +272,10 @@ pub(super) async fn assemble(
         ends_in.closed().await;
     });
 
+    let arrays = Arrays::new(&watches);
+    for event in arrays.unheard(desk.engine().market()) {
+        desk.step(Event::Market(event))?;
+    }
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
     let feed = manager.start_optimized_feeds(watches)?;
@@ -309,8 +314,17 @@ pub(super) async fn assemble(
 
     let stale = plan.engine.limits.market_age_max.millis();
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
-    let session =
-        Session::new(desk, orders, rpc, manager, blockhash, latch, stale, plan.page.is_some());
+    let session = Session::new(
+        desk,
+        orders,
+        rpc,
+        manager,
+        arrays,
+        blockhash,
+        latch,
+        stale,
+        plan.page.is_some(),
+    );
     Ok((session, Sources { feed, ends, prices }, wires))
 }
 
