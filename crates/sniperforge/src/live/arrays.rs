@@ -196,3 +196,154 @@ fn watches(pool: PoolId, spec: &PoolSpec, arrays: &[i32]) -> Vec<Watch> {
     };
     arrays.iter().filter_map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sniper_core::amm::PoolKind;
+    use sniper_core::amm::whirlpool::{Keys, PoolState, TickArray, sqrt_price_at};
+    use sniper_core::event::MintSpec;
+    use sniper_core::ids::{Address, MintId, Symbol};
+    use sniper_core::units::{Slot, Timestamp};
+
+    const POOL: PoolId = PoolId(0);
+    /// Ticks of an array.
+    const SPAN: i32 = 88;
+
+    fn spec() -> PoolSpec {
+        let keys = Keys {
+            oracle: Address::default(),
+            vaults: [Address::default(); 2],
+            token_programs: [Address::default(); 2],
+        };
+        let kind = PoolKind::Whirlpool { keys, adaptive: false };
+        PoolSpec { address: Address::default(), mints: [MintId(1), MintId(2)], kind }
+    }
+
+    fn state(tick: i32) -> AccountUpdate {
+        AccountUpdate::Whirlpool(PoolState {
+            tick_spacing: 1,
+            fee_tier: 1,
+            liquidity: 1 << 40,
+            sqrt_price: sqrt_price_at(tick),
+            tick,
+            ..PoolState::default()
+        })
+    }
+
+    fn array(start: i32) -> AccountUpdate {
+        AccountUpdate::WhirlpoolTicks(Box::new(TickArray { start, ticks: Vec::new() }))
+    }
+
+    struct World {
+        market: Market,
+        arrays: Arrays,
+        slot: u64,
+    }
+
+    impl World {
+        /// A pool at tick 0 and the nine arrays around it, followed as watches 1 to 9.
+        fn new() -> Self {
+            let mut market = Market::new(Timestamp::ZERO, Timestamp::ZERO);
+            for byte in [1, 2] {
+                let mint = MintSpec {
+                    address: Address::new_from_array([byte; 32]),
+                    token_program: Address::default(),
+                    decimals: 6,
+                    symbol: Symbol::new("X"),
+                    is_usd: byte == 2,
+                    plain: true,
+                    trusted: true,
+                };
+                market.apply(&MarketEvent::Mint(mint), Timestamp::ZERO, &mut Vec::new());
+            }
+            let event = MarketEvent::Pool(Box::new(spec()));
+            market.apply(&event, Timestamp::ZERO, &mut Vec::new());
+            let starts: Vec<i32> = (-4..=4).map(|nth| nth * SPAN).collect();
+            let zero = Address::default();
+            let all = Watch::for_pool(POOL, &spec(), [zero; 2], [zero; 2], &starts);
+            let mut world = Self { market, arrays: Arrays::new(&all), slot: 0 };
+            for (start, id) in starts.into_iter().zip(1..) {
+                assert!(world.tell(id, array(start)));
+            }
+            assert!(world.tell(0, state(0)));
+            assert_eq!(world.changes(Instant::now()), []);
+            world
+        }
+
+        /// What the feed brings; whether it went to the core.
+        fn tell(&mut self, watch: u64, update: AccountUpdate) -> bool {
+            self.slot += 1;
+            let event = MarketEvent::Account { pool: POOL, slot: Slot::new(self.slot), update };
+            let admitted = self.arrays.admits(WatchId(watch), &event);
+            if admitted {
+                self.market.apply(&event, Timestamp::ZERO, &mut Vec::new());
+            }
+            admitted
+        }
+
+        fn changes(&mut self, now: Instant) -> Vec<Change> {
+            self.arrays.changes(&self.market, now)
+        }
+    }
+
+    #[test]
+    fn only_pools_that_have_moved_are_looked_at() {
+        let mut world = World::new();
+        assert!(world.arrays.changed.is_empty(), "looked at once");
+        world.tell(3, array(-2 * SPAN));
+        assert!(world.arrays.changed.is_empty(), "ticks do not move the price");
+        world.tell(0, state(1));
+        world.tell(0, state(2));
+        assert_eq!(world.arrays.changed, [POOL]);
+        assert_eq!(world.changes(Instant::now()), []);
+        assert!(world.arrays.changed.is_empty());
+    }
+
+    #[test]
+    fn a_late_word_about_an_array_that_was_let_go_is_not_listened_to() {
+        let mut world = World::new();
+        world.tell(0, state(5 * SPAN));
+        let changes = world.changes(Instant::now());
+        let [change] = changes.as_slice() else { panic!("{changes:?}") };
+        let away = [-4, -3, -2].map(|nth| nth * SPAN);
+        let gone: Vec<_> = away.into_iter().zip((1..).map(WatchId)).collect();
+        assert_eq!(change.release, gone);
+        let taken = [5, 6, 7, 8, 9].map(|nth| nth * SPAN);
+        assert_eq!(change.take, taken);
+        world.arrays.taken(POOL, taken.into_iter().zip((10..).map(WatchId)));
+        assert!(!world.tell(1, array(-4 * SPAN)), "nobody follows it");
+        // Back, and followed again by another watch: what the old one said is still not listened to.
+        world.tell(0, state(0));
+        let changes = world.changes(Instant::now());
+        assert!(changes[0].take.contains(&(-4 * SPAN)), "{changes:?}");
+        let taken = changes[0].take.clone();
+        world.arrays.taken(POOL, taken.into_iter().zip((20..).map(WatchId)));
+        assert!(!world.tell(1, array(-4 * SPAN)));
+        assert!(world.tell(20, array(-4 * SPAN)));
+    }
+
+    #[test]
+    fn an_array_that_cannot_be_followed_is_tried_again_after_a_pause() {
+        let (mut world, now) = (World::new(), Instant::now());
+        assert_eq!(world.arrays.refused(WatchId(99), now), None);
+        assert_eq!(world.arrays.refused(WatchId(5), now), Some((POOL, 0)));
+        assert_eq!(world.changes(now), [], "not at once");
+        let later = now + PAUSE;
+        let again = Change { pool: POOL, release: Vec::new(), take: vec![0] };
+        assert_eq!(world.changes(later), [again]);
+    }
+
+    #[test]
+    fn an_array_of_an_earlier_run_that_nobody_follows_is_forgotten() {
+        let world = World::new();
+        let zero = Address::default();
+        let starts: Vec<i32> = (0..=8).map(|nth| nth * SPAN).collect();
+        let all = Watch::for_pool(POOL, &spec(), [zero; 2], [zero; 2], &starts);
+        let unheard = Arrays::new(&all).unheard(&world.market);
+        let gone = [-4, -3, -2, -1].map(|nth| nth * SPAN);
+        let gone = gone.map(|array| MarketEvent::Forgotten { pool: POOL, array });
+        assert_eq!(unheard, gone);
+        assert!(world.arrays.unheard(&world.market).is_empty());
+    }
+}

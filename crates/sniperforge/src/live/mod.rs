@@ -6,6 +6,9 @@
 //! a crash; [`replay`] proves a journal.
 
 mod arrays;
+#[cfg(test)]
+#[cfg(feature = "localnet")]
+mod arrays_on_chain;
 #[cfg(feature = "localnet")]
 mod child;
 #[cfg(feature = "localnet")]
