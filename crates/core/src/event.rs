@@ -103,6 +103,13 @@ pub enum MarketEvent {
         /// The slot that it was judged at.
         at: Slot,
     },
+    /// A tick or bin array of a pool is no longer followed: nothing may be quoted through it until it is seen anew.
+    Forgotten {
+        /// The pool.
+        pool: PoolId,
+        /// The tick that it starts at, or the number of a bin array.
+        array: i32,
+    },
 }
 
 /// A mint as the shell describes it.

@@ -181,6 +181,11 @@ impl Market {
             MarketEvent::Drifted { kind } => {
                 self.drift(*kind);
             }
+            MarketEvent::Forgotten { pool, array } => {
+                if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    pool.live.forget(*array);
+                }
+            }
             MarketEvent::Lost { pool } => {
                 let plain = self.pool(*pool).is_some_and(|pool| self.is_plain(&pool.spec));
                 if let Some(pool) = self.pools.get_mut(pool.index()) {

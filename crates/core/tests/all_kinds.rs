@@ -166,6 +166,48 @@ proptest! {
         }
     }
 
+    /// Fails when a forgotten array stays in a curve, or in what waits for one.
+    #[test]
+    fn an_array_that_was_forgotten_is_as_one_never_told_of(
+        world in worlds(), forward: bool, amount in amounts(), which: prop::sample::Index, torn in 0..3,
+    ) {
+        let (at, later) = (Slot::new(7), Slot::new(9));
+        let whole = world.live(at);
+        let known = whole.known_arrays();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let array = *which.get(&known);
+        let told = |update: &&AccountUpdate| update.array() == Some(array);
+        let (mut less, mut never) = (Live::new(&world.spec, true), Live::new(&world.spec, true));
+        for update in &world.updates {
+            less.apply(update, at);
+            if !told(&update) {
+                never.apply(update, at);
+            }
+        }
+        match torn {
+            0 => {}
+            // It is told of anew, but the price's own account has not followed yet.
+            1 => less.apply(world.updates.iter().find(told).unwrap(), later),
+            // The price moves in one account, and the others have not followed yet.
+            _ => [&mut less, &mut never].into_iter().for_each(|live| live.apply(&world.state(), later)),
+        }
+        less.forget(array);
+        prop_assert!(!less.known_arrays().contains(&array));
+        less.settle_before(Slot::new(20));
+        never.settle_before(Slot::new(20));
+        prop_assert_eq!(answers(&less), answers(&never));
+        if torn == 0 {
+            let quote = |live: &Live| live.quote_exact_in(forward, Atoms::new(amount), &CLOCK);
+            let (before, after) = (quote(&whole), quote(&less));
+            prop_assert!(after == before || after == Err(QuoteError::MissingArray), "{after:?}");
+            less.apply(world.updates.iter().find(told).unwrap(), later);
+            less.settle_before(Slot::new(20));
+            prop_assert_eq!(answers(&less), answers(&whole), "seen anew");
+        }
+    }
+
     #[test]
     fn accounts_may_come_in_any_order(world in worlds(), order in any::<[prop::sample::Index; 12]>()) {
         let mut shuffled = world.clone();
@@ -174,6 +216,25 @@ proptest! {
         }
         let slot = Slot::new(7);
         prop_assert_eq!(answers(&shuffled.live(slot)), answers(&world.live(slot)));
+    }
+}
+
+#[test]
+fn a_pool_all_of_whose_arrays_were_forgotten_says_that_they_are_missing() {
+    for kind in [Kind::Clmm, Kind::Whirlpool, Kind::Dlmm] {
+        let world = World::new(kind);
+        let mut live = world.live(Slot::new(7));
+        let quote = |live: &Live, way| live.quote_exact_in(way, Atoms::new(5_000), &CLOCK);
+        assert!(quote(&live, true).is_ok() || quote(&live, false).is_ok(), "{kind:?}");
+        let (known, near) = (live.known_arrays(), live.around(3));
+        assert!(!known.is_empty() && !near.is_empty(), "{kind:?}");
+        known.iter().for_each(|array| live.forget(*array));
+        for forward in [true, false] {
+            let missing = quote(&live, forward);
+            assert_eq!(missing, Err(QuoteError::MissingArray), "{kind:?} {forward}");
+        }
+        assert_eq!(live.around(3), near, "the price is where it was");
+        assert_eq!(live.refollow(&[]).take, live.around(4));
     }
 }
 

@@ -330,6 +330,12 @@ impl Curve {
         self.ticks.array_starts(self.pool.tick, forward)
     }
 
+    /// Where the tick arrays start that lie nearest to the price, at most `each_way` of them each way, ascending.
+    #[must_use]
+    pub fn arrays_around(&self, each_way: usize) -> Vec<i32> {
+        self.ticks.around(self.pool.tick, each_way)
+    }
+
     fn detail(&self, swap: &Swap) -> Result<Detail, QuoteError> {
         if swap.received == Atoms::ZERO {
             return Err(QuoteError::TooSmall);

@@ -1,13 +1,11 @@
 //! From a pool's state account to everything that trading it takes.
 
+use super::around::TAKEN;
 use super::{
     DecodeError, Kind, PoolKind, amm_v4, clmm, cpmm, dlmm, pump_fees, pump_swap, whirlpool,
 };
 use crate::amm::transfer_fee::EpochFees;
 use crate::ids::Address;
-
-/// Arrays followed on each side of the price.
-const ARRAYS: usize = 4;
 
 /// A pool of which the state account was read. Its mints' accounts and [`Self::extra`] are to be read next.
 #[derive(Clone, Debug)]
@@ -122,24 +120,12 @@ impl Draft {
                 let ticks = clmm::Ticks::new(&account.state, known, &[]);
                 let ticks = ticks
                     .map_err(|_| DecodeError::Field { account: "CLMM pool", field: "spacing" })?;
-                for forward in [true, false] {
-                    arrays.extend(ticks.array_starts(account.state.tick, forward).take(ARRAYS));
-                }
+                arrays = ticks.around(account.state.tick, TAKEN);
                 let address = clmm::bitmap_extension_address(&self.address);
                 PoolKind::Clmm { keys: account.keys, bitmap_extension: extension.map(|_| address) }
             }
             State::Whirlpool(state, keys) => {
-                let first = whirlpool::array_start(state.tick, state.tick_spacing);
-                let span = i32::from(state.tick_spacing)
-                    .saturating_mul(i32::from(whirlpool::TICKS_IN_ARRAY));
-                let reach = i32::try_from(ARRAYS).unwrap_or(0);
-                let around = (reach.saturating_neg()..=reach).filter_map(|nth| {
-                    let start = first.checked_add(span.checked_mul(nth)?)?;
-                    let fits = start.saturating_add(span) > whirlpool::MIN_TICK
-                        && start <= whirlpool::MAX_TICK;
-                    fits.then_some(start)
-                });
-                arrays.extend(around);
+                arrays = whirlpool::arrays_around(&state, TAKEN);
                 let oracle = whirlpool::oracle_address(&self.address);
                 PoolKind::Whirlpool {
                     keys: keys.keys(oracle, programs),
@@ -152,9 +138,7 @@ impl Draft {
                 if let Some(extension) = &extension {
                     curve.set_extension(extension);
                 }
-                for forward in [true, false] {
-                    arrays.extend(curve.arrays_ahead(forward, ARRAYS));
-                }
+                arrays = curve.arrays_around(TAKEN);
                 let address = dlmm::bitmap_extension_address(&self.address);
                 PoolKind::Dlmm(keys.keys(extension.map(|_| address)))
             }
@@ -166,8 +150,6 @@ impl Draft {
                 PoolKind::PumpSwap(pump_swap::Keys::new(&keys, programs, recipients))
             }
         };
-        arrays.sort_unstable();
-        arrays.dedup();
         Ok(Described { kind, arrays })
     }
 }

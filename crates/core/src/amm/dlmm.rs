@@ -251,6 +251,12 @@ impl Curve {
         self.find_starts();
     }
 
+    /// Forgets an array: no swap walks through it until it is taken anew.
+    pub fn remove_array(&mut self, index: i32) {
+        self.arrays.retain(|known| known.index() != index);
+        self.find_starts();
+    }
+
     /// Takes a new state of the account that goes on where the bitmap in the pool's state ends.
     pub fn set_extension(&mut self, extension: &Extension) {
         self.extension = Some(Box::new(*extension));
@@ -391,6 +397,16 @@ impl Curve {
             Some(found)
         };
         std::iter::from_fn(next).take(count)
+    }
+
+    /// The arrays that hold something and lie nearest to the active bin, at most `each_way` of them each way, ascending.
+    #[must_use]
+    pub fn arrays_around(&self, each_way: usize) -> Vec<i32> {
+        let arrays = [true, false].map(|forward| self.arrays_ahead(forward, each_way));
+        let mut arrays: Vec<i32> = arrays.into_iter().flatten().collect();
+        arrays.sort_unstable();
+        arrays.dedup();
+        arrays
     }
 
     /// What the ladders depend on: the bin step, and whether limit orders fill.

@@ -37,6 +37,16 @@ pub(super) trait Hold {
     fn arrays(&self, _forward: bool) -> Arrays {
         Arrays::new()
     }
+    /// The arrays that lie nearest to the price, at most `each_way` of them each way, ascending.
+    fn around(&self, _each_way: usize) -> Vec<i32> {
+        Vec::new()
+    }
+    /// The arrays that were told of, ascending.
+    fn known_arrays(&self) -> Vec<i32> {
+        Vec::new()
+    }
+    /// Forgets an array, at once: what is not known is not quoted through.
+    fn forget(&mut self, _array: i32) {}
     /// The balances of its vaults, where they are followed.
     fn vaults(&self) -> Option<[Atoms; 2]> {
         None
@@ -332,6 +342,25 @@ impl Live {
     #[must_use]
     pub fn arrays(&self, forward: bool) -> Arrays {
         self.held.get().arrays(forward)
+    }
+
+    /// The tick or bin arrays nearest to its price, known or not: at most `each_way` of those that its program may walk
+    /// through each way, ascending. None while the price is not known.
+    #[must_use]
+    pub fn around(&self, each_way: usize) -> Vec<i32> {
+        self.held.get().around(each_way)
+    }
+
+    /// The arrays that were told of and not forgotten since, ascending.
+    #[must_use]
+    pub fn known_arrays(&self) -> Vec<i32> {
+        self.held.get().known_arrays()
+    }
+
+    /// Forgets an array, because its changes are no longer heard of: a quote that would walk through it says that it
+    /// is missing, until it is seen anew.
+    pub fn forget(&mut self, array: i32) {
+        self.held.get_mut().forget(array);
     }
 
     /// Whether its program can be asked for an exact output.

@@ -1,6 +1,7 @@
 //! Pools: one file per kind, each decodes account bytes, quotes to the last atom and encodes its swap.
 
 pub mod amm_v4;
+mod around;
 pub mod clmm;
 pub mod cpmm;
 mod describe;
@@ -15,6 +16,7 @@ mod token_account;
 pub mod transfer_fee;
 pub mod whirlpool;
 
+pub use around::Refollow;
 pub use cpmm::decode_vault;
 pub use describe::{Described, Draft};
 pub use follow::{Followed, Kind, Part};
@@ -120,6 +122,19 @@ pub enum AccountUpdate {
     PumpFees(Box<pump_fees::FeeConfig>),
     /// The supply of the mint that a market cap is reckoned with.
     Supply(Atoms),
+}
+
+impl AccountUpdate {
+    /// The tick that an array starts at, or the number of a bin array; none for any other account.
+    #[must_use]
+    pub fn array(&self) -> Option<i32> {
+        match self {
+            Self::ClmmTicks(array) => Some(array.start),
+            Self::WhirlpoolTicks(array) => Some(array.start),
+            Self::DlmmBins(array) => Some(array.index),
+            _ => None,
+        }
+    }
 }
 
 /// Output of a swap, computed from state: no promise.

@@ -23,7 +23,8 @@ use crate::ids::Address;
 use crate::units::{Atoms, Price};
 
 pub use derived::{
-    ARRAYS_IN_SWAP, array_start, array_starts, oracle_address, pool_address, tick_array_address,
+    ARRAYS_IN_SWAP, array_start, array_starts, arrays_around, oracle_address, pool_address,
+    tick_array_address,
 };
 pub(super) use held::{Held, decode_part};
 pub use instruction::{

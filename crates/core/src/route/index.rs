@@ -123,7 +123,7 @@ impl Index {
                     self.torn.push(*pool);
                 }
             }
-            MarketEvent::Lost { pool } => {
+            MarketEvent::Lost { pool } | MarketEvent::Forgotten { pool, .. } => {
                 self.refresh(market, *pool);
             }
             MarketEvent::Slot { .. } => self.settle(market),

@@ -142,6 +142,13 @@ impl SimPool {
         *self = Self::unseen(self.spec.clone());
     }
 
+    /// An array has to be seen anew.
+    pub(super) fn forget_array(&mut self, array: i32) {
+        if let Some(other) = &mut self.other {
+            other.forget(array);
+        }
+    }
+
     /// Whether a hop goes from mint 0 to mint 1; `None` when it does not go through this pool.
     pub(super) fn direction(&self, hop: Hop) -> Option<bool> {
         let [first, second] = self.spec.mints;

@@ -161,6 +161,11 @@ impl SimVenue {
                     pool.forget();
                 }
             }
+            MarketEvent::Forgotten { pool, array } => {
+                if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    pool.forget_array(*array);
+                }
+            }
             MarketEvent::Mint(_)
             | MarketEvent::Drifted { .. }
             | MarketEvent::Launched { .. }

@@ -5,6 +5,10 @@
 //! ([`publish`]) and the tables have threads of their own and are fed copies. [`start`] brings an engine back after
 //! a crash; [`replay`] proves a journal.
 
+mod arrays;
+#[cfg(test)]
+#[cfg(feature = "localnet")]
+mod arrays_on_chain;
 #[cfg(feature = "localnet")]
 mod child;
 #[cfg(feature = "localnet")]

@@ -7,7 +7,7 @@ use sniper_core::event::{Event, MarketEvent};
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::market::WRAPPED_SOL;
 use sniper_core::units::Slot;
-use sniper_solana::feed::WatchId;
+use sniper_solana::feed::{Watch, WatchId};
 use tokio::sync::watch;
 
 use super::desk::Desk;
@@ -137,7 +137,7 @@ impl Session {
         for event in &news {
             self.learn(event)?;
         }
-        let watches = self.manager.follow(&found.watches(pool, &spec))?;
+        let watches = self.follow(&found.watches(pool, &spec))?;
         let coin = found.mints.iter().zip(spec.mints).find(|(mint, _)| {
             mint.address == verdict.mint() && mint.address != WRAPPED_SOL && !mint.is_usd
         });
@@ -167,7 +167,7 @@ impl Session {
         let coin = found.mints.iter().zip(spec.mints);
         let mut coin = coin.filter(|(mint, _)| mint.address != WRAPPED_SOL && !mint.is_usd);
         let (coin, mint) = coin.next().context("find the coin of a pool")?;
-        let watches = self.manager.follow(&found.watches(pool, &spec))?;
+        let watches = self.follow(&found.watches(pool, &spec))?;
         self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
         let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
         self.newcomers.wards.send_modify(|all| all.push(ward));
@@ -177,12 +177,20 @@ impl Session {
         Ok(())
     }
 
+    fn follow(&mut self, watches: &[Watch]) -> anyhow::Result<Vec<WatchId>> {
+        let ids = self.manager.follow(watches)?;
+        self.arrays.add(ids.iter().copied().zip(watches));
+        Ok(ids)
+    }
+
     /// Lets coins go whose time is over: first the engine, so that none is traded on what nobody tells any more.
     pub(super) fn let_go(&mut self) -> anyhow::Result<()> {
         for newcomer in self.newcomers.over(&self.desk) {
             let lost = MarketEvent::Lost { pool: newcomer.pool };
             self.step(Event::Market(lost), std::time::Instant::now())?;
             self.manager.unfollow(&newcomer.watches);
+            // Those that came since, as its price moved.
+            self.manager.unfollow(&self.arrays.remove(newcomer.pool));
             self.newcomers.forget(&newcomer);
             tracing::info!(pool = %newcomer.address, "a coin is no longer new, and nothing of it is held");
         }

@@ -20,6 +20,7 @@ use sniper_solana::venue::{Prepared, SolanaVenue};
 use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
 use tokio::sync::mpsc;
 
+use super::arrays::Arrays;
 use super::desk::{Desk, now};
 use super::newcomers::Newcomers;
 use super::scout::Find;
@@ -70,6 +71,7 @@ pub(super) struct Session {
     pub(super) orders: Orders,
     pub(super) rpc: RpcConnectionPool,
     pub(super) manager: WebSocketManager,
+    pub(super) arrays: Arrays,
     pub(super) blockhash: BlockhashCache,
     pub(super) latch: KillLatch,
     pub(super) stale_after: Duration,
@@ -105,6 +107,7 @@ impl Session {
         orders: Orders,
         rpc: RpcConnectionPool,
         manager: WebSocketManager,
+        arrays: Arrays,
         blockhash: BlockhashCache,
         latch: KillLatch,
         stale_after: Duration,
@@ -116,6 +119,7 @@ impl Session {
             orders,
             rpc,
             manager,
+            arrays,
             blockhash,
             latch,
             stale_after,
@@ -194,6 +198,7 @@ impl Session {
                 // the kill latch, nor what orders are compared with.
                 _ = tick.tick() => {
                     self.pass_time()?;
+                    self.follow_prices()?;
                     if checked.elapsed() >= CHECKPOINT {
                         checked = Instant::now();
                         self.desk.checkpoint()?;
@@ -223,7 +228,10 @@ impl Session {
         self.heard = Instant::now();
         self.messages += 1;
         match event {
-            FeedEvent::Market { event, received, .. } => {
+            FeedEvent::Market { watch, event, received } => {
+                if !self.arrays.admits(watch, &event) {
+                    return Ok(());
+                }
                 self.desk.timers.record(Stage::FeedDelivery, received.elapsed());
                 self.step_market(event, received)
             }
@@ -269,7 +277,11 @@ impl Session {
             }
             FeedEvent::Refused { watch, code } => {
                 tracing::error!(watch = watch.0, code, "a node does not tell of an account");
-                Ok(())
+                let Some((pool, array)) = self.arrays.refused(watch, self.heard) else {
+                    return Ok(());
+                };
+                // Another connection may have told of it in the meantime.
+                self.step_market(MarketEvent::Forgotten { pool, array }, self.heard)
             }
             FeedEvent::ConnectionUp { connection, endpoint } => {
                 tracing::info!(connection, %endpoint, "feed connected");
@@ -283,7 +295,11 @@ impl Session {
         }
     }
 
-    fn step_market(&mut self, event: MarketEvent, received: Instant) -> anyhow::Result<()> {
+    pub(super) fn step_market(
+        &mut self,
+        event: MarketEvent,
+        received: Instant,
+    ) -> anyhow::Result<()> {
         if let Orders::Paper(sim, _) = &mut self.orders {
             sim.observe(&event);
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use sniper_core::engine::EngineConfig;
-use sniper_core::event::MarketEvent;
+use sniper_core::event::{Event, MarketEvent};
 use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
 use sniper_core::launch::Program;
@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::arrays::Arrays;
 use super::drift_probe::DriftProbe;
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
@@ -327,6 +328,10 @@ pub(super) async fn assemble(
         ends_in.closed().await;
     });
 
+    let arrays = Arrays::new(&watches);
+    for event in arrays.unheard(desk.engine().market()) {
+        desk.step(Event::Market(event))?;
+    }
     let mut manager =
         WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
     let feed = manager.start_optimized_feeds(watches.clone())?;
@@ -376,6 +381,7 @@ pub(super) async fn assemble(
         orders,
         rpc,
         manager,
+        arrays,
         blockhash,
         latch,
         stale,

@@ -94,6 +94,24 @@ impl Hold for Held {
         starts.map(|starts| starts.take(Arrays::new().capacity()).collect()).unwrap_or_default()
     }
 
+    fn around(&self, each_way: usize) -> Vec<i32> {
+        self.curve().map(|curve| curve.arrays_around(each_way)).unwrap_or_default()
+    }
+
+    fn known_arrays(&self) -> Vec<i32> {
+        let mut starts: Vec<i32> = self.arrays.iter().map(|array| array.start).collect();
+        starts.sort_unstable();
+        starts
+    }
+
+    fn forget(&mut self, array: i32) {
+        let before = self.arrays.len();
+        self.arrays.retain(|known| known.start != array);
+        if self.arrays.len() < before && self.curve.is_ok() {
+            self.curve = self.made();
+        }
+    }
+
     quotes_by_curve!();
 }
 

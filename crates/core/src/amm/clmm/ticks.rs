@@ -176,6 +176,15 @@ impl Ticks {
         down.iter().rev().chain(holding).chain(up).copied()
     }
 
+    /// Where the arrays in use start that lie nearest to `tick`, at most `each_way` of them each way, ascending.
+    pub(in crate::amm) fn around(&self, tick: i32, each_way: usize) -> Vec<i32> {
+        let starts = [true, false].map(|forward| self.array_starts(tick, forward).take(each_way));
+        let mut starts: Vec<i32> = starts.into_iter().flatten().collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
     /// How many arrays in use a swap needs that starts in `tick` and looks as far as `target`.
     pub(super) fn arrays_between(&self, tick: i32, target: i32, forward: bool) -> u8 {
         let end = array_start(target, self.tick_spacing);

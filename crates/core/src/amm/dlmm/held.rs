@@ -115,6 +115,24 @@ impl Hold for Held {
         ahead.unwrap_or_default()
     }
 
+    fn around(&self, each_way: usize) -> Vec<i32> {
+        self.curve().map(|curve| curve.arrays_around(each_way)).unwrap_or_default()
+    }
+
+    fn known_arrays(&self) -> Vec<i32> {
+        self.seen.keys().copied().collect()
+    }
+
+    fn forget(&mut self, array: i32) {
+        self.seen.remove(&array);
+        self.waiting.retain(
+            |update| !matches!(update, AccountUpdate::DlmmBins(bins) if bins.index == array),
+        );
+        if let Ok(curve) = &mut self.curve {
+            curve.remove_array(array);
+        }
+    }
+
     quotes_by_curve!();
 }
 

@@ -55,3 +55,20 @@ pub fn array_starts(pool: &PoolState, forward: bool) -> ArrayVec<i32, ARRAYS_IN_
     let starts = (0..3).map(|nth| first.saturating_add(step.saturating_mul(nth)));
     starts.filter(|start| start.saturating_add(span) > MIN_TICK && *start < MAX_TICK).collect()
 }
+
+/// The starts of the tick array that holds the price and of `each_way` more on each side, ascending, known or not: a
+/// pool may use any of them.
+#[must_use]
+pub fn arrays_around(pool: &PoolState, each_way: usize) -> Vec<i32> {
+    let span = ticks_in_array(pool.tick_spacing);
+    if span == 0 {
+        return Vec::new();
+    }
+    let first = array_start(pool.tick, pool.tick_spacing);
+    let reach = i32::try_from(each_way).unwrap_or(i32::MAX);
+    let starts = (reach.saturating_neg()..=reach).filter_map(|nth| {
+        let start = first.checked_add(span.checked_mul(nth)?)?;
+        (start.saturating_add(span) > MIN_TICK && start <= MAX_TICK).then_some(start)
+    });
+    starts.collect()
+}

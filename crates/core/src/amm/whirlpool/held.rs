@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Curve, Oracle, PoolState, TickArray, array_starts, decode_oracle, decode_pool,
+    Curve, Oracle, PoolState, TickArray, array_starts, arrays_around, decode_oracle, decode_pool,
     decode_tick_array,
 };
 use crate::amm::live::{Hold, quotes_by_curve};
@@ -91,6 +91,25 @@ impl Hold for Held {
     fn arrays(&self, forward: bool) -> Arrays {
         let pool = self.pool.as_ref();
         pool.map(|pool| array_starts(pool, forward).into_iter().collect()).unwrap_or_default()
+    }
+
+    fn around(&self, each_way: usize) -> Vec<i32> {
+        self.pool.as_ref().map(|pool| arrays_around(pool, each_way)).unwrap_or_default()
+    }
+
+    fn known_arrays(&self) -> Vec<i32> {
+        let mut starts: Vec<i32> = self.arrays.iter().map(|array| array.start).collect();
+        starts.sort_unstable();
+        starts
+    }
+
+    fn forget(&mut self, array: i32) {
+        self.arrays.retain(|known| known.start != array);
+        if let Ok(curve) = &mut self.curve
+            && let Err(error) = curve.remove_array(array)
+        {
+            self.curve = Err(error);
+        }
     }
 
     quotes_by_curve!();

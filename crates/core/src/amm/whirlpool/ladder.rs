@@ -157,6 +157,21 @@ impl Curve {
         Ok(())
     }
 
+    /// Forgets a tick array: no swap goes through it until it is taken anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_pool`].
+    pub fn remove_array(&mut self, start: i32) -> Result<(), QuoteError> {
+        let Ok(place) = self.arrays.binary_search(&start) else { return Ok(()) };
+        self.arrays.remove(place);
+        let end = start.saturating_add(ticks_in_array(self.pool.tick_spacing));
+        self.rungs.retain(|rung| !(start..end).contains(&rung.tick));
+        self.locate()?;
+        self.measure();
+        Ok(())
+    }
+
     fn put(&mut self, array: &TickArray) -> Result<(), QuoteError> {
         let spacing = self.pool.tick_spacing;
         let span = ticks_in_array(spacing);
