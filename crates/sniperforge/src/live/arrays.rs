@@ -265,6 +265,7 @@ mod tests {
                     is_usd: byte == 2,
                     plain: true,
                     trusted: true,
+                    rent: sniper_core::units::Lamports::ZERO,
                 };
                 market.apply(&MarketEvent::Mint(mint), Timestamp::ZERO, &mut Vec::new());
             }

@@ -101,6 +101,7 @@ impl Chain {
             },
             gate: Policy::default(),
             prices: Prices { url: self.ready.price_url.clone(), every: Duration::from_millis(500) },
+            launches: None,
             latch: folder.join("KILL"),
             folder: folder.to_owned(),
             page: None,
