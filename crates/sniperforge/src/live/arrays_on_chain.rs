@@ -253,6 +253,20 @@ impl World {
         around[around.len() / 2]
     }
 
+    /// Every subscription connection breaks.
+    async fn tear(&self, chain: &Chain) {
+        for url in &chain.ready.rpc_urls {
+            let port = url.trim_end_matches('/').rsplit(':').next().unwrap();
+            let port: u16 = port.parse().unwrap();
+            let _: serde_json::Value = self
+                .trader
+                .rpc
+                .call("localnet_disconnect", &[json!({"port": port})])
+                .await
+                .unwrap();
+        }
+    }
+
     /// One push, while the session goes on.
     async fn push(&mut self, mint_in: MintId, amount: u64) {
         let pushed = self.trader.swap(mint_in, amount);
@@ -301,6 +315,8 @@ async fn a_price_that_leaves_the_arrays_of_the_start_is_followed_and_quoted_to_t
         pushes += 1;
         assert!(pushes < 15, "{first:?} {}", world.center());
     }
+    // What moves while nobody listens is followed, too.
+    world.tear(&chain).await;
     world.push(world.usd, PUSH).await;
     let (far, gone) = (world.known(), world.center());
     assert!(!far.contains(&home), "what was left behind is forgotten: {far:?} around {gone}");

@@ -129,7 +129,9 @@ impl Hub {
     /// Takes watches, all or none. They are in force once the connections of their shards have seen them.
     pub(super) fn follow(&self, coming: &Coming<'_>) -> Result<Came, FeedError> {
         let mut state = self.state();
-        state.registry.check_room(coming.watches.len())?;
+        // Those given up take room until the receiver has heard of it: else it could be made to wait without end.
+        let more = coming.watches.len().saturating_add(state.refused.len());
+        state.registry.check_room(more)?;
         let mut came = Came { ids: Vec::new(), connections: Vec::new() };
         let mut touched = BTreeSet::new();
         for watch in coming.watches {

@@ -218,7 +218,8 @@ impl WebSocketManager {
     }
 
     /// Lets watches go and gives how many of them there still were. Nothing is put into the channel about them any
-    /// more, but what was in it before is still to come. An account is unsubscribed from when nobody watches it.
+    /// more, but what was in it before is still to come. An account is unsubscribed from when nobody watches it;
+    /// connections that carry nothing any more stay for what comes next.
     pub fn unfollow(&mut self, watches: &[WatchId]) -> usize {
         self.message_router.as_ref().map_or(0, |router| router.0.unfollow(watches))
     }
