@@ -196,7 +196,8 @@ impl Trader {
             "id": {"cause": self.orders, "nth": 0}, "strategy": 0,
             "legs": [{"arrays": arrays, "hop": {"pool": 0, "mint_in": mint_in, "mint_out": mint_out},
                 "amount": {"ExactIn": {"amount_in": amount, "min_out": 1}}}],
-            "amount_in": amount, "min_out": 1, "expected_out": 1, "fee_cap": 10_000,
+            "opens": [], "unpriced": false, "amount_in": amount, "min_out": 1, "expected_out": 1,
+            "fee_cap": 10_000,
             "compute_unit_limit": 400_000, "compute_unit_price": 10_000, "value": 0,
             "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
         }))
