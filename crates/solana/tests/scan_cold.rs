@@ -209,6 +209,8 @@ async fn a_new_pool_waits_for_its_vaults_and_a_closed_one_is_forgotten() {
     let Change::New(row) = rig.state(&new, 150) else { panic!("new") };
     assert!(rig.reserves(&new.address).2.has(Flags::UNREAD));
     rig.change(&new);
+    // What a node could not tell yet is asked for again.
+    assert!(rig.scanner.read_new(&rig.rpc, Slot::new(150)).await.is_err(), "too old");
     rig.chain.lock().unwrap().slots = [152, 152];
     let report = rig.scanner.read_new(&rig.rpc, Slot::new(150)).await.unwrap();
     assert_eq!((report.unread, report.slot), (0, 152));

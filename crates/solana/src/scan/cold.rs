@@ -269,11 +269,11 @@ impl Scanner {
         requests_max: usize,
     ) -> Result<Vec<RowId>, ScanError> {
         let most = requests_max.saturating_mul(KEYS_MAX / 2);
-        let rows: Vec<RowId> = self.pools.asked.iter().copied().take(most).collect();
+        let mut rows: Vec<RowId> = self.pools.asked.iter().copied().take(most).collect();
         if !rows.is_empty() {
             let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
             // After an error they are still asked for.
-            self.read_vaults_of(rpc, &rows, at_least.get(), &mut report).await?;
+            self.read_vaults_of(rpc, &mut rows, at_least.get(), &mut report).await?;
             for row in &rows {
                 self.pools.asked.remove(row);
             }
@@ -285,11 +285,11 @@ impl Scanner {
     async fn read_vaults(
         &mut self,
         rpc: &RpcConnectionPool,
-        rows: Vec<RowId>,
+        mut rows: Vec<RowId>,
         at_least: u64,
         report: &mut ColdReport,
     ) -> Result<(), ScanError> {
-        let read = self.read_vaults_of(rpc, &rows, at_least, report).await;
+        let read = self.read_vaults_of(rpc, &mut rows, at_least, report).await;
         if read.is_err() {
             self.pools.to_read.extend(rows);
         }
@@ -299,11 +299,10 @@ impl Scanner {
     async fn read_vaults_of(
         &mut self,
         rpc: &RpcConnectionPool,
-        rows: &[RowId],
+        rows: &mut Vec<RowId>,
         at_least: u64,
         report: &mut ColdReport,
     ) -> Result<(), ScanError> {
-        let mut rows = rows.to_vec();
         rows.sort_unstable();
         rows.dedup();
         let request = Request {

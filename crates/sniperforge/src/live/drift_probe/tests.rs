@@ -141,7 +141,7 @@ async fn an_honest_chain_agrees_to_the_atom_while_others_trade_and_one_atom_less
     assert!(told.try_recv().is_err());
 
     for kind in [Kind::Cpmm, Kind::Whirlpool] {
-        let lying = lying_node(honest, kind.program());
+        let lying = node(honest, Fault::AnAtomLess(kind.program()));
         let (probe_of, mut told) = probe(&chain, &lying).await;
         let other = if kind == Kind::Cpmm { Kind::Whirlpool } else { Kind::Cpmm };
         assert_eq!(said(&probe_of, other).await, None);
@@ -157,6 +157,28 @@ async fn an_honest_chain_agrees_to_the_atom_while_others_trade_and_one_atom_less
 }
 
 #[tokio::test]
+async fn a_pool_that_moves_before_it_is_simulated_accuses_nobody() {
+    let chain = Chain::start();
+    fund(&chain).await;
+    let late = node(&chain.ready.rpc_urls[0], Fault::Late(Duration::from_millis(1_200)));
+    let (probe_of, _told) = probe(&chain, &late).await;
+    let mut moved = 0;
+    for _ in 0..3 {
+        for hop in probe_of.hops(Kind::Cpmm).await {
+            match probe_of.attempt(hop).await {
+                Ok(verdict) => assert_eq!(verdict, None, "others traded in between"),
+                Err(Silent::Moved) => moved += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        if moved >= 3 {
+            return;
+        }
+    }
+    panic!("only {moved} pools moved in three blocks each: nothing was tried");
+}
+
+#[tokio::test]
 async fn a_wallet_that_holds_nothing_accuses_nobody() {
     let chain = Chain::start();
     let (probe_of, mut told) = probe(&chain, &chain.ready.rpc_urls[0]).await;
@@ -166,8 +188,17 @@ async fn a_wallet_that_holds_nothing_accuses_nobody() {
     assert_eq!(told.recv().await, None);
 }
 
-/// A node that passes everything on, but for an atom less in what a simulated transaction with that program leaves.
-fn lying_node(honest: &str, program: Address) -> String {
+/// What a node does with a simulation.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// It takes an atom off what a transaction with this program leaves.
+    AnAtomLess(Address),
+    /// It waits before it runs one.
+    Late(Duration),
+}
+
+/// A node that passes everything on, but for a fault.
+fn node(honest: &str, fault: Fault) -> String {
     let behind = honest.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -175,15 +206,21 @@ fn lying_node(honest: &str, program: Address) -> String {
         for stream in listener.incoming() {
             let (stream, behind) = (stream.unwrap(), behind.clone());
             // A client that goes away in the middle is no matter.
-            std::thread::spawn(move || pass_on(stream, &behind, &program));
+            std::thread::spawn(move || pass_on(stream, &behind, fault));
         }
     });
     url
 }
 
-fn pass_on(stream: TcpStream, behind: &str, program: &Address) -> Option<()> {
+fn pass_on(stream: TcpStream, behind: &str, fault: Fault) -> Option<()> {
     let mut stream = BufReader::new(stream);
     let request = body(&mut stream)?;
+    let simulates = request.windows(19).any(|bytes| bytes == b"simulateTransaction");
+    if let Fault::Late(time) = fault
+        && simulates
+    {
+        std::thread::sleep(time);
+    }
     let mut node = TcpStream::connect(behind).ok()?;
     let head = format!(
         "POST / HTTP/1.1\r\nhost: {behind}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -191,7 +228,10 @@ fn pass_on(stream: TcpStream, behind: &str, program: &Address) -> Option<()> {
     );
     node.write_all(head.as_bytes()).and_then(|()| node.write_all(&request)).ok()?;
     let answer = body(&mut BufReader::new(node))?;
-    let answer = shorten(&request, &answer, program).unwrap_or(answer);
+    let answer = match fault {
+        Fault::AnAtomLess(program) => shorten(&request, &answer, &program).unwrap_or(answer),
+        Fault::Late(_) => answer,
+    };
     let head = format!(
         "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         answer.len()
