@@ -132,6 +132,18 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
             "a.toml:2: trading.allowed_extensions.0 is not a Token-2022 extension",
         ),
         (
+            "[trading]\nlaunch_programs = ['casino']\n",
+            "a.toml:2: trading.launch_programs.0 is not a program that makes pools",
+        ),
+        (
+            "[trading]\nlaunch_programs = ['pump_swap', 'pump_swap']\n",
+            "a.toml:2: trading.launch_programs.1 is the same as an earlier one",
+        ),
+        (
+            "[strategies.new_pool.params]\ntrail = 0\n",
+            "a.toml:2: strategies.new_pool.params.trail must lie between 1 and 9999",
+        ),
+        (
             "[trading]\ntrusted_mints = ['me']\n",
             "a.toml:2: trading.trusted_mints.0 is not a Solana address",
         ),
@@ -175,6 +187,28 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
         assert!(message.starts_with(expected), "{text}\n  gave {message}\n  want {expected}");
         assert!(!message.contains('\n'), "one line: {message}");
     }
+}
+
+#[test]
+fn new_pools_are_traded_only_when_somebody_says_so_and_then_by_every_program_unless_told() {
+    let folder = TempDir::new().unwrap();
+    let read = |text: &str| Config::load(&sources(&folder, text, &[])).unwrap();
+    let off = read("");
+    assert!(
+        !off.engine(None).strategies.iter().any(|one| matches!(one.kind, StrategyKind::NewPool(_)))
+    );
+    let on = read(
+        "[strategies.new_pool]\nenabled = true\n[strategies.new_pool.params]\nladder = [{ gain = 5000, share = 5000 }]\n",
+    );
+    let running = on.engine(None).strategies;
+    let params = running.iter().find_map(|one| match &one.kind {
+        StrategyKind::NewPool(params) => Some(params),
+        _ => None,
+    });
+    assert_eq!(params.unwrap().ladder.len(), 1);
+    assert_eq!(on.trading.launch_programs, sniper_core::launch::Program::ALL);
+    let one = read("[trading]\nlaunch_programs = ['raydium_cpmm']\n");
+    assert_eq!(one.trading.launch_programs, [sniper_core::launch::Program::Cpmm]);
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl Gatekeeper {
 
     /// Whether anybody still listens.
     async fn tell(&self, mint: MintId, verdict: &Verdict) -> bool {
+        self.judge.note(verdict);
         let event = MarketEvent::Gate { mint, safe: verdict.safe(), at: verdict.slot() };
         self.events.send(Event::Market(event)).await.is_ok()
     }

@@ -62,7 +62,7 @@ impl Judge {
         Ok(Sight { market, found, builder })
     }
 
-    /// Says whether a mint may be bought, and writes it down. `creator` is who is known to have made it, where its
+    /// Says whether a mint may be bought. `creator` is who is known to have made it, where its
     /// pool does not tell.
     pub(super) async fn judge(
         &self,
@@ -74,19 +74,17 @@ impl Judge {
         let evidence = self.evidence(sight, mint, creator).await;
         let verdict = judge(&evidence, &self.policy, sight.market.slot());
         tracing::debug!(%mint, took_ms = begun.elapsed().as_millis(), "evidence gathered");
-        self.note(&verdict);
         verdict
     }
 
     /// The verdict on a mint of which nothing could be read: never safe.
     pub(super) fn unreachable(&self, mint: Address) -> Verdict {
         let nothing = Evidence::nothing(mint, Why::Unreachable);
-        let verdict = judge(&nothing, &self.policy, self.rpc.highest_slot());
-        self.note(&verdict);
-        verdict
+        judge(&nothing, &self.policy, self.rpc.highest_slot())
     }
 
-    fn note(&self, verdict: &Verdict) {
+    /// Tells a verdict that stands, and writes it down with its reasons.
+    pub(super) fn note(&self, verdict: &Verdict) {
         let reasons: Vec<String> = verdict.reasons().iter().map(ToString::to_string).collect();
         if verdict.safe() {
             tracing::info!(mint = %verdict.mint(), slot = %verdict.slot(), "token judged safe");

@@ -157,7 +157,11 @@ async fn look(judge: &Judge, sighting: &Sighting) -> Vec<Find> {
     };
     let mut finds = Vec::with_capacity(pools.len());
     for Located { pool, .. } in pools {
-        finds.push(judged(judge, sighting, pool, creator).await);
+        let find = judged(judge, sighting, pool, creator).await;
+        if let Find::Judged(found) = &find {
+            judge.note(&found.verdict);
+        }
+        finds.push(find);
     }
     finds
 }
