@@ -11,6 +11,7 @@ mod math;
 use serde::{Deserialize, Serialize};
 use solana_instruction::{AccountMeta, Instruction};
 
+use super::divide::Reciprocal;
 use super::transfer_fee::TransferFee;
 use super::{Quote, QuoteError, SwapAccounts};
 use crate::ids::Address;
@@ -113,6 +114,8 @@ pub struct Curve {
 struct Rates {
     input: u64,
     output: u64,
+    /// What is left of what goes in.
+    kept: Reciprocal,
 }
 
 /// A swap worked out in full: what the program moves and books.

@@ -4,6 +4,7 @@ pub mod amm_v4;
 pub mod clmm;
 pub mod cpmm;
 mod describe;
+mod divide;
 pub mod dlmm;
 mod follow;
 mod live;
