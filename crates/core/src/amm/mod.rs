@@ -11,6 +11,7 @@ mod live;
 pub mod pump_curve;
 pub mod pump_fees;
 pub mod pump_swap;
+mod roots;
 pub(crate) mod tlv;
 pub mod transfer_fee;
 pub mod whirlpool;
