@@ -11,7 +11,6 @@ mod math;
 use serde::{Deserialize, Serialize};
 use solana_instruction::{AccountMeta, Instruction};
 
-use super::divide::Reciprocal;
 use super::transfer_fee::TransferFee;
 use super::{Quote, QuoteError, SwapAccounts};
 use crate::ids::Address;
@@ -114,8 +113,8 @@ pub struct Curve {
 struct Rates {
     input: u64,
     output: u64,
-    /// What is left of what goes in.
-    kept: Reciprocal,
+    /// Of what is left of what goes in, what was kept back; see [`super::divide::on_top_factor`].
+    on_top: u64,
 }
 
 /// A swap worked out in full: what the program moves and books.

@@ -36,6 +36,24 @@ pub(super) fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, QuoteError>
     down.checked_add(u64::from(more)).ok_or(Overflow)
 }
 
+/// What [`on_top`] takes: `part` over `kept`, times 2^64, as the greatest number below that; zero where it does not fit,
+/// and of no part.
+pub(super) fn on_top_factor(part: u64, kept: u64) -> u64 {
+    let factor = (u128::from(part) << 64).div_ceil(u128::from(kept.max(1)));
+    u64::try_from(factor.saturating_sub(1)).unwrap_or(0)
+}
+
+/// `rest` and a part on top of it that leaves `rest` of the whole, rounded up; `factor` is not zero, and `rest` is at least
+/// one and makes no 64 bits when multiplied with the `kept` that the factor is for.
+///
+/// The factor falls short by 2^-64 at most, and by something always. So what the product falls short of is less than one
+/// part of `kept`, and never nothing: rounded down it is one less than the true one rounded up.
+#[inline]
+pub(super) fn on_top(rest: u64, factor: u64) -> u64 {
+    let (_, down) = rest.carrying_mul(factor, 0);
+    rest.wrapping_add(down).wrapping_add(1)
+}
+
 /// A divisor with what makes dividing by it a product and a correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reciprocal {
@@ -57,35 +75,15 @@ impl Reciprocal {
         self.divisor
     }
 
-    /// `dividend` over the divisor, rounded down, and the rest.
+    /// `dividend` over the divisor, rounded down.
     ///
     /// The inverse falls short of 2^64 over the divisor by one at most, so the product falls short of the quotient by
     /// less than `dividend` over 2^64, and by one at most once rounded down.
     #[inline]
-    fn divide(self, dividend: u64) -> (u64, u64) {
+    pub(super) fn down(self, dividend: u64) -> u64 {
         let (_, guess) = dividend.carrying_mul(self.inverse, 0);
         let rest = dividend.wrapping_sub(guess.wrapping_mul(self.divisor));
-        if rest >= self.divisor {
-            (guess.wrapping_add(1), rest.wrapping_sub(self.divisor))
-        } else {
-            (guess, rest)
-        }
-    }
-
-    /// `dividend` over the divisor, rounded down.
-    #[inline]
-    pub(super) fn down(self, dividend: u64) -> u64 {
-        self.divide(dividend).0
-    }
-
-    /// `dividend` over the divisor, rounded up.
-    #[inline]
-    pub(super) fn up(self, dividend: u64) -> u64 {
-        match self.divide(dividend) {
-            (down, 0) => down,
-            // What leaves a rest is no greatest number over one.
-            (down, _) => down.wrapping_add(1),
-        }
+        if rest >= self.divisor { guess.wrapping_add(1) } else { guess }
     }
 }
 
@@ -118,6 +116,21 @@ mod tests {
         }
 
         #[test]
+        fn a_factor_is_the_division(
+            kept in 1_u64..1 << 32, part: u64, thin in 0_u32..64, rest: u64, small in 0_u32..64, off in 0_u64..3,
+        ) {
+            let factor = on_top_factor(part >> thin, kept);
+            let most = u64::MAX / kept;
+            let rest = (rest >> small) % most;
+            for rest in [rest, rest / kept * kept + off, most - off].map(|rest| rest.clamp(1, most)) {
+                let true_one = (u128::from(rest) * u128::from(part >> thin)).div_ceil(u128::from(kept));
+                if factor != 0 && u128::from(rest) + true_one < 1 << 64 {
+                    prop_assert_eq!(u128::from(on_top(rest, factor)), u128::from(rest) + true_one);
+                }
+            }
+        }
+
+        #[test]
         fn a_product_and_a_correction_are_the_division(
             dividend: u64, small in 0_u32..64, divisor: u64, thin in 0_u32..64, times: u64, off in 0_u64..3,
         ) {
@@ -127,7 +140,6 @@ mod tests {
             let near = (times % (u64::MAX / divisor).max(1)) * divisor;
             for dividend in [dividend >> small, near.saturating_add(off), near.saturating_sub(off), u64::MAX] {
                 prop_assert_eq!(known.down(dividend), dividend / divisor);
-                prop_assert_eq!(known.up(dividend), dividend.div_ceil(divisor));
             }
         }
     }

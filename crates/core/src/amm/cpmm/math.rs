@@ -6,7 +6,7 @@
 use crate::amm::Quote;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, Paused, TooSmall};
 use crate::amm::cpmm::{Config, Curve, PoolState, RATE_WHOLE, Rates, STATUS_NO_SWAP, Swap};
-use crate::amm::divide::{Reciprocal, product_over, product_over_up};
+use crate::amm::divide::{on_top, on_top_factor, product_over, product_over_up};
 use crate::units::Atoms;
 
 /// The vaults less the fees accrued in them; both sides must hold something.
@@ -137,10 +137,10 @@ impl Curve {
         let free = self.fees.iter().all(|fee| fee.bps == 0);
         let rates = |forward| {
             let input = self.input_fee_rate(forward);
-            let kept = RATE_WHOLE.checked_sub(input).and_then(Reciprocal::new)?;
-            Some(Rates { input, output: self.output_fee_rate(forward), kept })
+            let on_top = on_top_factor(input, RATE_WHOLE.saturating_sub(input));
+            Rates { input, output: self.output_fee_rate(forward), on_top }
         };
-        if sane && free { Some([rates(false)?, rates(true)?]) } else { None }
+        (sane && free).then(|| [rates(false), rates(true)])
     }
 
     /// The short way: one division, nothing split.
@@ -186,9 +186,11 @@ impl Curve {
         let taken = before_fee(amount.get(), rates.output)?;
         let rest = reserve_out.checked_sub(taken).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
         let swapped = product_over_up(reserve_in, taken, rest)?;
-        let input = match swapped.checked_mul(RATE_WHOLE) {
-            Some(product) => rates.kept.up(product),
-            None => before_fee(swapped, rates.input)?,
+        // Of millionths, so that 44 bits and a millionth's make no 64.
+        let input = if rates.on_top != 0 && swapped.wrapping_sub(1) >> 43 == 0 {
+            on_top(swapped, rates.on_top)
+        } else {
+            before_fee(swapped, rates.input)?
         };
         let vault = if forward { self.vaults[0] } else { self.vaults[1] };
         vault.checked_add(input).ok_or(Overflow)?;

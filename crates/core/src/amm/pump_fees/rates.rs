@@ -1,7 +1,7 @@
 //! Rates that were checked once, and the divisions that both kinds need.
 
 use crate::amm::QuoteError::{self, Overflow};
-use crate::amm::divide::{Reciprocal, product_over, product_over_up};
+use crate::amm::divide::{Reciprocal, on_top, on_top_factor, product_over, product_over_up};
 use crate::amm::pump_fees::Fees;
 
 /// Rates are counted in parts of this.
@@ -18,7 +18,7 @@ pub(in crate::amm) struct Rates {
     kept: u64,
     /// One whole and all fees: what a purchase pays of what buys.
     with_fees: Reciprocal,
-    /// All fees over `kept`, times 2^64: the greatest number below that; zero where it does not fit, and of no fees.
+    /// See [`on_top_factor`].
     on_top: u64,
     /// The same where [`Self::two_before`] may use it.
     two_on_top: u64,
@@ -42,8 +42,7 @@ impl Rates {
         let total = total.filter(|total| *total <= WHOLE).ok_or(Overflow)?;
         let kept = WHOLE.saturating_sub(total);
         let with_fees = Reciprocal::new(WHOLE.saturating_add(total)).ok_or(Overflow)?;
-        let on_top = (u128::from(total) << 64).div_ceil(u128::from(kept.max(1))).saturating_sub(1);
-        let on_top = u64::try_from(on_top).unwrap_or(0);
+        let on_top = on_top_factor(total, kept);
         let two_on_top = if lp_bps == 0 && kept >= LEAST_KEPT { on_top } else { 0 };
         Ok(Self { fees, kept, with_fees, on_top, two_on_top })
     }
@@ -123,17 +122,6 @@ impl Rates {
         }
         product_over_up(rest, WHOLE, self.kept)
     }
-}
-
-/// `rest` and fees on top of it, rounded up, for a `rest` of 1 to 2^49 and some more.
-///
-/// The factor is below the true one by 2^-64 at most, which makes less than 2^-14 here, and fees are whole numbers of
-/// ten-thousandths at the most: so what the product is short of is never as much as a part, and always something. Rounded
-/// down it is one less than the true one rounded up.
-#[inline]
-fn on_top(rest: u64, factor: u64) -> u64 {
-    let (_, down) = rest.carrying_mul(factor, 0);
-    rest.wrapping_add(down).wrapping_add(1)
 }
 
 /// One fee's share of an amount, and what rounding it up added, in parts of [`WHOLE`].
