@@ -5,6 +5,7 @@
 //! `chained` is quotes of which each needs the one before, as along a route. Directions are timed apart, and pools of
 //! ticks and bins by how many of them a swap crosses: the number at the end of the row's name. Rows take turns, so that
 //! a busy machine slows all of them. Run it with `cargo bench -p sniper-core --bench quote`; limits are for `apart`.
+//! `-- --only TEXT` measures only the rows whose name begins so, beside the floor: for a profiler.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -37,6 +38,10 @@ fn main() {
     let name = String::from("floor");
     rows.take(Timed { name, limit: f64::INFINITY, amounts, quote: |amount| Ok(floor(amount)) });
     pools::all(&mut rows);
+    let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
+    if let Some(only) = only {
+        rows.0.retain(|row| row.name == "floor" || row.name.starts_with(&only));
+    }
     measure(&mut rows.0, rounds);
     if !is_test {
         print(&mut rows.0, rounds);

@@ -57,11 +57,13 @@ fn main() {
         world.print();
     }
     let [few, many] =
-        worlds.each_mut().map(|world| [0, 1].map(|row| at(&mut world.rows[row], 0.5)));
+        worlds.each_mut().map(|world| [0, 1, 3].map(|row| at(&mut world.rows[row], 0.5)));
     for (row, what) in ["a token's pool", "a pool of SOL and dollars"].iter().enumerate() {
         println!(
-            "{what}: with many pools an update takes {:.2} x that with few",
-            many[row] / few[row]
+            "{what}: with many pools an update takes {:.2} x that with few; {:.0} ns more, where an access takes {:.0} ns more",
+            many[row] / few[row],
+            many[row] - few[row],
+            many[2] - few[2],
         );
     }
 }

@@ -34,6 +34,7 @@ pub use layout::{
     TickAccount, TickArrayAccount, decode_bitmap_extension, decode_config, decode_config_account,
     decode_pool, decode_pool_account, decode_tick_array, decode_tick_array_account,
 };
+use price::Amounts;
 pub use price::{
     MAX_SQRT_PRICE, MAX_TICK, MIN_SQRT_PRICE, MIN_TICK, sqrt_price_at_tick, tick_at_sqrt_price,
 };
@@ -122,6 +123,8 @@ pub struct Curve {
     ticks: Ticks,
     /// The first of the ticks that lies above the pool's own.
     above: usize,
+    /// What the way from the price to the first tick takes and gives, for a swap that goes up and for one that goes down.
+    first: [Option<Amounts>; 2],
 }
 
 /// A swap worked out in full: what the program moves and books.
@@ -198,7 +201,8 @@ impl Curve {
         if config.trade_fee_rate >= RATE_WHOLE || !sane {
             return Err(QuoteError::Overflow);
         }
-        let mut curve = Self { pool: *pool, config: *config, fees, ticks, above: 0 };
+        let mut curve =
+            Self { pool: *pool, config: *config, fees, ticks, above: 0, first: [None; 2] };
         curve.update(pool)?;
         Ok(curve)
     }
@@ -219,6 +223,8 @@ impl Curve {
             return Err(QuoteError::Overflow);
         }
         self.above = self.ticks.first_above(pool.tick);
+        self.first =
+            [false, true].map(|forward| self.ticks.first(pool, self.next(forward), forward));
         self.pool = *pool;
         Ok(())
     }
@@ -252,7 +258,11 @@ impl Curve {
         amount: Atoms,
         clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.quote(forward, Fixed::In(amount), clock)
+        if forward {
+            self.quote::<true, true>(amount, clock)
+        } else {
+            self.quote::<false, true>(amount, clock)
+        }
     }
 
     /// What must go in so that the trader gets `amount`; as [`Self::quote_exact_in`].
@@ -266,7 +276,11 @@ impl Curve {
         amount: Atoms,
         clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.quote(forward, Fixed::Out(amount), clock)
+        if forward {
+            self.quote::<true, false>(amount, clock)
+        } else {
+            self.quote::<false, false>(amount, clock)
+        }
     }
 
     /// What giving `amount` does, in full.
@@ -334,6 +348,12 @@ impl Curve {
     #[must_use]
     pub fn arrays_around(&self, each_way: usize) -> Vec<i32> {
         self.ticks.around(self.pool.tick, each_way)
+    }
+
+    /// The first of the ticks on the way; `None` past the lowest.
+    #[inline]
+    fn next(&self, forward: bool) -> Option<usize> {
+        if forward { self.above.checked_sub(1) } else { Some(self.above) }
     }
 
     fn detail(&self, swap: &Swap) -> Result<Detail, QuoteError> {

@@ -113,6 +113,8 @@ pub struct Curve {
 struct Rates {
     input: u64,
     output: u64,
+    /// Of what is left of what goes in, what was kept back; see [`super::divide::on_top_factor`].
+    on_top: u64,
 }
 
 /// A swap worked out in full: what the program moves and books.

@@ -16,7 +16,7 @@ pub(in crate::amm) use layout::Reader;
 pub use layout::{
     FEE_CONFIG_DISCRIMINATOR, FEE_CONFIG_LENS, FeeConfigAccount, decode_fee_config, decode_supply,
 };
-pub(in crate::amm) use rates::{Cut, Rates, constant_product, product_over, product_over_up};
+pub(in crate::amm) use rates::{Cut, Rates, constant_product};
 
 /// The fee program.
 pub const FEE_PROGRAM_ID: Address =

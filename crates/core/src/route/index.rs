@@ -3,13 +3,12 @@
 use serde::Serialize;
 
 use super::rank::{Frontier, NONE, Ranks, Rates};
-use super::rate::{marginal, times_up};
+use super::rate::{marginal_of, times_up};
 use super::table::{Table, sorted};
 use crate::amm::Kind;
 use crate::event::MarketEvent;
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
-use crate::order::Hop;
 
 /// Most third mints that are looked at one by one when a pool of two mints changes.
 pub const TRIANGLES_MAX: usize = 64;
@@ -23,8 +22,17 @@ pub struct EdgeId(u32);
 
 impl EdgeId {
     fn index(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+        place(self.0)
     }
+}
+
+/// Numbers are kept in 32 bits, as those of pools are: what is small lies close together.
+fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 /// A third mint that both mints of an edge trade with.
@@ -38,8 +46,38 @@ pub(super) struct Triangle {
 /// A detour of a hub that an edge is one side of.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Feed {
-    hub: usize,
-    leaf: usize,
+    hub: u32,
+    leaf: u32,
+    triangle: Triangle,
+}
+
+/// A list of which the first lies where its owner does: most edges are part of one triangle alone, and a list of their own
+/// for it would be one more place of memory to wait for.
+#[derive(Clone, Debug, Serialize)]
+struct Listed<T> {
+    first: Option<T>,
+    rest: Vec<T>,
+}
+
+impl<T> Listed<T> {
+    const fn new() -> Self {
+        Self { first: None, rest: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.rest.len().saturating_add(usize::from(self.first.is_some()))
+    }
+
+    fn push(&mut self, new: T) {
+        match self.first {
+            None => self.first = Some(new),
+            Some(_) => self.rest.push(new),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
 }
 
 /// Two mints, the lower first, with the pools that trade them.
@@ -50,10 +88,10 @@ struct Edge {
     pools: Vec<PoolId>,
     /// Rates of the pools: from the lower mint to the higher, and back.
     ranks: Ranks,
-    triangles: Vec<Triangle>,
+    triangles: Listed<Triangle>,
     /// At most one for each hub: a hub and an edge that share a mint have one triangle.
-    feeds: Vec<Feed>,
-    hub: Option<usize>,
+    feeds: Listed<Feed>,
+    hub: Option<u32>,
 }
 
 /// An edge with more triangles than may be looked at one by one: they are ranked by what the detour brings.
@@ -68,7 +106,9 @@ struct Hub {
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Seat {
     edge: EdgeId,
-    leaf: usize,
+    leaf: u32,
+    /// The pool's mint 0 is the lower one.
+    in_order: bool,
     /// It is on the list of those that are between two states, or were since the last slot.
     torn: bool,
 }
@@ -175,9 +215,9 @@ impl Index {
             let id = u32::try_from(at).map(PoolId).unwrap_or_default();
             if let Some(edge) = self.edges.get_mut(edge.index()) {
                 edge.pools.push(id);
-                leaf = edge.ranks.push();
+                leaf = number(edge.ranks.push());
             }
-            self.seats.push(Seat { edge, leaf, torn: false });
+            self.seats.push(Seat { edge, leaf, in_order: first <= second, torn: false });
             self.refresh(market, id);
             at = at.saturating_add(1);
         }
@@ -188,22 +228,33 @@ impl Index {
     /// Work: two quotes, a level per doubling of the pools of its pair, and if these now have another best rate, one
     /// detour for each of at most [`HUBS_MAX`] hubs. Allocates nothing.
     pub fn refresh(&mut self, market: &Market, pool: PoolId) -> bool {
-        let Some(Seat { edge: id, leaf, .. }) = self.seats.get(pool.index()).copied() else {
+        // All that has to be fetched from memory is asked for before any of it is needed, so that the waits overlap: the
+        // pool and its seat, then its edge with the rates known so far.
+        let settled = market.pool(pool).map(|pool| &pool.live).filter(|live| live.is_settled());
+        let Some(Seat { edge: id, leaf, in_order, .. }) = self.seats.get(pool.index()).copied()
+        else {
             return false;
         };
+        let leaf = place(leaf);
+        let known = self.tops.get_mut(id.index());
         let Some(edge) = self.edges.get_mut(id.index()) else { return false };
+        let before = edge.ranks.get(leaf);
         let [low, high] = edge.mints;
-        let rate = |mint_in, mint_out| {
-            marginal(market, Hop { pool, mint_in, mint_out }).unwrap_or_default()
+        let rates = match settled {
+            // A pool of one mint with itself is no way to anywhere.
+            Some(live) if low != high => {
+                let clock = market.clock();
+                let rate = |forward| marginal_of(live, forward, &clock).unwrap_or_default();
+                [rate(in_order), rate(!in_order)]
+            }
+            _ => NONE,
         };
-        // A pool of one mint with itself is no way to anywhere.
-        let rates = if low == high { NONE } else { [rate(low, high), rate(high, low)] };
-        if edge.ranks.get(leaf) == rates {
+        if before == rates {
             return false;
         }
         edge.ranks.set(leaf, rates);
         let top = edge.ranks.top();
-        if let Some(known) = self.tops.get_mut(id.index())
+        if let Some(known) = known
             && *known != top
         {
             *known = top;
@@ -215,10 +266,9 @@ impl Index {
     /// Brings the detours that pass an edge up to date.
     fn feed(&mut self, id: EdgeId) {
         let Some(edge) = self.edges.get(id.index()) else { return };
-        for feed in &edge.feeds {
-            let Some(hub) = self.hubs.get_mut(feed.hub) else { continue };
-            let Some(triangle) = hub.triangles.get(feed.leaf) else { continue };
-            hub.ranks.set(feed.leaf, detour(&self.tops, hub.mints, *triangle));
+        for Feed { hub, leaf, triangle } in edge.feeds.iter() {
+            let Some(hub) = self.hubs.get_mut(place(*hub)) else { continue };
+            hub.ranks.set(place(*leaf), detour(&self.tops, hub.mints, *triangle));
         }
     }
 
@@ -227,15 +277,14 @@ impl Index {
             return EdgeId(edge);
         }
         // There are no more edges than pools, which are numbered in 32 bits.
-        let number = u32::try_from(self.edges.len()).unwrap_or(u32::MAX);
-        let id = EdgeId(number);
-        self.table.add(mints, number);
+        let id = EdgeId(number(self.edges.len()));
+        self.table.add(mints, id.0);
         self.edges.push(Edge {
             mints,
             pools: Vec::new(),
             ranks: Ranks::default(),
-            triangles: Vec::new(),
-            feeds: Vec::new(),
+            triangles: Listed::new(),
+            feeds: Listed::new(),
             hub: None,
         });
         self.tops.push(NONE);
@@ -271,7 +320,7 @@ impl Index {
     fn add_triangle(&mut self, id: EdgeId, triangle: Triangle) {
         let Some(edge) = self.edges.get_mut(id.index()) else { return };
         if let Some(hub) = edge.hub {
-            return self.add_detour(hub, triangle);
+            return self.add_detour(place(hub), triangle);
         }
         if edge.triangles.len() < TRIANGLES_MAX {
             edge.triangles.push(triangle);
@@ -282,22 +331,22 @@ impl Index {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        edge.hub = Some(hub);
-        let known = std::mem::take(&mut edge.triangles);
+        edge.hub = Some(number(hub));
+        let known = std::mem::replace(&mut edge.triangles, Listed::new());
         self.hubs.push(Hub { mints: edge.mints, triangles: Vec::new(), ranks: Ranks::default() });
-        for triangle in known.into_iter().chain([triangle]) {
+        for triangle in known.iter().copied().chain([triangle]) {
             self.add_detour(hub, triangle);
         }
     }
 
-    fn add_detour(&mut self, number: usize, triangle: Triangle) {
-        let Some(hub) = self.hubs.get_mut(number) else { return };
+    fn add_detour(&mut self, at: usize, triangle: Triangle) {
+        let Some(hub) = self.hubs.get_mut(at) else { return };
         let leaf = hub.ranks.push();
         hub.triangles.push(triangle);
         hub.ranks.set(leaf, detour(&self.tops, hub.mints, triangle));
         for side in triangle.sides {
             if let Some(edge) = self.edges.get_mut(side.index()) {
-                edge.feeds.push(Feed { hub: number, leaf });
+                edge.feeds.push(Feed { hub: number(at), leaf: number(leaf), triangle });
             }
         }
     }
@@ -343,7 +392,7 @@ impl Index {
     pub(super) fn rates(&self, pool: PoolId) -> Option<(EdgeId, [MintId; 2], Rates)> {
         let seat = self.seats.get(pool.index())?;
         let edge = self.edges.get(seat.edge.index())?;
-        Some((seat.edge, edge.mints, edge.ranks.get(seat.leaf)))
+        Some((seat.edge, edge.mints, edge.ranks.get(place(seat.leaf))))
     }
 
     pub(super) fn top(&self, edge: EdgeId) -> Rates {
@@ -376,13 +425,13 @@ impl Index {
         mut visit: impl FnMut(Triangle) -> bool,
     ) {
         let Some(edge) = self.edges.get(edge.index()) else { return };
-        if let Some(hub) = edge.hub.and_then(|hub| self.hubs.get(hub)) {
+        if let Some(hub) = edge.hub.and_then(|hub| self.hubs.get(place(hub))) {
             hub.ranks.descend(second, frontier, wanted, |leaf, _| {
                 hub.triangles.get(leaf).is_some_and(|triangle| visit(*triangle))
             });
             return;
         }
-        for triangle in &edge.triangles {
+        for triangle in edge.triangles.iter() {
             let rate = side(detour(&self.tops, edge.mints, *triangle), second);
             if rate.raw() > 0 && wanted(rate) && !visit(*triangle) {
                 return;

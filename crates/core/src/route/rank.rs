@@ -13,25 +13,41 @@ pub(super) type Rates = [Price; 2];
 /// No rate in either direction.
 pub(super) const NONE: Rates = [Price::from_raw(0); 2];
 
-/// A tree of maxima over rates. Leaves are in order of announcement, so that the first of equals is the first
-/// announced.
-#[derive(Clone, Debug, Default, Serialize)]
+/// Most leaves that are looked through one by one. They lie where the ranking itself does: what reaches it reaches them.
+const FEW: usize = 8;
+
+/// Rates in order of announcement, so that the first of equals is the first announced; of more than [`FEW`] also a tree
+/// of maxima over them.
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Ranks {
-    /// The root is 1, node `n` has children `2 n` and `2 n + 1`, leaves begin at `width`; 0 is not used.
+    few: [Rates; FEW],
+    /// Of more than a few. The root is 1, node `n` has children `2 n` and `2 n + 1`, leaves begin at `width`; 0 is not
+    /// used.
     nodes: Vec<Rates>,
     width: usize,
     len: usize,
 }
 
+impl Default for Ranks {
+    fn default() -> Self {
+        Self { few: [NONE; FEW], nodes: Vec::new(), width: 0, len: 0 }
+    }
+}
+
 /// What is yet to be looked at: the best of a part of the tree, its first leaf and its node.
 pub(super) type Frontier = BinaryHeap<(Price, Reverse<usize>, usize)>;
+
+/// The better of each direction.
+fn better(one: Rates, other: Rates) -> Rates {
+    [one[0].max(other[0]), one[1].max(other[1])]
+}
 
 impl Ranks {
     /// Adds a leaf without a rate and says its number. Amortised constant time.
     pub(super) fn push(&mut self) -> usize {
         let leaf = self.len;
         self.len = self.len.saturating_add(1);
-        if self.len > self.width {
+        if self.len > self.width.max(FEW) {
             let leaves: Vec<Rates> = (0..leaf).map(|leaf| self.get(leaf)).collect();
             self.width = self.len.next_power_of_two();
             self.nodes = vec![NONE; self.width.saturating_mul(2)];
@@ -43,11 +59,17 @@ impl Ranks {
     }
 
     pub(super) fn get(&self, leaf: usize) -> Rates {
+        if self.width == 0 {
+            return self.few.get(leaf).copied().unwrap_or(NONE);
+        }
         self.node(self.width.saturating_add(leaf))
     }
 
     /// The best rate of each direction.
     pub(super) fn top(&self) -> Rates {
+        if self.width == 0 {
+            return self.few.iter().copied().fold(NONE, better);
+        }
         self.node(1)
     }
 
@@ -57,6 +79,12 @@ impl Ranks {
 
     /// Changes a leaf: at most one node per level.
     pub(super) fn set(&mut self, leaf: usize, rates: Rates) {
+        if self.width == 0 {
+            if let Some(place) = self.few.get_mut(leaf).filter(|_| leaf < self.len) {
+                *place = rates;
+            }
+            return;
+        }
         let mut node = self.width.saturating_add(leaf);
         let Some(place) = self.nodes.get_mut(node).filter(|_| leaf < self.len) else { return };
         *place = rates;
@@ -64,7 +92,7 @@ impl Ranks {
             node >>= 1;
             let left = self.node(node.saturating_mul(2));
             let right = self.node(node.saturating_mul(2).saturating_add(1));
-            let most = [left[0].max(right[0]), left[1].max(right[1])];
+            let most = better(left, right);
             match self.nodes.get_mut(node) {
                 Some(known) if *known != most => *known = most,
                 _ => return,
@@ -84,7 +112,12 @@ impl Ranks {
     ) {
         let of = |rates: Rates| if second { rates[1] } else { rates[0] };
         frontier.clear();
-        frontier.push((of(self.top()), Reverse(0), 1));
+        if self.width == 0 {
+            let leaves = self.few.iter().map(|rates| of(*rates)).enumerate();
+            frontier.extend(leaves.map(|(leaf, rate)| (rate, Reverse(leaf), leaf)));
+        } else {
+            frontier.push((of(self.top()), Reverse(0), 1));
+        }
         while let Some((rate, Reverse(first), node)) = frontier.pop() {
             if rate.raw() == 0 || !wanted(rate) {
                 return;

@@ -1,5 +1,6 @@
 //! What an atom brings at the margin, after fees, by the pool's own quotes.
 
+use crate::amm::{Clock, Live};
 use crate::market::Market;
 use crate::order::Hop;
 use crate::units::{Atoms, Price, widening_mul};
@@ -22,9 +23,14 @@ pub fn marginal(market: &Market, hop: Hop) -> Option<Price> {
     if !pool.live.is_settled() {
         return None;
     }
-    let spot = pool.live.spot_price(pool.direction(hop)?)?;
+    marginal_of(&pool.live, pool.direction(hop)?, &market.clock())
+}
+
+/// [`marginal`] of a settled pool from mint 0 to mint 1, or back.
+pub(super) fn marginal_of(pool: &Live, forward: bool, clock: &Clock) -> Option<Price> {
+    let spot = pool.spot_price(forward)?;
     let amount = probe_for(spot)?;
-    let out = market.quote(hop, Atoms::new(amount)).ok()?.amount_out;
+    let out = pool.quote_exact_in(forward, Atoms::new(amount), clock).ok()?.amount_out;
     rate_up(out.get(), amount, spot)
 }
 

@@ -215,18 +215,33 @@ impl Index {
         }
     }
 
-    /// Every key is read once more, which is what growing costs; one after the other, where they lie in order.
+    /// Every key is read once more, which is what growing costs; one after the other, as they lie, because numbers are
+    /// given out one after the other. A bit for each brings them into order.
     fn rebuild(&mut self, room: usize, hash_of: impl Fn(u32) -> Hash) {
-        let Self { mut places, used } = std::mem::take(self);
-        places.retain(|place| *place != FREE);
-        places.iter_mut().for_each(|place| *place &= ID_MASK);
-        places.sort_unstable();
+        let Self { places, used } = std::mem::take(self);
+        let ids = || places.iter().filter(|place| **place != FREE).map(|place| place & ID_MASK);
+        let words = ids().max().map_or(0, |most| word(most).saturating_add(1));
+        let mut held = vec![0_u64; words];
+        for id in ids() {
+            if let Some(word) = held.get_mut(word(id)) {
+                *word |= 1_u64.wrapping_shl(id);
+            }
+        }
         *self = Self::with_capacity(room);
-        for id in places {
-            self.place(hash_of(id), id);
+        for (first, mut bits) in (0_u32..).step_by(64).zip(held) {
+            while bits != 0 {
+                let id = first.saturating_add(bits.trailing_zeros());
+                self.place(hash_of(id), id);
+                bits &= bits.wrapping_sub(1);
+            }
         }
         self.used = used;
     }
+}
+
+/// Which of a row of 64 bits each a number has.
+fn word(id: u32) -> usize {
+    usize::try_from(id >> 6).unwrap_or(usize::MAX)
 }
 
 /// The home comes from the highest bits, the tag from the lowest.

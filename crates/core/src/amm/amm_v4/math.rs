@@ -5,7 +5,8 @@
 use crate::amm::Clock;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, TooSmall};
 use crate::amm::amm_v4::{Curve, Fraction, Swap};
-use crate::units::{Atoms, quotient_up};
+use crate::amm::divide::{product_over, product_over_up};
+use crate::units::Atoms;
 
 /// The denominator that all pools have but a few; to divide by a known number is to multiply.
 const USUAL: u64 = 10_000;
@@ -28,26 +29,13 @@ fn share_up(amount: u64, share: Fraction) -> u64 {
 /// `a * b / (c + a)`, rounded down: less than `b` as long as `c` is not zero.
 #[inline]
 fn out_of(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
-    if let Some((product, depth)) = a.checked_mul(b).zip(c.checked_add(a)) {
-        return product.checked_div(depth).ok_or(Overflow);
+    if let Some(depth) = c.checked_add(a) {
+        return product_over(a, b, depth);
     }
     let product = u128::from(a).saturating_mul(u128::from(b));
     let depth = u128::from(c).saturating_add(u128::from(a));
     let quotient = product.checked_div(depth).ok_or(Overflow)?;
     u64::try_from(quotient).map_err(|_| Overflow)
-}
-
-/// `a * b / c`, rounded up.
-#[inline]
-fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
-    if c == 0 {
-        return Err(Overflow);
-    }
-    if let Some(product) = a.checked_mul(b) {
-        return Ok(product.div_ceil(c));
-    }
-    let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 impl Curve {

@@ -11,10 +11,10 @@ impl Curve {
     /// Fills the limit orders of a tick as far as the swap goes; gives what is left of them. The program's
     /// `match_limit_order`.
     #[inline]
-    pub(super) fn fill_orders<const FULL: bool>(
+    pub(super) fn fill_orders<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
         walk: &mut Walk<FULL>,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         stop: &Stop,
         rate: u32,
     ) -> Result<u64, QuoteError> {
@@ -29,10 +29,15 @@ impl Curve {
 
 impl<const FULL: bool> Walk<FULL> {
     /// What the limit orders of a tick take and give, and how much of them goes before fees.
-    fn order_step(&self, way: Way, stop: &Stop, rate: u32) -> Result<(Step, u64), QuoteError> {
-        let price = OrderPrice::at(stop.sqrt_price, way.forward)?;
+    fn order_step<const FORWARD: bool, const EXACT_IN: bool>(
+        &self,
+        way: Way<FORWARD, EXACT_IN>,
+        stop: &Stop,
+        rate: u32,
+    ) -> Result<(Step, u64), QuoteError> {
+        let price = OrderPrice::at(stop.sqrt_price, FORWARD)?;
         let (mut input, gross, mut fee);
-        if way.exact_in {
+        if EXACT_IN {
             fee = if way.fee_on_input { scaled_up(self.remaining, rate, RATE_WHOLE)? } else { 0 };
             input = self.remaining.saturating_sub(fee);
             let wanted = price.output_for(input)?;

@@ -2,10 +2,8 @@
 //! `sqrt_price_math` compute them. Square roots are Q64.64.
 
 use crate::amm::QuoteError::{self, Overflow};
-use crate::amm::clmm::wide::{
-    Wide, low, minus, plus, product, shifted_quotient, shifted_quotient_up, short_quotient, times,
-    up64,
-};
+use crate::amm::clmm::wide::{low, minus, plus, product, shifted_quotient_up, up64};
+use crate::amm::roots::{Roots, Wide, divide_short};
 
 /// The lowest tick.
 pub const MIN_TICK: i32 = -443_636;
@@ -101,16 +99,17 @@ pub(super) struct Move {
     /// amount passes 64.
     scaled: u128,
     /// The product of the square roots: `scaled << 64` over this is the amount of mint 0.
-    roots: Wide,
+    roots: Roots,
     forward: bool,
 }
 
 impl Move {
-    /// Between `a` and `b`; `None` when an amount of mint 1 does not fit.
+    /// Between `a` and `b`; `None` when an amount of mint 1 does not fit, or the pool can never be there.
     #[inline]
     pub(super) fn new(a: u128, b: u128, liquidity: u128, forward: bool) -> Option<Self> {
         let (high, scaled) = product(liquidity, a.abs_diff(b));
-        (high == 0).then(|| Self { scaled, roots: product(a, b), forward })
+        let roots = Roots::new(a, b)?;
+        (high == 0).then_some(Self { scaled, roots, forward })
     }
 
     #[inline]
@@ -122,8 +121,7 @@ impl Move {
     #[inline]
     pub(super) fn takes_at_most(&self, amount: u64) -> bool {
         if self.forward {
-            // Past 256 bits is more than the left side can be.
-            times(self.roots, amount).is_none_or(|most| up64((0, self.scaled)) <= most)
+            self.roots.up_is_at_most(up64((0, self.scaled)), amount)
         } else {
             self.mint_1_up().is_some_and(|needed| needed <= amount)
         }
@@ -135,21 +133,36 @@ impl Move {
         if self.forward {
             low(self.scaled >> 64) <= amount
         } else {
-            let bound = times(self.roots, amount).and_then(|product| plus(product, self.roots));
-            bound.is_none_or(|bound| up64((0, self.scaled)) < bound)
+            self.roots.down_is_at_most(up64((0, self.scaled)), amount)
         }
     }
 
     /// The amounts; `None` when one does not fit.
     #[inline]
     pub(super) fn amounts(&self) -> Option<Amounts> {
-        let (mint_0, left) = shifted_quotient((0, self.scaled), self.roots)?;
+        let (mint_0, left) = self.roots.divide(up64((0, self.scaled)))?;
         if self.forward {
             let input = mint_0.checked_add(u64::from(left))?;
             Some(Amounts { input, output: low(self.scaled >> 64) })
         } else {
             Some(Amounts { input: self.mint_1_up()?, output: mint_0 })
         }
+    }
+
+    /// The same for a swap that `asked` for so much on its fixed side and moved the price as far as that goes. Where that
+    /// side is mint 0, what was asked is most often what it comes to, which is cheaper to check than to divide.
+    #[inline]
+    pub(super) fn amounts_asked(&self, asked: u64, exact_in: bool) -> Option<Amounts> {
+        if self.forward == exact_in {
+            let mint_0 = up64((0, self.scaled));
+            if self.forward && self.roots.is_up(mint_0, asked) {
+                return Some(Amounts { input: asked, output: low(self.scaled >> 64) });
+            }
+            if !self.forward && self.roots.is_down(mint_0, asked) {
+                return Some(Amounts { input: self.mint_1_up()?, output: asked });
+            }
+        }
+        self.amounts()
     }
 }
 
@@ -159,7 +172,8 @@ fn short_move(sqrt_price: u128, moved: Wide, depth: Wide) -> Option<(u64, bool)>
     if moved.0 != 0 || depth.0 != 0 {
         return None;
     }
-    short_quotient(product(sqrt_price, moved.1), depth.1)
+    let (high, lower) = product(sqrt_price, moved.1);
+    divide_short(high, lower, depth.1)
 }
 
 /// Where an input of `amount` moves the price, in the trader's disfavour by rounding.

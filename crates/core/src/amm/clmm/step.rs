@@ -11,11 +11,9 @@ use crate::amm::clmm::{DynamicFee, RATE_WHOLE};
 /// More steps than a transaction can pay for: a swap that takes more is not one.
 const STEPS_MAX: u32 = 4_096;
 
-/// What stays the same over a whole swap.
+/// What stays the same over a whole swap: `FORWARD` gives mint 0 for mint 1, `EXACT_IN` fixes what goes in.
 #[derive(Clone, Copy)]
-pub(super) struct Way {
-    pub(super) forward: bool,
-    pub(super) exact_in: bool,
+pub(super) struct Way<const FORWARD: bool, const EXACT_IN: bool> {
     pub(super) fee_on_input: bool,
     /// Where it must stop.
     pub(super) limit: u128,
@@ -56,26 +54,26 @@ pub(super) fn group_of(tick: i32, spacing: u16) -> i32 {
 
 /// The far edge of a group, where `target` does not lie before it: square root of the price, and tick.
 #[inline]
-pub(super) fn edge_before(
+pub(super) fn edge_before<const FORWARD: bool>(
     group: i32,
     spacing: u16,
-    way: Way,
+
     stop: &Stop,
     target: u128,
 ) -> Result<Option<(u128, i32)>, QuoteError> {
-    let edge = if way.forward { group } else { group.saturating_add(1) };
+    let edge = if FORWARD { group } else { group.saturating_add(1) };
     let tick = edge.saturating_mul(i32::from(spacing)).clamp(MIN_TICK, MAX_TICK);
     // Prices rise with ticks, so that most edges need not be priced: the stop's own, and all behind it.
     if target == stop.sqrt_price {
         if tick == stop.tick {
             return Ok(Some((target, tick)));
         }
-        if (tick < stop.tick) == way.forward {
+        if (tick < stop.tick) == FORWARD {
             return Ok(None);
         }
     }
     let price = sqrt_price_at_tick(tick).ok_or(Overflow)?;
-    let within = if way.forward { target <= price } else { target >= price };
+    let within = if FORWARD { target <= price } else { target >= price };
     Ok(within.then_some((price, tick)))
 }
 
@@ -87,29 +85,30 @@ impl<const FULL: bool> Walk<FULL> {
 
     /// The program's `compute_swap`: from the price to `target`, or as far as the amount goes.
     #[inline]
-    pub(super) fn step(
+    pub(super) fn step<const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         target: u128,
         rate: u32,
         known: Option<Amounts>,
     ) -> Result<Step, QuoteError> {
-        let amount = match (way.exact_in, way.fee_on_input) {
+        let amount = match (EXACT_IN, way.fee_on_input) {
             (true, true) => scaled_down(self.remaining, kept(rate), RATE_WHOLE)?,
             (false, false) => scaled_up(self.remaining, RATE_WHOLE, kept(rate))?,
             _ => self.remaining,
         };
-        let whole = self.whole_way(way, target, amount, known);
+        let whole = self.whole_way::<FORWARD, EXACT_IN>(target, amount, known);
         let (sqrt_price, Amounts { input, output }) = match whole {
             Some(amounts) => (target, amounts),
             None => {
-                let to = if way.exact_in { after_input } else { after_output };
-                let next = to(self.sqrt_price, self.liquidity, amount, way.forward)?;
-                let moved = Move::new(self.sqrt_price, next, self.liquidity, way.forward);
-                (next, moved.and_then(|moved| moved.amounts()).ok_or(Overflow)?)
+                let to = if EXACT_IN { after_input } else { after_output };
+                let next = to(self.sqrt_price, self.liquidity, amount, FORWARD)?;
+                let moved = Move::new(self.sqrt_price, next, self.liquidity, FORWARD);
+                let amounts = moved.and_then(|moved| moved.amounts_asked(amount, EXACT_IN));
+                (next, amounts.ok_or(Overflow)?)
             }
         };
-        let beyond = if way.forward { sqrt_price < target } else { sqrt_price > target };
+        let beyond = if FORWARD { sqrt_price < target } else { sqrt_price > target };
         if beyond {
             return Err(Overflow);
         }
@@ -118,34 +117,34 @@ impl<const FULL: bool> Walk<FULL> {
 
     /// The amounts up to `target`, when `amount` reaches it.
     #[inline]
-    fn whole_way(
+    fn whole_way<const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        way: Way,
+
         target: u128,
         amount: u64,
         known: Option<Amounts>,
     ) -> Option<Amounts> {
         if let Some(known) = known {
-            let bound = if way.exact_in { known.input } else { known.output };
+            let bound = if EXACT_IN { known.input } else { known.output };
             return (amount >= bound).then_some(known);
         }
-        let moved = Move::new(self.sqrt_price, target, self.liquidity, way.forward)?;
+        let moved = Move::new(self.sqrt_price, target, self.liquidity, FORWARD)?;
         let reaches =
-            if way.exact_in { moved.takes_at_most(amount) } else { moved.gives_at_most(amount) };
+            if EXACT_IN { moved.takes_at_most(amount) } else { moved.gives_at_most(amount) };
         if reaches { moved.amounts() } else { None }
     }
 
     /// Takes the fee from the side it belongs to.
     #[inline]
-    fn with_fee(
+    fn with_fee<const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         rate: u32,
         mut step: Step,
         target: u128,
     ) -> Result<Step, QuoteError> {
         let partial = step.sqrt_price != target;
-        match (way.exact_in, way.fee_on_input) {
+        match (EXACT_IN, way.fee_on_input) {
             (true, true) if partial => {
                 // What rounding leaves over is fee, too.
                 step.fee = self.remaining.checked_sub(step.input).ok_or(Overflow)?;
@@ -174,17 +173,17 @@ impl<const FULL: bool> Walk<FULL> {
 
     /// Passes a tick, or stays before it while `orders` are left there; gives the liquidity beyond.
     #[inline]
-    pub(super) fn cross(
+    pub(super) fn cross<const FORWARD: bool>(
         &mut self,
-        way: Way,
+
         stop: &Stop,
         orders: bool,
     ) -> Result<u128, QuoteError> {
-        self.tick = if way.forward != orders { stop.tick.wrapping_sub(1) } else { stop.tick };
+        self.tick = if FORWARD != orders { stop.tick.wrapping_sub(1) } else { stop.tick };
         if orders || !stop.has_liquidity {
             return Ok(self.liquidity);
         }
-        let net = if way.forward {
+        let net = if FORWARD {
             stop.liquidity_net.checked_neg().ok_or(Overflow)?
         } else {
             stop.liquidity_net
@@ -193,9 +192,9 @@ impl<const FULL: bool> Walk<FULL> {
     }
 
     /// Moves on to the next group of ticks.
-    pub(super) fn next_group(
+    pub(super) fn next_group<const FORWARD: bool>(
         &mut self,
-        way: Way,
+
         stop: &Stop,
         spacing: u16,
         skipping: bool,
@@ -203,7 +202,7 @@ impl<const FULL: bool> Walk<FULL> {
         if skipping {
             let tick = if self.sqrt_price == stop.sqrt_price { stop.tick } else { self.tick };
             self.group = group_of(tick, spacing);
-            if !way.forward && tick.checked_rem(i32::from(spacing)) == Some(0) {
+            if !FORWARD && tick.checked_rem(i32::from(spacing)) == Some(0) {
                 self.group = self.group.saturating_sub(1);
             }
             if let Some(dynamic) = self.dynamic.as_mut().filter(|dynamic| !dynamic.is_full()) {
@@ -211,7 +210,7 @@ impl<const FULL: bool> Walk<FULL> {
             }
         }
         self.group =
-            if way.forward { self.group.saturating_sub(1) } else { self.group.saturating_add(1) };
+            if FORWARD { self.group.saturating_sub(1) } else { self.group.saturating_add(1) };
         Ok(())
     }
 }

@@ -155,6 +155,23 @@ impl Ticks {
         self.stops.get(at)
     }
 
+    /// The way from a price to the stop at `at`, if that is known to be open and the amounts fit.
+    pub(super) fn first(
+        &self,
+        pool: &PoolState,
+        at: Option<usize>,
+        forward: bool,
+    ) -> Option<Amounts> {
+        let stop = self.stop(at?).filter(|stop| stop.closed.is_none())?;
+        let ahead = if forward {
+            stop.sqrt_price < pool.sqrt_price
+        } else {
+            stop.sqrt_price > pool.sqrt_price
+        };
+        let moved = Move::new(pool.sqrt_price, stop.sqrt_price, pool.liquidity, forward)?;
+        if ahead { moved.amounts() } else { None }
+    }
+
     /// The way from the stop at `at` to the next above.
     #[inline]
     pub(super) fn span(&self, at: usize) -> Option<&Span> {

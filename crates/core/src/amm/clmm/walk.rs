@@ -22,23 +22,23 @@ struct Settled<const FULL: bool> {
 }
 
 impl Curve {
+    /// The short way: nothing but amounts.
     #[inline]
-    pub(super) fn quote(
+    pub(super) fn quote<const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        forward: bool,
-        fixed: Fixed,
+        amount: Atoms,
         clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        let settled = self.settle::<false>(forward, fixed, 0, clock)?;
+        let settled = self.settle::<false, FORWARD, EXACT_IN>(amount, 0, clock)?;
         if settled.received == 0 {
             return Err(TooSmall);
         }
         let fee = Atoms::new(settled.walk.fee);
-        let side = usize::from(!self.fee_on_mint_0(forward));
+        let side = usize::from(!self.fee_on_mint_0(FORWARD));
         let room = |owed: [Atoms; 2]| owed.get(side).and_then(|owed| owed.checked_add(fee));
         // A part of the fee that leaves room for all of it needs no division to tell.
         if room(self.pool.protocol_fees).and(room(self.pool.fund_fees)).is_none() {
-            self.swap(forward, fixed, 0, clock)?;
+            self.booked::<FORWARD, EXACT_IN>(amount, 0, clock)?;
         }
         Ok(Quote {
             amount_in: Atoms::new(settled.paid),
@@ -59,16 +59,36 @@ impl Curve {
         sqrt_price_limit: u128,
         clock: &Clock,
     ) -> Result<Swap, QuoteError> {
-        let settled = self.settle::<true>(forward, fixed, sqrt_price_limit, clock)?;
+        match (forward, fixed) {
+            (true, Fixed::In(amount)) => self.booked::<true, true>(amount, sqrt_price_limit, clock),
+            (false, Fixed::In(amount)) => {
+                self.booked::<false, true>(amount, sqrt_price_limit, clock)
+            }
+            (true, Fixed::Out(amount)) => {
+                self.booked::<true, false>(amount, sqrt_price_limit, clock)
+            }
+            (false, Fixed::Out(amount)) => {
+                self.booked::<false, false>(amount, sqrt_price_limit, clock)
+            }
+        }
+    }
+
+    fn booked<const FORWARD: bool, const EXACT_IN: bool>(
+        &self,
+        amount: Atoms,
+        sqrt_price_limit: u128,
+        clock: &Clock,
+    ) -> Result<Swap, QuoteError> {
+        let settled = self.settle::<true, FORWARD, EXACT_IN>(amount, sqrt_price_limit, clock)?;
         let walk = &settled.walk;
-        let fee_on_mint_0 = self.fee_on_mint_0(forward);
+        let fee_on_mint_0 = self.fee_on_mint_0(FORWARD);
         let side = usize::from(!fee_on_mint_0);
         let add = |owed: [Atoms; 2], part: u64| {
             owed.get(side).and_then(|owed| owed.checked_add(Atoms::new(part))).ok_or(Overflow)
         };
         add(self.pool.protocol_fees, walk.protocol_fee)?;
         add(self.pool.fund_fees, walk.fund_fee)?;
-        let [fee_in, _] = self.fees_of(forward);
+        let [fee_in, _] = self.fees_of(FORWARD);
         Ok(Swap {
             paid: Atoms::new(settled.paid),
             vault_in: Atoms::new(settled.paid.saturating_sub(fee_in.of(settled.paid))),
@@ -86,7 +106,7 @@ impl Curve {
             tick: walk.tick,
             liquidity: walk.liquidity,
             dynamic_fee: walk.dynamic,
-            arrays: self.ticks.arrays_between(self.pool.tick, walk.looked_at, forward),
+            arrays: self.ticks.arrays_between(self.pool.tick, walk.looked_at, FORWARD),
         })
     }
 
@@ -105,23 +125,19 @@ impl Curve {
 
     /// The program's `exact_internal_v2`, transfers left out.
     #[inline]
-    fn settle<const FULL: bool>(
+    fn settle<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        forward: bool,
-        fixed: Fixed,
+        amount: Atoms,
         sqrt_price_limit: u128,
         clock: &Clock,
     ) -> Result<Settled<FULL>, QuoteError> {
-        let [fee_in, fee_out] = self.fees_of(forward);
-        let (exact_in, specified, first_fee) = match fixed {
-            Fixed::In(amount) => {
-                let fee = fee_in.of(amount.get());
-                (true, amount.get().saturating_sub(fee), fee)
-            }
-            Fixed::Out(amount) => {
-                let fee = reckoned_back(fee_out, amount.get())?;
-                (false, amount.get().checked_add(fee).ok_or(Overflow)?, fee)
-            }
+        let [fee_in, fee_out] = self.fees_of(FORWARD);
+        let (specified, first_fee) = if EXACT_IN {
+            let fee = fee_in.of(amount.get());
+            (amount.get().saturating_sub(fee), fee)
+        } else {
+            let fee = reckoned_back(fee_out, amount.get())?;
+            (amount.get().checked_add(fee).ok_or(Overflow)?, fee)
         };
         // The program reads its clock as unsigned.
         if clock.now.cast_unsigned() <= self.pool.open_time {
@@ -133,28 +149,23 @@ impl Curve {
         if self.pool.status & STATUS_NO_SWAP != 0 {
             return Err(Paused);
         }
-        let way = Way {
-            forward,
-            exact_in,
-            fee_on_input: self.fee_on_mint_0(forward) == forward,
-            limit: self.limit(forward, sqrt_price_limit)?,
+        let way = Way::<FORWARD, EXACT_IN> {
+            fee_on_input: self.fee_on_mint_0(FORWARD) == FORWARD,
+            limit: self.limit(FORWARD, sqrt_price_limit)?,
         };
-        let walk = self.walk::<FULL>(way, specified, clock)?;
+        let walk = self.walk::<FULL, FORWARD, EXACT_IN>(way, specified, clock)?;
         let consumed = specified.saturating_sub(walk.remaining);
         let (input, output) =
-            if exact_in { (consumed, walk.calculated) } else { (walk.calculated, consumed) };
+            if EXACT_IN { (consumed, walk.calculated) } else { (walk.calculated, consumed) };
         if input == 0 || output == 0 {
             return Err(TooSmall);
         }
         let input_fee =
-            if exact_in && input == specified { first_fee } else { reckoned_back(fee_in, input)? };
+            if EXACT_IN && input == specified { first_fee } else { reckoned_back(fee_in, input)? };
         let paid = input.checked_add(input_fee).ok_or(Overflow)?;
         let output_fee = fee_out.of(output);
         let received = output.saturating_sub(output_fee);
-        let filled = match fixed {
-            Fixed::In(amount) => amount.get() == paid,
-            Fixed::Out(_) => specified == output,
-        };
+        let filled = if EXACT_IN { amount.get() == paid } else { specified == output };
         if sqrt_price_limit == 0 && !filled {
             return Err(NoLiquidity);
         }
@@ -179,9 +190,9 @@ impl Curve {
 
     /// The program's `swap_internal`.
     #[inline]
-    fn walk<const FULL: bool>(
+    fn walk<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         specified: u64,
         clock: &Clock,
     ) -> Result<Walk<FULL>, QuoteError> {
@@ -206,8 +217,8 @@ impl Curve {
             let now = clock.now.cast_unsigned() & u64::from(u32::MAX);
             dynamic.start(walk.group, now);
         }
-        let mut at = if way.forward { self.above.checked_sub(1) } else { Some(self.above) };
-        let mut known = None;
+        let mut at = self.next(FORWARD);
+        let mut known = if FORWARD { self.first[1] } else { self.first[0] };
         while walk.remaining != 0 && walk.sqrt_price != way.limit {
             let here = at.ok_or(NoLiquidity)?;
             let stop = self.ticks.stop(here).ok_or(NoLiquidity)?;
@@ -215,7 +226,7 @@ impl Curve {
                 return Err(error);
             }
             walk.looked_at = stop.tick;
-            let ahead = if way.forward {
+            let ahead = if FORWARD {
                 stop.sqrt_price <= walk.sqrt_price
             } else {
                 stop.sqrt_price >= walk.sqrt_price
@@ -223,42 +234,42 @@ impl Curve {
             if !ahead {
                 return Err(Overflow);
             }
-            let target = if way.forward {
+            let target = if FORWARD {
                 stop.sqrt_price.max(way.limit)
             } else {
                 stop.sqrt_price.min(way.limit)
             };
+            let known_here = known.filter(|_| target == stop.sqrt_price);
             let liquidity_next = if walk.dynamic.is_some() {
-                self.pass_groups(&mut walk, way, stop, target)?
+                self.pass_groups(&mut walk, way, stop, target, known_here)?
             } else {
-                let known = known.filter(|_| target == stop.sqrt_price);
-                self.pass(&mut walk, way, stop, target, known)?
+                self.pass(&mut walk, way, stop, target, known_here)?
             };
             walk.liquidity = liquidity_next;
-            at = if way.forward { here.checked_sub(1) } else { here.checked_add(1) };
+            at = if FORWARD { here.checked_sub(1) } else { here.checked_add(1) };
             // From one tick to its neighbour the amounts are known beforehand.
-            let span = if way.forward { at } else { Some(here) };
+            let span = if FORWARD { at } else { Some(here) };
             known = span
                 .and_then(|span| self.ticks.span(span))
-                .and_then(|span| span.passed(walk.liquidity, way.forward));
+                .and_then(|span| span.passed(walk.liquidity, FORWARD));
         }
         Ok(walk)
     }
 
     /// Up to `target` at the pool's own fee.
     #[inline]
-    fn pass<const FULL: bool>(
+    fn pass<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
         walk: &mut Walk<FULL>,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         stop: &Stop,
         target: u128,
-        known: Option<Amounts>,
+        mut known: Option<Amounts>,
     ) -> Result<u128, QuoteError> {
         let rate = self.config.trade_fee_rate;
         loop {
             walk.count()?;
-            let step = walk.step(way, target, rate, known)?;
+            let step = walk.step(way, target, rate, known.take())?;
             self.book(walk, way, step)?;
             let reached = step.sqrt_price == stop.sqrt_price;
             let mut liquidity_next = walk.liquidity;
@@ -266,7 +277,7 @@ impl Curve {
             if reached {
                 let left = self.fill_orders(walk, way, stop, rate)?;
                 touched = left != stop.orders && left != 0;
-                liquidity_next = walk.cross(way, stop, left != 0)?;
+                liquidity_next = walk.cross::<FORWARD>(stop, left != 0)?;
             } else if FULL && walk.sqrt_price != step.sqrt_price {
                 walk.tick = tick_at_sqrt_price(step.sqrt_price).ok_or(Overflow)?;
             }
@@ -282,12 +293,13 @@ impl Curve {
     }
 
     /// Up to `target` in steps of one group of ticks, each at its own fee.
-    fn pass_groups<const FULL: bool>(
+    fn pass_groups<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
         walk: &mut Walk<FULL>,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         stop: &Stop,
         target: u128,
+        mut known: Option<Amounts>,
     ) -> Result<u128, QuoteError> {
         let spacing = self.pool.tick_spacing;
         let mut liquidity_next = walk.liquidity;
@@ -301,13 +313,18 @@ impl Curve {
             let rate = dynamic.rate(self.config.trade_fee_rate, spacing)?;
             // Where the fee cannot change any more, groups no longer matter.
             let skipping = walk.liquidity == 0 || dynamic.is_full();
-            let edge =
-                if skipping { None } else { edge_before(walk.group, spacing, way, stop, target)? };
+            let edge = if skipping {
+                None
+            } else {
+                edge_before::<FORWARD>(walk.group, spacing, stop, target)?
+            };
             let bound = edge.map_or(target, |(price, _)| price);
+            // What is known is the whole way, from where it starts.
+            let known = known.take().filter(|_| bound == target);
             let step = if walk.sqrt_price == bound {
                 Step { sqrt_price: bound, input: 0, output: 0, fee: 0 }
             } else {
-                let step = walk.step(way, bound, rate, None)?;
+                let step = walk.step(way, bound, rate, known)?;
                 self.book(walk, way, step)?;
                 step
             };
@@ -315,7 +332,7 @@ impl Curve {
             if step.sqrt_price == stop.sqrt_price {
                 let unfilled = Stop { orders, ..*stop };
                 orders = self.fill_orders(walk, way, &unfilled, rate)?;
-                liquidity_next = walk.cross(way, stop, orders != 0)?;
+                liquidity_next = walk.cross::<FORWARD>(stop, orders != 0)?;
             } else if walk.sqrt_price != step.sqrt_price && (FULL || walk.remaining != 0) {
                 walk.tick = match edge {
                     Some((price, tick)) if price == step.sqrt_price => tick,
@@ -327,7 +344,7 @@ impl Curve {
                 // Where the fee stands afterwards is only for the books.
                 return Ok(liquidity_next);
             }
-            walk.next_group(way, stop, spacing, skipping)?;
+            walk.next_group::<FORWARD>(stop, spacing, skipping)?;
             if walk.remaining == 0 || walk.sqrt_price == target {
                 if walk.remaining != 0 && orders != before && orders != 0 {
                     return Err(Overflow);
@@ -339,15 +356,15 @@ impl Curve {
 
     /// Takes a step's amounts off what remains and parts its fee.
     #[inline]
-    pub(super) fn book<const FULL: bool>(
+    pub(super) fn book<const FULL: bool, const FORWARD: bool, const EXACT_IN: bool>(
         &self,
         walk: &mut Walk<FULL>,
-        way: Way,
+        way: Way<FORWARD, EXACT_IN>,
         step: Step,
     ) -> Result<(), QuoteError> {
         let fee_on_input = if way.fee_on_input { step.fee } else { 0 };
         let taken = step.input.checked_add(fee_on_input).ok_or(Overflow)?;
-        let (used, made) = if way.exact_in { (taken, step.output) } else { (step.output, taken) };
+        let (used, made) = if EXACT_IN { (taken, step.output) } else { (step.output, taken) };
         walk.remaining = walk.remaining.checked_sub(used).ok_or(Overflow)?;
         walk.calculated = walk.calculated.checked_add(made).ok_or(Overflow)?;
         walk.fee = walk.fee.checked_add(step.fee).ok_or(Overflow)?;

@@ -2,10 +2,8 @@
 
 use ruint::Uint;
 
+use crate::amm::roots::Wide;
 use crate::units::widening_mul;
-
-/// A number below 2^256 as its high and its low half. Compares like the number.
-pub(super) type Wide = (u128, u128);
 
 const MASK: u128 = (1 << 64) - 1;
 
@@ -83,31 +81,6 @@ fn digit(n: Wide, limb: u64, d: Wide) -> (u64, Wide) {
     (quotient, minus(whole, taken).unwrap_or_default())
 }
 
-/// `(n << 64) / d`, rounded down, and whether anything is left; `None` when it does not fit 64 bits.
-#[inline]
-pub(super) fn shifted_quotient(n: Wide, d: Wide) -> Option<(u64, bool)> {
-    if n >= d {
-        return None;
-    }
-    if d.0 < ROOM {
-        let (quotient, rest) = digit(n, 0, d);
-        return Some((quotient, rest != (0, 0)));
-    }
-    let (quotient, left) = long_quotient(n, d)?;
-    u64::try_from(quotient).ok().map(|quotient| (quotient, left))
-}
-
-/// `n / d` where that fits 64 bits and `d` 128, rounded down, and whether anything is left.
-#[inline]
-pub(super) fn short_quotient(n: Wide, d: u128) -> Option<(u64, bool)> {
-    let upper = (n.0 >> 64, (n.0 << 64) | (n.1 >> 64));
-    if upper >= (0, d) {
-        return None;
-    }
-    let (quotient, rest) = digit(upper, low(n.1), (0, d));
-    Some((quotient, rest != (0, 0)))
-}
-
 /// `(n << 64) / d`, rounded up; `None` when it does not fit 128 bits.
 #[inline]
 pub(super) fn shifted_quotient_up(n: Wide, d: Wide) -> Option<u128> {
@@ -168,23 +141,8 @@ mod tests {
         fn a_short_division_agrees_with_the_long_one(n in sized(), d in sized(), near: bool, by in 1_u128..4) {
             let n = if near { minus(d, (0, by)).unwrap_or(n) } else { n };
             let long = long_quotient(n, d);
-            if d != (0, 0) && n < d {
-                prop_assert_eq!(shifted_quotient(n, d).map(|(q, left)| (u128::from(q), left)), long);
-            }
             let up = long.and_then(|(quotient, left)| quotient.checked_add(u128::from(left)));
             prop_assert_eq!(shifted_quotient_up(n, d), up);
-            // The same number with 64 bits more, which the divisor takes away again.
-            let short = long.and_then(|(quotient, left)| Some((u64::try_from(quotient).ok()?, left)));
-            if d.0 == 0 && n.0 >> 64 == 0 {
-                prop_assert_eq!(short_quotient(up64(n), d.1), short);
-            }
-            if d.0 == 0 && d.1 != 0 {
-                let limbs = [low(n.1), low(n.1 >> 64), low(n.0), low(n.0 >> 64)];
-                let (quotient, rest) =
-                    Uint::<256, 4>::from_limbs(limbs).div_rem(Uint::from(d.1));
-                let plain = u64::try_from(quotient).ok().map(|quotient| (quotient, !rest.is_zero()));
-                prop_assert_eq!(short_quotient(n, d.1), plain);
-            }
         }
     }
 }

@@ -6,7 +6,8 @@
 use crate::amm::Quote;
 use crate::amm::QuoteError::{self, NoLiquidity, NotOpen, Overflow, Paused, TooSmall};
 use crate::amm::cpmm::{Config, Curve, PoolState, RATE_WHOLE, Rates, STATUS_NO_SWAP, Swap};
-use crate::units::{Atoms, quotient_up};
+use crate::amm::divide::{on_top, on_top_factor, product_over, product_over_up};
+use crate::units::Atoms;
 
 /// The vaults less the fees accrued in them; both sides must hold something.
 pub(super) fn reserves(vaults: [u64; 2], pool: &PoolState) -> Result<[u64; 2], QuoteError> {
@@ -32,30 +33,6 @@ fn share_up(amount: u64, rate: u64) -> Result<u64, QuoteError> {
 #[inline]
 fn share_down(amount: u64, rate: u64) -> Result<u64, QuoteError> {
     product_over(amount, rate, RATE_WHOLE)
-}
-
-/// `a * b / c`, rounded down. Small numbers, the common case, are spared the long division.
-#[inline]
-fn product_over(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
-    if let Some(product) = a.checked_mul(b) {
-        return product.checked_div(c).ok_or(Overflow);
-    }
-    let product = u128::from(a).saturating_mul(u128::from(b));
-    let quotient = product.checked_div(u128::from(c)).ok_or(Overflow)?;
-    u64::try_from(quotient).map_err(|_| Overflow)
-}
-
-/// `a * b / c`, rounded up.
-#[inline]
-fn product_over_up(a: u64, b: u64, c: u64) -> Result<u64, QuoteError> {
-    if c == 0 {
-        return Err(Overflow);
-    }
-    if let Some(product) = a.checked_mul(b) {
-        return Ok(product.div_ceil(c));
-    }
-    let product = u128::from(a).saturating_mul(u128::from(b));
-    u64::try_from(quotient_up(product, u128::from(c)).ok_or(Overflow)?).map_err(|_| Overflow)
 }
 
 /// The least amount that leaves `rest` after a fee of `rate`.
@@ -158,9 +135,10 @@ impl Curve {
         let parts = protocol_fee_rate.checked_add(fund_fee_rate)?;
         let sane = trade_fee_rate > 0 && most < RATE_WHOLE && parts <= RATE_WHOLE;
         let free = self.fees.iter().all(|fee| fee.bps == 0);
-        let rates = |forward| Rates {
-            input: self.input_fee_rate(forward),
-            output: self.output_fee_rate(forward),
+        let rates = |forward| {
+            let input = self.input_fee_rate(forward);
+            let on_top = on_top_factor(input, RATE_WHOLE.saturating_sub(input));
+            Rates { input, output: self.output_fee_rate(forward), on_top }
         };
         (sane && free).then(|| [rates(false), rates(true)])
     }
@@ -208,7 +186,12 @@ impl Curve {
         let taken = before_fee(amount.get(), rates.output)?;
         let rest = reserve_out.checked_sub(taken).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
         let swapped = product_over_up(reserve_in, taken, rest)?;
-        let input = before_fee(swapped, rates.input)?;
+        // Of millionths, so that 44 bits and a millionth's make no 64.
+        let input = if rates.on_top != 0 && swapped.wrapping_sub(1) >> 43 == 0 {
+            on_top(swapped, rates.on_top)
+        } else {
+            before_fee(swapped, rates.input)?
+        };
         let vault = if forward { self.vaults[0] } else { self.vaults[1] };
         vault.checked_add(input).ok_or(Overflow)?;
         let fee = Atoms::new(input.saturating_sub(swapped));

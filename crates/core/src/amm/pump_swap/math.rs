@@ -1,7 +1,8 @@
 //! The integer steps of a purchase and a sale, in the SDK's order.
 
 use crate::amm::QuoteError::{self, NoLiquidity, Overflow, Paused, TooSmall};
-use crate::amm::pump_fees::{Cut, constant_product, product_over_up};
+use crate::amm::divide::product_over_up;
+use crate::amm::pump_fees::{Cut, constant_product};
 use crate::amm::pump_swap::{Curve, FLAG_NO_BUY, FLAG_NO_SELL, Swap};
 use crate::amm::{Clock, Detail};
 use crate::units::{Atoms, Price};
@@ -81,10 +82,10 @@ impl Curve {
         if self.disable_flags & flag != 0 { Err(Paused) } else { Ok(()) }
     }
 
-    /// A sale is paid from the vault, less what stays there for the liquidity providers.
+    /// A sale is paid from the vault, less what stays there for the liquidity providers: of an amount never more than all.
     #[inline]
     fn check_payable(&self, before_fees: u64, cut: Cut) -> Result<(), QuoteError> {
-        if before_fees.saturating_sub(cut.lp) > self.payable { Err(NoLiquidity) } else { Ok(()) }
+        if before_fees.wrapping_sub(cut.lp) > self.payable { Err(NoLiquidity) } else { Ok(()) }
     }
 
     #[inline]
@@ -92,7 +93,7 @@ impl Curve {
         let before_fees = constant_product(base, self.base, self.quote)?;
         let cut = self.rates.of(before_fees);
         self.check_payable(before_fees, cut)?;
-        match before_fees.checked_sub(cut.total()) {
+        match before_fees.checked_sub(cut.total) {
             None | Some(0) => Err(TooSmall),
             Some(quote) => Ok(swap(true, base, before_fees, cut, quote)),
         }
@@ -103,7 +104,7 @@ impl Curve {
         let within = self.rates.within(quote)?;
         let cut = self.rates.of(within);
         // The fees are rounded up one by one: what they take too much comes off what buys.
-        let over = cut.total().saturating_sub(quote.saturating_sub(within));
+        let over = cut.total.saturating_sub(quote.saturating_sub(within));
         let before_fees = within.checked_sub(over).ok_or(TooSmall)?;
         let input = before_fees.checked_sub(1).ok_or(TooSmall)?;
         match constant_product(input, self.quote, self.base)? {
@@ -117,7 +118,7 @@ impl Curve {
         let rest = self.base.checked_sub(base).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
         let before_fees = product_over_up(self.quote, base, rest)?;
         let cut = self.rates.of(before_fees);
-        let quote = before_fees.checked_add(cut.total()).ok_or(Overflow)?;
+        let quote = before_fees.checked_add(cut.total).ok_or(Overflow)?;
         Ok(swap(false, base, before_fees, cut, quote))
     }
 

@@ -50,6 +50,8 @@ impl AdaptiveFee {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Groups {
     pub(super) oracle: Oracle,
+    /// The group of the pool's tick.
+    here: i32,
     first: i32,
     prices: Vec<u128>,
 }
@@ -57,7 +59,7 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn new(oracle: &Oracle, spacing: u16, tick: i32) -> Result<Self, QuoteError> {
         Self::check(oracle, spacing)?;
-        let mut groups = Self { oracle: *oracle, first: 0, prices: Vec::new() };
+        let mut groups = Self { oracle: *oracle, here: 0, first: 0, prices: Vec::new() };
         groups.cover(tick);
         Ok(groups)
     }
@@ -95,6 +97,7 @@ impl Groups {
         let fee = &self.oracle.fee;
         let reach = fee.reach(0).saturating_add(1).min(REACH_MAX);
         let group = fee.group_of(tick);
+        self.here = group;
         let (low, high) = (group.saturating_sub(reach), group.saturating_add(reach));
         let known = i32::try_from(self.prices.len()).unwrap_or_default();
         if low >= self.first && high < self.first.saturating_add(known) {
@@ -122,23 +125,25 @@ pub(super) struct Meter<'a> {
     groups: &'a Groups,
     pub(super) state: AdaptiveState,
     group: i32,
-    /// The lowest and the highest group of which the fee still differs from that of the next one outwards, with the
-    /// price where it starts to; none where the price can never be.
-    core: [Option<(i32, u128)>; 2],
+    /// The lowest and the highest group of which the fee still differs from that of the next one outwards; none where the
+    /// price can never be.
+    core: [Option<i32>; 2],
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(groups: &'a Groups, tick: i32, now: u64) -> Self {
+    /// From the group where [`Groups::cover`] saw the price.
+    #[inline]
+    pub(super) fn new(groups: &'a Groups, now: u64) -> Self {
         let fee = &groups.oracle.fee;
-        let group = fee.group_of(tick);
+        let group = groups.here;
         let mut state = groups.oracle.state;
         state.update_reference(fee, group, now);
         let reach = fee.reach(state.volatility_reference);
         let lowest = state.group_reference.saturating_sub(reach);
         let highest = state.group_reference.saturating_add(reach);
         let above = highest.saturating_add(1);
-        let low = (fee.boundary(lowest) > MIN_TICK).then(|| (lowest, groups.price(lowest)));
-        let high = (fee.boundary(above) < MAX_TICK).then(|| (highest, groups.price(above)));
+        let low = (fee.boundary(lowest) > MIN_TICK).then_some(lowest);
+        let high = (fee.boundary(above) < MAX_TICK).then_some(highest);
         Self { groups, state, group, core: [low, high] }
     }
 
@@ -165,15 +170,16 @@ impl<'a> Meter<'a> {
             return (target, true);
         }
         let [low, high] = self.core;
-        if let Some((lowest, price)) = low
+        if let Some(lowest) = low
             && self.group < lowest
         {
-            return (if DOWN { target } else { target.min(price) }, true);
+            return (if DOWN { target } else { target.min(self.groups.price(lowest)) }, true);
         }
-        if let Some((highest, price)) = high
+        if let Some(highest) = high
             && self.group > highest
         {
-            return (if DOWN { target.max(price) } else { target }, true);
+            let above = highest.saturating_add(1);
+            return (if DOWN { target.max(self.groups.price(above)) } else { target }, true);
         }
         if DOWN {
             (target.max(self.groups.price(self.group)), false)
@@ -229,6 +235,7 @@ impl<'a> Meter<'a> {
 const FEE_SCALE_64: u64 = 10_000_000_000_000;
 
 impl AdaptiveState {
+    #[inline]
     fn update_reference(&mut self, fee: &AdaptiveFee, group: i32, now: u64) {
         let latest = self.reference_updated.max(self.major_swap);
         let age = now.saturating_sub(self.reference_updated);

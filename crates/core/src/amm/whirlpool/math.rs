@@ -6,8 +6,9 @@
 use ruint::aliases::U256;
 
 use super::tick::{MAX_SQRT_PRICE, MIN_SQRT_PRICE};
-use super::wide::{divide, divide_short, join, product};
+use super::wide::{divide, join, product};
 use crate::amm::QuoteError::{self, Overflow};
+use crate::amm::roots::{Roots, Wide, divide_short, shifted};
 use crate::units::widening_mul;
 
 /// Fee rates are counted in parts of this.
@@ -47,23 +48,46 @@ impl Amount {
 /// When the program's 256-bit numerator overflows, or a price is zero.
 #[inline]
 pub fn amount_0(one: u128, other: u128, liquidity: u128) -> Result<Amount, QuoteError> {
-    let (lower, upper) = if one < other { (one, other) } else { (other, one) };
-    let (high, low) = widening_mul(liquidity, upper.wrapping_sub(lower));
-    if high >> 64 != 0 {
-        return Err(Overflow);
+    let numerator = numerator_0(one, other, liquidity)?;
+    match Roots::new(one, other).and_then(|roots| roots.divide(numerator)) {
+        Some((floor, more)) => Ok(Amount { floor: Some(floor), more }),
+        None => wide_amount_0(one, other, numerator),
     }
-    let numerator = ((high << 64) | (low >> 64), low << 64);
-    // Dividing by one price and then by the other rounds down as dividing by their product does.
-    if let Some((by_upper, more)) = divide(numerator.0, numerator.1, upper) {
-        let quotient = by_upper.checked_div(lower).ok_or(Overflow)?;
-        let more = more || quotient.wrapping_mul(lower) != by_upper;
-        return Ok(Amount { floor: u64::try_from(quotient).ok(), more });
-    }
-    let numerator = join(numerator.0, numerator.1);
-    let quotient = numerator.checked_div(product(upper, lower)).ok_or(Overflow)?;
-    // Past 64 bits, when the rest no longer counts: the product of the prices is below 2^193.
-    let rest = numerator.wrapping_sub(quotient.wrapping_mul(product(upper, lower)));
+}
+
+/// What the program divides by both prices.
+#[inline]
+fn numerator_0(one: u128, other: u128, liquidity: u128) -> Result<Wide, QuoteError> {
+    let (high, low) = widening_mul(liquidity, one.abs_diff(other));
+    shifted(high, low).ok_or(Overflow)
+}
+
+#[cold]
+fn wide_amount_0(one: u128, other: u128, numerator: Wide) -> Result<Amount, QuoteError> {
+    let (numerator, roots) = (join(numerator.0, numerator.1), product(one, other));
+    let quotient = numerator.checked_div(roots).ok_or(Overflow)?;
+    let rest = numerator.wrapping_sub(quotient.wrapping_mul(roots));
     Ok(Amount { floor: u64::try_from(quotient).ok(), more: rest != U256::ZERO })
+}
+
+/// [`fixed`] of a swap that `asked` for so much of mint 0 and moved the price as far as that goes: what was asked is
+/// most often what it comes to, which is cheaper to check than to divide.
+#[inline]
+fn asked_0<const EXACT_IN: bool>(
+    from: u128,
+    to: u128,
+    liquidity: u128,
+    asked: u64,
+) -> Result<Option<u64>, QuoteError> {
+    let numerator = numerator_0(from, to, liquidity)?;
+    let as_asked = Roots::new(from, to).is_some_and(|roots| {
+        if EXACT_IN { roots.is_up(numerator, asked) } else { roots.is_down(numerator, asked) }
+    });
+    if as_asked {
+        return Ok(Some(asked));
+    }
+    let amount = amount_0(from, to, liquidity)?;
+    Ok(if EXACT_IN { amount.up() } else { amount.down() })
 }
 
 /// How much of mint 1 lies between two square-root prices, in either order.
@@ -140,6 +164,7 @@ fn moved_price(price: u128, whole: u128, moved: u128, depth: u128, add: bool) ->
     next.checked_add(u128::from(more))
 }
 
+#[cold]
 fn wide_price_after_0(
     price: u128,
     liquidity: u128,
@@ -290,6 +315,9 @@ pub(super) fn step<const DOWN: bool, const EXACT_IN: bool>(
     let follows = unfixed::<DOWN, EXACT_IN>(price, next, liquidity)?;
     let given = match whole {
         Some(whole) if next == target => whole,
+        _ if DOWN == EXACT_IN => {
+            asked_0::<EXACT_IN>(price, next, liquidity, usable)?.ok_or(Overflow)?
+        }
         _ => fixed::<DOWN, EXACT_IN>(price, next, liquidity)?.ok_or(Overflow)?,
     };
     let (input, output) = if EXACT_IN { (given, follows) } else { (follows, given.min(remaining)) };

@@ -267,8 +267,7 @@ impl Curve {
         let (below, above) = self.rungs.split_at_checked(self.cursor).ok_or(Overflow)?;
         let mut rungs = if DOWN { below } else { above };
         let mut stretch = if DOWN { self.first[1] } else { self.first[0] };
-        let mut meter =
-            self.groups.as_ref().map(|groups| Meter::new(groups, pool.tick, checked.now));
+        let mut meter = self.groups.as_ref().map(|groups| Meter::new(groups, checked.now));
         let base = u32::from(pool.fee_rate).min(RATE_WHOLE);
         let mut at = Walked {
             remaining: checked.amount,
@@ -331,6 +330,10 @@ impl Curve {
                     at.stop = Some(stop);
                 } else if moved {
                     at.stop = None;
+                }
+                if !B::ORACLE && at.remaining == 0 {
+                    // Where the fee stands afterwards is only for the books.
+                    break;
                 }
                 if let Some(meter) = &mut meter {
                     meter.advance::<DOWN>(skipped, at.price, arrived.then_some(stop));

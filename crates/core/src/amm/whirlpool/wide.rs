@@ -2,9 +2,8 @@
 
 use ruint::aliases::U256;
 
+use crate::amm::roots::{LIMB, limb};
 use crate::units::widening_mul;
-
-const LIMB: u128 = (1 << 64) - 1;
 
 /// `a * b`, all 256 bits of it.
 pub(super) fn product(a: u128, b: u128) -> U256 {
@@ -41,41 +40,6 @@ pub(super) fn divide(high: u128, low: u128, divisor: u128) -> Option<(u128, bool
     Some(((upper << 64) | lower, rest != 0))
 }
 
-/// `(high, low) / divisor` where the quotient fits 64 bits, rounded down, and whether something is left over; `None`
-/// where it does not fit. One limb of the division instead of two.
-#[inline]
-pub(super) fn divide_short(high: u128, low: u128, divisor: u128) -> Option<(u64, bool)> {
-    let top = (high << 64) | (low >> 64);
-    if high >> 64 != 0 || top >= divisor {
-        return None;
-    }
-    let (shift, bottom) = (divisor.leading_zeros(), low & LIMB);
-    // The top is below the divisor, so nothing of it is shifted out.
-    let (entering, next) = match shift.checked_sub(64) {
-        Some(past) => (bottom.wrapping_shl(past), 0),
-        None => (bottom.wrapping_shl(shift) >> 64, bottom.wrapping_shl(shift) & LIMB),
-    };
-    let rest = top.wrapping_shl(shift) | entering;
-    let (digit, rest) = limb(rest, next, divisor.wrapping_shl(shift));
-    u64::try_from(digit).ok().map(|digit| (digit, rest != 0))
-}
-
-/// One limb of the quotient: `(rest, next) / divisor` for a divisor whose top bit is set and `rest < divisor`.
-#[inline]
-fn limb(rest: u128, next: u128, divisor: u128) -> (u128, u128) {
-    let (top, bottom) = (divisor >> 64, divisor & LIMB);
-    let mut digit = rest.checked_div(top).unwrap_or(LIMB).min(LIMB);
-    let mut left = rest.wrapping_sub(digit.wrapping_mul(top));
-    // The estimate is at most two too large.
-    while left <= LIMB && digit.wrapping_mul(bottom) > ((left << 64) | next) {
-        digit = digit.wrapping_sub(1);
-        left = left.wrapping_add(top);
-    }
-    // The true remainder fits, so what wraps around does not matter.
-    let rest = ((rest << 64) | next).wrapping_sub(digit.wrapping_mul(divisor));
-    (digit, rest)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -103,19 +67,6 @@ mod tests {
             let (expected, rest) = dividend.div_rem(U256::from(divisor));
             prop_assert_eq!(U256::from(quotient), expected);
             prop_assert_eq!(left, rest != U256::ZERO);
-        }
-
-        #[test]
-        fn a_short_division_is_the_long_one_where_it_fits(high in number(), low in number(), divisor in number()) {
-            let long = divide(high, low, divisor).and_then(|(quotient, left)| {
-                u64::try_from(quotient).ok().map(|quotient| (quotient, left))
-            });
-            prop_assert_eq!(divide_short(high, low, divisor), long);
-            let near = (divisor >> 64, (divisor << 64) | (low >> 64));
-            let long = divide(near.0, near.1, divisor).and_then(|(quotient, left)| {
-                u64::try_from(quotient).ok().map(|quotient| (quotient, left))
-            });
-            prop_assert_eq!(divide_short(near.0, near.1, divisor), long);
         }
     }
 }
