@@ -23,6 +23,8 @@ pub(super) struct Desk {
     journal: Journal,
     seq: u64,
     at: Timestamp,
+    /// The last event, until it was told on.
+    untold: Option<Stamped>,
     effects: Vec<Effect>,
     orders: Vec<Order>,
     digest: Digest,
@@ -47,6 +49,7 @@ impl Desk {
             journal,
             seq: seq.get(),
             at,
+            untold: None,
             effects: Vec::with_capacity(64),
             orders: Vec::with_capacity(16),
             digest,
@@ -69,42 +72,61 @@ impl Desk {
         Ok(())
     }
 
-    /// Stamps, journals and takes an event. Orders it caused wait in [`Self::take_order`].
+    /// Stamps, journals and takes an event. Orders it caused wait in [`Self::take_order`]; while one does, what else there
+    /// is to tell waits for [`Self::settle`].
     pub(super) fn step(&mut self, event: Event) -> Result<(), JournalError> {
+        if self.untold.is_some() {
+            self.settle();
+        }
         self.seq = self.seq.saturating_add(1);
         // The clock of a machine may be set back; that of a journal may not.
         self.at = now().max(self.at);
         let stamped = Stamped { seq: Seq::new(self.seq), at: self.at, event };
         self.journal.append_event(&stamped)?;
 
-        let mut effects = std::mem::take(&mut self.effects);
         let started = Instant::now();
         let mut probe = Timing { timers: &mut self.timers, since: started };
-        self.engine.step_with(&stamped, &mut effects, &mut probe);
+        self.engine.step_with(&stamped, &mut self.effects, &mut probe);
         self.timers.record(Stage::Step, started.elapsed());
+        self.untold = Some(stamped);
+        let submitted = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Submit(order) => Some((**order).clone()),
+            _ => None,
+        });
+        self.orders.extend(submitted);
+        if self.orders.is_empty() {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Tells tables, page and log of the last event and what followed: after its orders are on their way, as none of that
+    /// is worth their time.
+    pub(super) fn settle(&mut self) {
+        self.timers.settle();
+        let Some(stamped) = self.untold.take() else { return };
+        let mut effects = std::mem::take(&mut self.effects);
         if let Some(tables) = &mut self.tables {
             tables.step(&stamped, &effects, &self.engine);
         }
         for effect in effects.drain(..) {
-            self.take_effect(effect);
+            self.take_effect(&effect);
         }
         self.effects = effects;
-        Ok(())
     }
 
-    fn take_effect(&mut self, effect: Effect) {
-        self.digest.add(&effect);
-        self.publisher.note(&effect, &self.engine);
+    fn take_effect(&mut self, effect: &Effect) {
+        self.digest.add(effect);
+        self.publisher.note(effect, &self.engine);
         match effect {
-            Effect::Submit(order) => self.orders.push(*order),
             Effect::Alert(Alert::LedgerMismatch { .. }) => {
                 self.mismatched = true;
-                self.log_alert(&effect);
+                self.log_alert(effect);
             }
             Effect::Mode { mode, cause } => {
                 tracing::warn!(mode = mode.name(), ?cause, "mode changed")
             }
-            Effect::Alert(_) => self.log_alert(&effect),
+            Effect::Alert(_) => self.log_alert(effect),
             _ => {}
         }
     }
@@ -196,6 +218,7 @@ impl Desk {
 
     /// Writes down what the engine is now, for a replay to compare with.
     pub(super) fn checkpoint(&mut self) -> Result<(), JournalError> {
+        self.settle();
         let record = Record::Checkpoint {
             seq: Seq::new(self.seq),
             effects: self.digest.value(),
@@ -231,11 +254,13 @@ impl Desk {
         health: crate::telemetry::HealthView,
         endpoints: Vec<crate::telemetry::EndpointView>,
     ) {
+        self.settle();
         self.publisher.publish(&self.engine, &mut self.timers, health, endpoints);
     }
 
     /// Closes journal and tables.
-    pub(super) fn close(self) -> anyhow::Result<(MultiStrategyEngine, StageTimers, Publisher)> {
+    pub(super) fn close(mut self) -> anyhow::Result<(MultiStrategyEngine, StageTimers, Publisher)> {
+        self.settle();
         self.journal.close()?;
         if let Some(tables) = self.tables {
             tables.close()?;

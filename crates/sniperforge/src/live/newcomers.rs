@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use serde::Serialize;
+use sniper_core::amm::PoolSpec;
 use sniper_core::event::{Event, MarketEvent};
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::market::WRAPPED_SOL;
@@ -15,7 +16,7 @@ use super::gate::Ward;
 use super::prices::Priced;
 use super::scout::{Candidate, Find};
 use super::session::Session;
-use super::universe;
+use super::universe::{self, Found};
 use crate::telemetry::Stage;
 
 /// Coins followed at once: each costs subscriptions, and a judgement every few seconds.
@@ -137,18 +138,10 @@ impl Session {
         for event in &news {
             self.learn(event)?;
         }
-        let watches = self.follow(&found.watches(pool, &spec))?;
-        let coin = found.mints.iter().zip(spec.mints).find(|(mint, _)| {
-            mint.address == verdict.mint() && mint.address != WRAPPED_SOL && !mint.is_usd
-        });
-        let (coin, mint) = coin.context("find the coin of a new pool")?;
+        let mint = self.enlist(&found, pool, &spec, slot)?;
         self.newcomers.counts.announced += 1;
-        tracing::info!(pool = %found.address, mint = %coin.address, took_ms = took.as_millis(), "a new coin is followed");
-        self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
-        let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
-        self.newcomers.wards.send_modify(|all| all.push(ward));
-        let newcomer = Newcomer { address: found.address, pool, mint, launched: slot, watches };
-        self.newcomers.followed.push(newcomer);
+        let coin = verdict.mint();
+        tracing::info!(pool = %found.address, mint = %coin, took_ms = took.as_millis(), "a new coin is followed");
         let gate = MarketEvent::Gate { mint, safe: verdict.safe(), at: verdict.slot() };
         for event in [gate, MarketEvent::Launched { pool, at: slot }] {
             self.step(Event::Market(event), std::time::Instant::now())?;
@@ -156,25 +149,37 @@ impl Session {
         Ok(())
     }
 
-    /// Follows again what is held of coins that an earlier run had announced.
-    pub(super) fn take_up(&mut self, found: &universe::Found) -> anyhow::Result<()> {
+    /// Follows again what is held of a coin that an earlier run had announced.
+    pub(super) fn take_up(&mut self, found: &Found) -> anyhow::Result<()> {
         let market = self.desk.engine().market();
         let at = market.pools().iter().position(|pool| pool.spec.address == found.address);
         let pool = at.and_then(|at| u32::try_from(at).ok()).map(PoolId);
         let pool = pool.context("find a pool that was announced before")?;
         let spec = market.pool(pool).context("find a pool")?.spec.clone();
         let slot = market.slot();
-        let coin = found.mints.iter().zip(spec.mints);
-        let mut coin = coin.filter(|(mint, _)| mint.address != WRAPPED_SOL && !mint.is_usd);
-        let (coin, mint) = coin.next().context("find the coin of a pool")?;
-        let watches = self.follow(&found.watches(pool, &spec))?;
+        self.enlist(found, pool, &spec, slot)?;
+        tracing::info!(pool = %found.address, "a coin of an earlier run is followed again");
+        Ok(())
+    }
+
+    /// Follows a pool's accounts, and has its coin priced and judged from here on. Gives the coin.
+    fn enlist(
+        &mut self,
+        found: &Found,
+        pool: PoolId,
+        spec: &PoolSpec,
+        launched: Slot,
+    ) -> anyhow::Result<MintId> {
+        let mut coins = found.mints.iter().zip(spec.mints);
+        let coin = coins.find(|(mint, _)| mint.address != WRAPPED_SOL && !mint.is_usd);
+        let (coin, mint) = coin.context("find the coin of a new pool")?;
+        let watches = self.follow(&found.watches(pool, spec))?;
         self.newcomers.priced.send_modify(|all| all.push((mint, coin.address, coin.decimals)));
         let ward = Ward { id: mint, mint: coin.address, launched: Some(found.address) };
         self.newcomers.wards.send_modify(|all| all.push(ward));
-        tracing::info!(pool = %found.address, mint = %coin.address, "a coin of an earlier run is followed again");
-        let newcomer = Newcomer { address: found.address, pool, mint, launched: slot, watches };
+        let newcomer = Newcomer { address: found.address, pool, mint, launched, watches };
         self.newcomers.followed.push(newcomer);
-        Ok(())
+        Ok(mint)
     }
 
     fn follow(&mut self, watches: &[Watch]) -> anyhow::Result<Vec<WatchId>> {

@@ -372,6 +372,7 @@ impl Session {
                 Orders::Chain(_) => self.submit(&order)?,
             }
         }
+        self.desk.settle();
         self.poll_paper()
     }
 

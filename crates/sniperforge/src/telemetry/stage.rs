@@ -62,6 +62,8 @@ stages! {
 const UNIT_NS: u128 = 100;
 /// Ten minutes; what takes longer is counted as this long.
 const LONGEST_UNITS: u64 = 6_000_000_000;
+/// Times that may wait for their histogram.
+const WAITING_MAX: usize = 64;
 /// Values are kept to one percent.
 const DIGITS: u8 = 2;
 
@@ -93,10 +95,13 @@ struct Timer {
 ///
 /// # Design
 ///
-/// Recording is a few additions and never allocates. Reading the quantiles walks the histogram, so a summary is kept
-/// and made anew only for stages that were timed since.
+/// Recording writes a few bytes and never allocates: the histograms, which are cold memory, are touched by
+/// [`Self::settle`], when nothing hurries. Reading the quantiles walks the histogram, so a summary is kept and made anew
+/// only for stages that were timed since.
 pub struct StageTimers {
     timers: [Timer; Stage::ALL.len()],
+    /// Recorded, and not yet in a histogram.
+    waiting: Vec<(Stage, Duration)>,
 }
 
 impl std::fmt::Debug for StageTimers {
@@ -116,18 +121,32 @@ impl StageTimers {
     /// Empty histograms. All memory is taken here.
     #[must_use]
     pub fn new() -> Self {
-        Self { timers: std::array::from_fn(|_| Timer::new()) }
+        Self {
+            timers: std::array::from_fn(|_| Timer::new()),
+            waiting: Vec::with_capacity(WAITING_MAX),
+        }
     }
 
     /// Counts that `stage` took `elapsed`. Cheap enough for the hot path.
     pub fn record(&mut self, stage: Stage, elapsed: Duration) {
-        if let Some(timer) = self.timers.get_mut(stage as usize) {
-            timer.record(elapsed);
+        if self.waiting.len() >= WAITING_MAX {
+            self.settle();
+        }
+        self.waiting.push((stage, elapsed));
+    }
+
+    /// Takes what was recorded into the histograms.
+    pub fn settle(&mut self) {
+        for (stage, elapsed) in self.waiting.drain(..) {
+            if let Some(timer) = self.timers.get_mut(stage as usize) {
+                timer.record(elapsed);
+            }
         }
     }
 
     /// Every stage timed so far, by name.
     pub fn snapshot(&mut self) -> BTreeMap<&'static str, StageSummary> {
+        self.settle();
         let timed = Stage::ALL.iter().zip(&mut self.timers);
         timed
             .filter(|(_, timer)| !timer.histogram.is_empty())

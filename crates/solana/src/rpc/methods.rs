@@ -474,7 +474,10 @@ impl SendRequest {
             preflight_commitment: Commitment::Confirmed.as_str(),
             max_retries: 0,
         };
-        let body = wire::request("sendTransaction", &(transaction_base64, options))?;
+        // Besides the transaction some two hundred bytes.
+        let bytes = transaction_base64.len().saturating_add(256);
+        let params = (transaction_base64, options);
+        let body = wire::request_of("sendTransaction", &params, bytes)?;
         Ok(Self { body, signature })
     }
 

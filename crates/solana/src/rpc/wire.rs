@@ -9,6 +9,15 @@ use super::error::{EndpointName, RpcError};
 
 /// The request of a method, ready for the wire.
 pub(crate) fn request(method: &'static str, params: &impl Serialize) -> Result<Bytes, RpcError> {
+    request_of(method, params, 128)
+}
+
+/// The same where it is known how many bytes it has, about.
+pub(crate) fn request_of(
+    method: &'static str,
+    params: &impl Serialize,
+    bytes: usize,
+) -> Result<Bytes, RpcError> {
     #[derive(Serialize)]
     struct Request<'a, P> {
         jsonrpc: &'static str,
@@ -16,9 +25,10 @@ pub(crate) fn request(method: &'static str, params: &impl Serialize) -> Result<B
         method: &'static str,
         params: &'a P,
     }
-    serde_json::to_vec(&Request { jsonrpc: "2.0", id: 1, method, params })
-        .map(Bytes::from)
-        .map_err(|source| RpcError::Encode { method, source })
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, &Request { jsonrpc: "2.0", id: 1, method, params })
+        .map_err(|source| RpcError::Encode { method, source })?;
+    Ok(Bytes::from(text))
 }
 
 #[derive(Deserialize)]

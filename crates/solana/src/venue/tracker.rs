@@ -136,22 +136,24 @@ impl Tracker {
                 return;
             }
         };
+        let (order, signature) = (prepared.order(), prepared.signature());
+        if !self.claim(signature, order) {
+            tracing::error!(%order, "order not sent: one under way is in its way");
+            return;
+        }
+        // On the wire first: its bytes are durable, and nobody asks after it before this returns.
+        if !resumed {
+            self.send(order, &request);
+        }
         let flight = Flight {
-            signature: prepared.signature(),
+            signature,
             last_valid: prepared.last_valid(),
-            request: request.clone(),
+            request,
             // A resumed one is first asked about; it goes out again when it is not known.
             sent: (!resumed).then(Instant::now),
             search: resumed,
         };
-        if !self.claim(flight.signature, prepared.order()) {
-            tracing::error!(order = %prepared.order(), "order not sent: one under way is in its way");
-            return;
-        }
-        self.state().flights.insert(prepared.order(), flight);
-        if !resumed {
-            self.send(prepared.order(), &request);
-        }
+        self.state().flights.insert(order, flight);
         self.poke();
     }
 
