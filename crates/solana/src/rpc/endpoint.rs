@@ -12,6 +12,7 @@ use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::latency::{ErrorRate, Latency};
 use super::line::{Line, LineError, Reply};
+use super::sketch::Sketch;
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -133,6 +134,8 @@ pub struct EndpointReport {
 #[derive(Debug)]
 pub(crate) struct Vitals {
     pub(crate) latency: Latency,
+    /// The same for each method that was asked, smaller.
+    methods: Vec<(&'static str, Sketch)>,
     pub(crate) errors: ErrorRate,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) budget: RateBudget,
@@ -146,6 +149,35 @@ pub(crate) struct Vitals {
     pub(crate) requests: u64,
 }
 
+/// Methods whose times are told apart; the engine knows fewer.
+const METHODS_MAX: usize = 32;
+
+impl Vitals {
+    /// Adds the time of an answer.
+    pub(super) fn took(&mut self, method: &'static str, now: Instant, took: Duration) {
+        self.latency.record(now, took);
+        if let Some((_, sketch)) = self.methods.iter_mut().find(|(name, _)| *name == method) {
+            sketch.record(now, took);
+        } else if self.methods.len() < METHODS_MAX {
+            let mut sketch = Sketch::default();
+            sketch.record(now, took);
+            self.methods.push((method, sketch));
+        }
+    }
+
+    /// The recent percentile of a method's times, where `least` answers are known.
+    pub(super) fn percentile(
+        &self,
+        method: &str,
+        now: Instant,
+        percent: u16,
+        least: u16,
+    ) -> Option<Duration> {
+        let known = self.methods.iter().find(|(name, _)| *name == method);
+        known.and_then(|(_, sketch)| sketch.percentile(now, percent, least))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) config: EndpointConfig,
@@ -155,7 +187,14 @@ pub(crate) struct Endpoint {
     vitals: Mutex<Vitals>,
 }
 
-/// How a request may take.
+/// Answers needed before limits are taken from them.
+const MEASURED_FROM: u16 = 20;
+/// Shortest and longest time before a hedge, and the time while nothing is measured.
+const HEDGE_MIN: Duration = Duration::from_millis(5);
+const HEDGE_MAX: Duration = Duration::from_secs(2);
+const HEDGE_UNMEASURED: Duration = Duration::from_millis(500);
+
+/// What a request may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) timeout: Duration,
@@ -196,6 +235,7 @@ impl Endpoint {
             .map_err(client_error)?;
         let vitals = Vitals {
             latency: Latency::new(Instant::now()),
+            methods: Vec::new(),
             errors: ErrorRate::default(),
             breaker: CircuitBreaker::default(),
             budget: RateBudget::new(config.requests_per_second),
@@ -238,7 +278,7 @@ impl Endpoint {
     }
 
     /// Counts an outcome for or against the endpoint.
-    pub(crate) fn book(&self, started: Instant, error: Option<&RpcError>) {
+    pub(crate) fn book(&self, method: &'static str, started: Instant, error: Option<&RpcError>) {
         let (now, jitter) = (Instant::now(), jitter());
         let mut vitals = self.vitals();
         let failed = error.is_some_and(RpcError::blames_endpoint);
@@ -246,7 +286,7 @@ impl Endpoint {
         if failed {
             vitals.breaker.failure(now, jitter);
         } else {
-            vitals.latency.record(now, now.saturating_duration_since(started));
+            vitals.took(method, now, now.saturating_duration_since(started));
             vitals.breaker.success();
         }
     }
@@ -366,9 +406,24 @@ impl Endpoint {
         }
     }
 
+    /// How long it is given before another endpoint is asked too: its 95th percentile for the method, within bounds.
+    pub(super) fn hedge_after(&self, method: &str) -> Duration {
+        let vitals = self.vitals();
+        let own = vitals.percentile(method, Instant::now(), 95, MEASURED_FROM);
+        let p95 = own.or_else(|| vitals.latency.quantile(0.95, MEASURED_FROM.into()));
+        p95.unwrap_or(HEDGE_UNMEASURED).clamp(HEDGE_MIN, HEDGE_MAX)
+    }
+
     /// The time an answer is waited for: what was measured, with room, within bounds.
-    pub(crate) fn adaptive_timeout(&self, least: Duration, most: Duration) -> Duration {
-        match self.vitals().latency.quantile(0.99, 20) {
+    pub(crate) fn adaptive_timeout(
+        &self,
+        method: &str,
+        least: Duration,
+        most: Duration,
+    ) -> Duration {
+        let vitals = self.vitals();
+        let own = vitals.percentile(method, Instant::now(), 99, MEASURED_FROM);
+        match own.or_else(|| vitals.latency.quantile(0.99, MEASURED_FROM.into())) {
             Some(p99) => (p99 * 4 + Duration::from_millis(100)).clamp(least, most),
             None => most,
         }

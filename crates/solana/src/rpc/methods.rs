@@ -8,11 +8,12 @@ use sniper_core::units::{BlockHeight, Lamports, Slot};
 use solana_hash::Hash;
 
 use super::error::RpcError;
-use super::pool::{RpcConnectionPool, Weight};
+use super::pool::RpcConnectionPool;
 use super::raw::{
     Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
     RawTransaction, Wrapped,
 };
+use super::read::Weight;
 use super::send::SendReport;
 use super::types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,

@@ -9,14 +9,17 @@ mod line;
 pub(crate) mod methods;
 mod pool;
 pub(crate) mod raw;
+mod read;
+mod route;
 mod send;
+mod sketch;
 mod stream;
 mod tokens;
 mod types;
 mod verify;
 pub(crate) mod wire;
 
-pub use breaker::{BreakerState, CircuitBreaker, RateBudget, RetryBudget};
+pub use breaker::{BreakerState, CircuitBreaker, RateBudget, ShareBudget};
 pub use calls::{Call, Calls};
 pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};

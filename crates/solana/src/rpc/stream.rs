@@ -1,5 +1,6 @@
 //! Answers too large, or too many, to be held and read twice.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,8 +14,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The body of an answer, in pieces as they come. Say how reading it ended with [`Self::done`].
 #[derive(Debug)]
-pub(crate) struct Chunks<'a> {
-    endpoint: &'a Endpoint,
+pub(crate) struct Chunks {
+    endpoint: Arc<Endpoint>,
     method: &'static str,
     started: Instant,
     response: reqwest::Response,
@@ -25,26 +26,22 @@ impl RpcConnectionPool {
     ///
     /// # Errors
     /// As every read.
-    pub(crate) async fn open(
-        &self,
-        method: &'static str,
-        body: Bytes,
-    ) -> Result<Chunks<'_>, RpcError> {
-        let endpoint = self.endpoint(method).await?;
+    pub(crate) async fn open(&self, method: &'static str, body: Bytes) -> Result<Chunks, RpcError> {
+        let endpoint = self.pick(method, None).await?;
         let started = Instant::now();
         endpoint.vitals().requests += 1;
         let head = tokio::time::timeout(SILENCE_MAX, endpoint.open(method, body)).await;
-        match head.unwrap_or_else(|_| Err(silent(endpoint, method))) {
+        match head.unwrap_or_else(|_| Err(silent(&endpoint, method))) {
             Ok(response) => Ok(Chunks { endpoint, method, started, response }),
             Err(error) => {
-                endpoint.book(started, Some(&error));
+                endpoint.book(method, started, Some(&error));
                 Err(error)
             }
         }
     }
 }
 
-impl Chunks<'_> {
+impl Chunks {
     /// Who answers.
     pub(crate) fn endpoint(&self) -> &EndpointName {
         self.endpoint.name()
@@ -58,13 +55,13 @@ impl Chunks<'_> {
         match tokio::time::timeout(SILENCE_MAX, self.response.chunk()).await {
             Ok(Ok(piece)) => Ok(piece),
             Ok(Err(source)) => Err(self.endpoint.transport(self.method, source)),
-            Err(_) => Err(silent(self.endpoint, self.method)),
+            Err(_) => Err(silent(&self.endpoint, self.method)),
         }
     }
 
     /// Counts how it went for or against the endpoint.
     pub(crate) fn done(self, error: Option<&RpcError>) {
-        self.endpoint.book(self.started, error);
+        self.endpoint.book(self.method, self.started, error);
     }
 }
 

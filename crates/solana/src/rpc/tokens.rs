@@ -6,8 +6,9 @@ use sniper_core::units::Atoms;
 
 use super::error::RpcError;
 use super::methods::{Options, any};
-use super::pool::{RpcConnectionPool, Weight};
+use super::pool::RpcConnectionPool;
 use super::raw::{Parsed, RawKeyed, RawTokenAmount, Wrapped};
+use super::read::Weight;
 use super::types::{AccountInfo, At, Commitment, TokenAmount};
 
 /// Most accounts that [`RpcConnectionPool::token_largest_accounts`] tells.

@@ -9,7 +9,7 @@ use solana_hash::Hash;
 
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::error::{ConnectError, RpcError};
-use super::pool::{Weight, ask_typed};
+use super::read::{Weight, ask_typed};
 use super::wire;
 
 pub(crate) fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoint>, ConnectError> {

@@ -1,0 +1,241 @@
+//! The way of a read: to one endpoint, to a second one when the first is slow, and again when both fail.
+//!
+//! # Design
+//! Sends never come this way. A read without an answer after the 95th percentile of its method at its endpoint is
+//! asked of a second endpoint too; the first good answer wins. The other request is dropped and counts for
+//! nothing, except that an endpoint outrun is known to have taken at least so long. Hedges and retries come out
+//! of two budgets, each a tenth of the reads: whatever happens, a cluster in trouble is asked at most a fifth more.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::breaker::ShareBudget;
+use super::endpoint::{Endpoint, Limits, jitter};
+use super::error::{CallKind, Next, RpcError};
+use super::methods::any;
+use super::pool::{RpcConnectionPool, usable};
+use super::route::choose;
+use super::wire;
+
+/// How heavy an answer is: decides how long it is waited for and how much of it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Light,
+    Heavy,
+}
+
+impl Endpoint {
+    pub(super) fn limits(&self, method: &str, weight: Weight) -> Limits {
+        let (least, most) = weight.timeouts();
+        let timeout = self.adaptive_timeout(method, least, most);
+        Limits { timeout, answer_bytes: weight.answer_bytes() }
+    }
+}
+
+impl Weight {
+    const fn timeouts(self) -> (Duration, Duration) {
+        match self {
+            Self::Light => (Duration::from_millis(400), Duration::from_secs(5)),
+            Self::Heavy => (Duration::from_secs(30), Duration::from_secs(30)),
+        }
+    }
+
+    const fn answer_bytes(self) -> usize {
+        match self {
+            Self::Light => 16 << 20,
+            Self::Heavy => 256 << 20,
+        }
+    }
+}
+
+fn with<R>(budget: &Mutex<ShareBudget>, f: impl FnOnce(&mut ShareBudget) -> R) -> R {
+    // One number: a panic elsewhere leaves it usable.
+    f(&mut budget.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Why an attempt failed, and at which endpoint.
+type Failed = (Option<Arc<Endpoint>>, RpcError);
+
+impl RpcConnectionPool {
+    /// Asks a question that may be repeated and raced.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &impl Serialize,
+        weight: Weight,
+        check: impl Fn(&T) -> Result<(), &'static str>,
+    ) -> Result<T, RpcError> {
+        let body = wire::request(method, params)?;
+        with(&self.inner.retries, ShareBudget::earn);
+        with(&self.inner.hedges, ShareBudget::earn);
+        let mut avoid = None;
+        let mut attempt = 1;
+        loop {
+            let (failed, error) =
+                match self.attempt(method, &body, weight, avoid.as_ref(), &check).await {
+                    Ok(value) => return Ok(value),
+                    Err(failed) => failed,
+                };
+            let Next::Wait(pause) = error.next(CallKind::Read) else { return Err(error) };
+            if attempt >= self.inner.settings.attempts_max
+                || !with(&self.inner.retries, ShareBudget::spend)
+            {
+                return Err(error);
+            }
+            tracing::debug!(%error, attempt, "read repeated");
+            avoid = failed;
+            let doubled = pause.saturating_mul(1 << attempt.min(5));
+            let pause = doubled.saturating_add(doubled * u32::from(jitter()) / 512);
+            tokio::time::sleep(pause.min(Duration::from_secs(5))).await;
+            attempt += 1;
+        }
+    }
+
+    /// One attempt: one endpoint, hedged by another.
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        body: &Bytes,
+        weight: Weight,
+        avoid: Option<&Arc<Endpoint>>,
+        check: &impl Fn(&T) -> Result<(), &'static str>,
+    ) -> Result<T, Failed> {
+        let first = self.pick(method, avoid).await.map_err(|error| (None, error))?;
+        let ask = |endpoint: Arc<Endpoint>| async move {
+            let answer = ask_typed(&endpoint, method, body.clone(), weight, check).await;
+            match answer {
+                Ok(value) => Ok((endpoint, value)),
+                Err(error) => Err((Some(endpoint), error)),
+            }
+        };
+        let begun = Instant::now();
+        let mut primary = pin!(ask(Arc::clone(&first)));
+        if weight == Weight::Light {
+            let timer = pin!(tokio::time::sleep(first.hedge_after(method)));
+            match select(primary.as_mut(), timer).await {
+                Either::Left((outcome, _)) => return outcome.map(|(_, value)| value),
+                Either::Right(((), _)) => {}
+            }
+            if let Some(second) = self.hedge_with(&first, method) {
+                let (answered, value) = first_good(primary, pin!(ask(second))).await?;
+                if !Arc::ptr_eq(&answered, &first) {
+                    // It was still silent: it would have taken at least this long.
+                    let now = Instant::now();
+                    let silent = now.saturating_duration_since(begun);
+                    first.vitals().took(method, now, silent);
+                }
+                return Ok(value);
+            }
+        }
+        primary.await.map(|(_, value)| value)
+    }
+
+    /// Another endpoint with budget to spare, or none.
+    fn hedge_with(&self, first: &Arc<Endpoint>, method: &str) -> Option<Arc<Endpoint>> {
+        let second = self.best(method, Some(first)).filter(|other| !Arc::ptr_eq(other, first))?;
+        if !with(&self.inner.hedges, ShareBudget::spend) {
+            return None;
+        }
+        second.vitals().budget.take(Instant::now()).ok()?;
+        Some(second)
+    }
+
+    /// The better of two usable endpoints; `avoid` only if there is no other.
+    fn best(&self, method: &str, avoid: Option<&Arc<Endpoint>>) -> Option<Arc<Endpoint>> {
+        let mut fit: Vec<_> = self.endpoints().iter().filter(|e| usable(e)).cloned().collect();
+        if fit.len() > 1
+            && let Some(avoid) = avoid
+        {
+            fit.retain(|endpoint| !Arc::ptr_eq(endpoint, avoid));
+        }
+        choose(&fit, method, &self.inner.dice)
+    }
+
+    /// Picks an endpoint and pays for the request, waiting for budget if need be.
+    pub(super) async fn pick(
+        &self,
+        method: &'static str,
+        avoid: Option<&Arc<Endpoint>>,
+    ) -> Result<Arc<Endpoint>, RpcError> {
+        let none = || RpcError::NoEndpoint { method };
+        let mut skip = avoid.cloned();
+        for _ in 0..self.endpoints().len().saturating_mul(2).saturating_add(1) {
+            let endpoint = self.best(method, skip.as_ref()).ok_or_else(none)?;
+            let Err(wait) = endpoint.vitals().budget.take(Instant::now()) else {
+                return Ok(endpoint);
+            };
+            let other = self.best(method, Some(&endpoint));
+            match other.filter(|other| !Arc::ptr_eq(other, &endpoint) && skip.is_none()) {
+                Some(_) => skip = Some(endpoint),
+                None => tokio::time::sleep(wait).await,
+            }
+        }
+        self.best(method, None).ok_or_else(none)
+    }
+
+    /// A method that is no standard one, such as a local chain's own. Goes to one endpoint, once.
+    ///
+    /// # Errors
+    /// As any read, without repetition: what the method does is not known here.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &impl Serialize,
+    ) -> Result<T, RpcError> {
+        let body = wire::request(method, params)?;
+        let endpoint = self.pick(method, None).await?;
+        ask_typed(&endpoint, method, body, Weight::Light, &any).await
+    }
+}
+
+pub(crate) async fn ask_typed<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    method: &'static str,
+    body: Bytes,
+    weight: Weight,
+    check: &impl Fn(&T) -> Result<(), &'static str>,
+) -> Result<T, RpcError> {
+    let started = Instant::now();
+    let answer = endpoint.ask(method, body, endpoint.limits(method, weight)).await;
+    judge(endpoint, method, started, answer, check)
+}
+
+/// Reads an answer, and books what it says of the endpoint.
+pub(super) fn judge<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    method: &'static str,
+    started: Instant,
+    answer: Result<Bytes, RpcError>,
+    check: &impl Fn(&T) -> Result<(), &'static str>,
+) -> Result<T, RpcError> {
+    let value = answer.and_then(|bytes| {
+        let value = wire::open(endpoint.name(), method, &bytes)?;
+        check(&value).map(|()| value).map_err(|what| RpcError::Impossible {
+            endpoint: endpoint.name().clone(),
+            method,
+            what,
+        })
+    });
+    // Booked only now: an answer in time that cannot be true is a failure too.
+    endpoint.book(method, started, value.as_ref().err());
+    value
+}
+
+/// The first of two that is good; the last error if neither is.
+async fn first_good<T, E>(
+    a: impl Future<Output = Result<T, E>> + Unpin,
+    b: impl Future<Output = Result<T, E>> + Unpin,
+) -> Result<T, E> {
+    match select(a, b).await {
+        Either::Left((Ok(value), _)) | Either::Right((Ok(value), _)) => Ok(value),
+        Either::Left((Err(_), b)) => b.await,
+        Either::Right((Err(_), a)) => a.await,
+    }
+}
