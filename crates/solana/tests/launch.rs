@@ -250,6 +250,7 @@ fn spec(address: Address, token_program: Address) -> MintSpec {
         is_usd: false,
         plain: true,
         trusted: false,
+        rent: Lamports::ZERO,
     }
 }
 

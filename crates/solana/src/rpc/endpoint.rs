@@ -187,6 +187,8 @@ pub(crate) struct Endpoint {
     vitals: Mutex<Vitals>,
 }
 
+/// The node's number for a `minContextSlot` that it has not reached.
+const BEHIND_WISH: i64 = -32016;
 /// Answers needed before limits are taken from them.
 const MEASURED_FROM: u16 = 20;
 /// Shortest and longest time before a hedge, and the time while nothing is measured.
@@ -281,6 +283,18 @@ impl Endpoint {
     pub(crate) fn book(&self, method: &'static str, started: Instant, error: Option<&RpcError>) {
         let (now, jitter) = (Instant::now(), jitter());
         let mut vitals = self.vitals();
+        match error {
+            // Slow to follow is no fault to be ejected for, but others are asked sooner until the next look.
+            Some(RpcError::Stale { slot, least, .. }) => {
+                vitals.lag = vitals.lag.max(least.saturating_sub(*slot));
+                vitals.errors.record(true);
+                return;
+            }
+            Some(error) if error.node_code() == Some(BEHIND_WISH) => {
+                vitals.lag = vitals.lag.max(1);
+            }
+            _ => {}
+        }
         let failed = error.is_some_and(RpcError::blames_endpoint);
         vitals.errors.record(failed);
         if failed {

@@ -102,6 +102,18 @@ pub enum RpcError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The answer is of an older state than we have already seen.
+    #[error("{endpoint}: {method}: answer of slot {slot}, wanted {least} or later")]
+    Stale {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// The slot it answered from.
+        slot: u64,
+        /// The oldest that would have done.
+        least: u64,
+    },
     /// The answer is larger than we read.
     #[error("{endpoint}: {method}: answer of more than {limit} bytes")]
     TooLarge {
@@ -177,7 +189,8 @@ impl RpcError {
             | Self::Transport { .. }
             | Self::Line { .. }
             | Self::Decode { .. }
-            | Self::Impossible { .. } => unknown,
+            | Self::Impossible { .. }
+            | Self::Stale { .. } => unknown,
             Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
             Self::RateLimited { retry_after, .. } => match kind {
                 CallKind::Read => Next::Wait(retry_after.unwrap_or(PAUSE * 4).min(PAUSE_MAX)),

@@ -4,6 +4,7 @@ mod breaker;
 mod calls;
 pub(crate) mod endpoint;
 mod error;
+mod floor;
 mod latency;
 mod line;
 pub(crate) mod methods;

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use super::breaker::{BreakerState, ShareBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, jitter};
 use super::error::{ConnectError, RpcError};
-use super::methods::any;
-use super::read::{Weight, ask_typed};
+use super::floor::{Floors, corroborated};
+use super::read::{Weight, ask_typed, trust};
 use super::route::{Dice, cost};
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
@@ -67,7 +67,8 @@ pub(super) struct Inner {
     pub(super) dice: Dice,
     pub(super) retries: Mutex<ShareBudget>,
     pub(super) hedges: Mutex<ShareBudget>,
-    /// Highest slot anybody told us.
+    pub(super) floors: Floors,
+    /// Highest slot that was told to us.
     slot: watch::Sender<u64>,
 }
 
@@ -111,7 +112,8 @@ impl RpcConnectionPool {
             (_, Some(source)) => return Err(ConnectError::Unreachable { source }),
             (_, None) => return Err(ConnectError::NoEndpoints),
         };
-        let slot = endpoints.iter().map(|endpoint| endpoint.vitals().slot).max().unwrap_or(0);
+        let verified = endpoints.iter().map(|endpoint| endpoint.vitals().slot).filter(|s| *s > 0);
+        let slot = corroborated(verified);
         Ok(Self {
             inner: Arc::new(Inner {
                 endpoints,
@@ -120,6 +122,7 @@ impl RpcConnectionPool {
                 dice: Dice::new(settings.seed),
                 retries: Mutex::default(),
                 hedges: Mutex::default(),
+                floors: Floors::new(slot, Instant::now()),
                 slot: watch::Sender::new(slot),
             }),
         })
@@ -139,6 +142,9 @@ impl RpcConnectionPool {
     pub fn observe_slot(&self, slot: Slot) {
         self.inner.slot.send_if_modified(|known| {
             let higher = slot.get() > *known;
+            if higher {
+                self.inner.floors.tell(slot.get(), Instant::now());
+            }
             *known = slot.get().max(*known);
             higher
         });
@@ -194,7 +200,7 @@ impl RpcConnectionPool {
         let endpoints = self.endpoints();
         let looks = endpoints.iter().map(|endpoint| self.look_at(endpoint));
         let slots = join_all(looks).await;
-        let best = slots.iter().flatten().copied().max().unwrap_or(0);
+        let best = corroborated(slots.iter().flatten().copied());
         self.observe_slot(Slot::new(best));
         for (endpoint, slot) in endpoints.iter().zip(slots) {
             let Some(slot) = slot else { continue };
@@ -202,8 +208,10 @@ impl RpcConnectionPool {
             vitals.slot = slot;
             // Within one round, so that a slow round is not taken for a lag.
             vitals.lag = best.saturating_sub(slot);
-            if vitals.lag > self.inner.settings.lag_max_slots {
-                tracing::warn!(endpoint = %endpoint.name(), lag = vitals.lag, "endpoint lags, ejected");
+            let most = self.inner.settings.lag_max_slots;
+            let ahead = slot.saturating_sub(best);
+            if vitals.lag > most || ahead > most {
+                tracing::warn!(endpoint = %endpoint.name(), lag = vitals.lag, ahead, "endpoint not with the others, ejected");
                 vitals.breaker.trip(Instant::now(), jitter());
             }
         }
@@ -284,7 +292,7 @@ impl EndpointHandle {
         method: &'static str,
         params: &impl Serialize,
     ) -> Result<T, RpcError> {
-        ask_typed(&self.0, method, wire::request(method, params)?, Weight::Light, &any).await
+        ask_typed(&self.0, method, wire::request(method, params)?, Weight::Light, &trust).await
     }
 }
 

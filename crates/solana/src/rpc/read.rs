@@ -19,9 +19,11 @@ use serde::de::DeserializeOwned;
 use super::breaker::ShareBudget;
 use super::endpoint::{Endpoint, Limits, jitter};
 use super::error::{CallKind, Next, RpcError};
-use super::methods::any;
+use super::floor::Since;
 use super::pool::{RpcConnectionPool, usable};
+use super::raw::Wrapped;
 use super::route::choose;
+use super::types::Commitment;
 use super::wire;
 
 /// How heavy an answer is: decides how long it is waited for and how much of it is read.
@@ -55,6 +57,36 @@ impl Weight {
     }
 }
 
+/// Why an answer that reads is not taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doubt {
+    Impossible(&'static str),
+    Stale { slot: u64, least: u64 },
+}
+
+/// Any answer of the right shape will do.
+pub(super) fn trust<T>(_: &T) -> Result<(), Doubt> {
+    Ok(())
+}
+
+/// An answer that tells of which slot it is.
+pub(super) trait Slotted: DeserializeOwned {
+    fn told_slot(&self) -> u64;
+}
+
+impl<T: DeserializeOwned> Slotted for Wrapped<T> {
+    fn told_slot(&self) -> u64 {
+        self.slot().get()
+    }
+}
+
+/// The answer of `getSlot` is the slot.
+impl Slotted for u64 {
+    fn told_slot(&self) -> u64 {
+        *self
+    }
+}
+
 fn with<R>(budget: &Mutex<ShareBudget>, f: impl FnOnce(&mut ShareBudget) -> R) -> R {
     // One number: a panic elsewhere leaves it usable.
     f(&mut budget.lock().unwrap_or_else(PoisonError::into_inner))
@@ -71,6 +103,42 @@ impl RpcConnectionPool {
         params: &impl Serialize,
         weight: Weight,
         check: impl Fn(&T) -> Result<(), &'static str>,
+    ) -> Result<T, RpcError> {
+        let check = |value: &T| check(value).map_err(Doubt::Impossible);
+        self.read_unless(method, params, weight, check).await
+    }
+
+    /// The state that a read which begins now may not fall behind.
+    pub(super) fn since(&self, commitment: Commitment) -> Since {
+        self.inner.floors.since(commitment)
+    }
+
+    /// As [`Self::read`], of no older state than was already answered from.
+    pub(super) async fn read_since<T: Slotted>(
+        &self,
+        since: Since,
+        method: &'static str,
+        params: &impl Serialize,
+        check: impl Fn(&T) -> Result<(), &'static str>,
+    ) -> Result<T, RpcError> {
+        let check = |value: &T| {
+            let (slot, least) = (value.told_slot(), since.least);
+            if slot < least {
+                return Err(Doubt::Stale { slot, least });
+            }
+            check(value).map_err(Doubt::Impossible)
+        };
+        let value = self.read_unless(method, params, Weight::Light, check).await?;
+        self.inner.floors.raise(since.commitment, value.told_slot(), Instant::now());
+        Ok(value)
+    }
+
+    async fn read_unless<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &impl Serialize,
+        weight: Weight,
+        check: impl Fn(&T) -> Result<(), Doubt>,
     ) -> Result<T, RpcError> {
         let body = wire::request(method, params)?;
         with(&self.inner.retries, ShareBudget::earn);
@@ -105,7 +173,7 @@ impl RpcConnectionPool {
         body: &Bytes,
         weight: Weight,
         avoid: Option<&Arc<Endpoint>>,
-        check: &impl Fn(&T) -> Result<(), &'static str>,
+        check: &impl Fn(&T) -> Result<(), Doubt>,
     ) -> Result<T, Failed> {
         let first = self.pick(method, avoid).await.map_err(|error| (None, error))?;
         let ask = |endpoint: Arc<Endpoint>| async move {
@@ -191,7 +259,7 @@ impl RpcConnectionPool {
     ) -> Result<T, RpcError> {
         let body = wire::request(method, params)?;
         let endpoint = self.pick(method, None).await?;
-        ask_typed(&endpoint, method, body, Weight::Light, &any).await
+        ask_typed(&endpoint, method, body, Weight::Light, &trust).await
     }
 }
 
@@ -200,7 +268,7 @@ pub(crate) async fn ask_typed<T: DeserializeOwned>(
     method: &'static str,
     body: Bytes,
     weight: Weight,
-    check: &impl Fn(&T) -> Result<(), &'static str>,
+    check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<T, RpcError> {
     let started = Instant::now();
     let answer = endpoint.ask(method, body, endpoint.limits(method, weight)).await;
@@ -213,14 +281,16 @@ pub(super) fn judge<T: DeserializeOwned>(
     method: &'static str,
     started: Instant,
     answer: Result<Bytes, RpcError>,
-    check: &impl Fn(&T) -> Result<(), &'static str>,
+    check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<T, RpcError> {
     let value = answer.and_then(|bytes| {
         let value = wire::open(endpoint.name(), method, &bytes)?;
-        check(&value).map(|()| value).map_err(|what| RpcError::Impossible {
-            endpoint: endpoint.name().clone(),
-            method,
-            what,
+        let name = || endpoint.name().clone();
+        check(&value).map(|()| value).map_err(|doubt| match doubt {
+            Doubt::Impossible(what) => RpcError::Impossible { endpoint: name(), method, what },
+            Doubt::Stale { slot, least } => {
+                RpcError::Stale { endpoint: name(), method, slot, least }
+            }
         })
     });
     // Booked only now: an answer in time that cannot be true is a failure too.

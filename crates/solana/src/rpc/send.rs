@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::error::{EndpointName, RpcError};
 use super::line::{LineError, Reply};
 use super::pool::{RpcConnectionPool, usable};
-use super::read::{Weight, ask_typed, judge};
+use super::read::{Doubt, Weight, ask_typed, judge};
 
 const SEND: &str = "sendTransaction";
 
@@ -89,7 +89,9 @@ async fn send_one(
     let started = Instant::now();
     endpoint.vitals().budget.take_in_debt(started);
     let wanted = bs58::encode(signature.0).into_string();
-    let check = |got: &String| if *got == wanted { Ok(()) } else { Err("another signature") };
+    let check = |got: &String| {
+        if *got == wanted { Ok(()) } else { Err(Doubt::Impossible("another signature")) }
+    };
     if let Some(begun) = begun {
         let answer = endpoint.finish(method, begun, endpoint.limits(method, Weight::Light)).await;
         match answer {
