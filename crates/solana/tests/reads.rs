@@ -128,3 +128,58 @@ async fn of_three_endpoints_the_slow_one_is_hardly_asked() {
     let asked: Vec<_> = nodes.iter().map(|node| node.calls("getBalance").len()).collect();
     assert!(asked[2] <= 12 && asked[0] > 4 && asked[1] > 4, "{asked:?}");
 }
+
+#[tokio::test]
+async fn the_same_question_at_the_same_time_is_one_request() {
+    let node = Node::start("a").await;
+    let pool = pool(&[&node]).await;
+    node.set(&key(1).to_string(), 1_000, 77);
+    node.fail("getBalance", Fault::Delay(Duration::from_millis(100)));
+    let same = key(1);
+    let read = || pool.balance(&same, Commitment::Confirmed);
+    let answers = join_all((0..50).map(|_| read())).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().value.get() == 77));
+    assert_eq!(node.calls("getBalance").len(), 1);
+    read().await.unwrap();
+    assert_eq!(node.calls("getBalance").len(), 2, "what was answered is not kept");
+    node.fail("getBalance", Fault::Node(-32_602));
+    let answers = join_all((0..50).map(|_| read())).await;
+    assert!(answers.iter().all(|a| a.as_ref().unwrap_err().node_code() == Some(-32_602)));
+    assert_eq!(node.calls("getBalance").len(), 3, "an error is shared as well");
+}
+
+#[tokio::test]
+async fn who_waits_for_anothers_request_is_answered_when_that_one_gives_up() {
+    let node = Node::start("a").await;
+    let pool = pool(&[&node]).await;
+    node.fail("getBalance", Fault::Delay(Duration::from_millis(150)));
+    let same = key(1);
+    let gives_up = async {
+        let read = pool.balance(&same, Commitment::Confirmed);
+        assert!(tokio::time::timeout(Duration::from_millis(50), read).await.is_err());
+    };
+    let ((), answer) = tokio::join!(gives_up, pool.balance(&same, Commitment::Confirmed));
+    assert_eq!(answer.unwrap().slot, Slot::new(1_000));
+    assert_eq!(node.calls("getBalance").len(), 2);
+}
+
+#[tokio::test]
+async fn accounts_asked_for_at_the_same_moment_are_read_together() {
+    let node = Node::start("a").await;
+    let pool = pool(&[&node]).await;
+    let keys: Vec<_> = (1..=20).map(key).collect();
+    for (n, key) in (1..).zip(&keys[..19]) {
+        node.set(&key.to_string(), 1_000, n);
+    }
+    let reads = keys.iter().chain(&keys).map(|key| pool.account(key, Commitment::Confirmed));
+    let accounts = join_all(reads).await;
+    for (n, account) in accounts.into_iter().enumerate() {
+        let account = account.unwrap().value.map(|account| account.lamports.get());
+        let wanted = u64::try_from(n % 20 + 1).unwrap();
+        assert_eq!(account, (wanted < 20).then_some(wanted));
+    }
+    let asked = node.calls("getMultipleAccounts");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0][0].as_array().unwrap().len(), 20);
+    assert!(node.calls("getAccountInfo").is_empty());
+}

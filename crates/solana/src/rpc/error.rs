@@ -140,6 +140,29 @@ pub enum RpcError {
         /// Endpoints asked.
         asked: usize,
     },
+    /// They answer, but tell different things.
+    #[error(
+        "{method}: at most {agreeing} of {asked} endpoints agree, a majority is needed: one is behind or does not tell \
+         the truth; compare them by hand, then remove it"
+    )]
+    Disagree {
+        /// What was asked.
+        method: &'static str,
+        /// The most that tell the same.
+        agreeing: usize,
+        /// Endpoints asked.
+        asked: usize,
+    },
+    /// Another had asked the same, and its request failed.
+    #[error("{endpoint}: {method}: asked together with others: {what}")]
+    Shared {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// What that request came to.
+        what: String,
+    },
     /// What we wanted to ask cannot be written.
     #[error("{method}: the request cannot be written as JSON")]
     Encode {
@@ -190,14 +213,15 @@ impl RpcError {
             | Self::Line { .. }
             | Self::Decode { .. }
             | Self::Impossible { .. }
-            | Self::Stale { .. } => unknown,
+            | Self::Stale { .. }
+            | Self::Shared { .. } => unknown,
             Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
             Self::RateLimited { retry_after, .. } => match kind {
                 CallKind::Read => Next::Wait(retry_after.unwrap_or(PAUSE * 4).min(PAUSE_MAX)),
                 CallKind::Send => Next::AskChain,
             },
             Self::Node { code, .. } => node_code(*code, unknown),
-            Self::NoEndpoint { .. } | Self::NoQuorum { .. } => match kind {
+            Self::NoEndpoint { .. } | Self::NoQuorum { .. } | Self::Disagree { .. } => match kind {
                 CallKind::Read => Next::Wait(PAUSE * 4),
                 CallKind::Send => Next::AskChain,
             },
@@ -218,6 +242,62 @@ impl RpcError {
             | Self::RateLimited { .. } => true,
             Self::Node { code, .. } => matches!(code, -32603 | -32005),
             _ => false,
+        }
+    }
+
+    /// The same error for another who waited for the same answer.
+    #[must_use]
+    pub(super) fn twin(&self) -> Self {
+        let shared = |endpoint: &EndpointName, method, source: &dyn std::error::Error| {
+            let what = super::wire::clean(&source.to_string());
+            Self::Shared { endpoint: endpoint.clone(), method, what }
+        };
+        match self {
+            Self::Timeout { endpoint, method, waited } => {
+                Self::Timeout { endpoint: endpoint.clone(), method, waited: *waited }
+            }
+            Self::RateLimited { endpoint, method, retry_after } => {
+                Self::RateLimited { endpoint: endpoint.clone(), method, retry_after: *retry_after }
+            }
+            Self::Transport { endpoint, method, source } => shared(endpoint, method, source),
+            Self::Line { endpoint, method, source } => shared(endpoint, method, source),
+            Self::Status { endpoint, method, status } => {
+                Self::Status { endpoint: endpoint.clone(), method, status: *status }
+            }
+            Self::Node { endpoint, method, code, message, data } => Self::Node {
+                endpoint: endpoint.clone(),
+                method,
+                code: *code,
+                message: message.clone(),
+                data: data.clone(),
+            },
+            Self::Decode { endpoint, method, source } => Self::Decode {
+                endpoint: endpoint.clone(),
+                method,
+                source: serde::de::Error::custom(source),
+            },
+            Self::Impossible { endpoint, method, what } => {
+                Self::Impossible { endpoint: endpoint.clone(), method, what }
+            }
+            Self::Stale { endpoint, method, slot, least } => {
+                Self::Stale { endpoint: endpoint.clone(), method, slot: *slot, least: *least }
+            }
+            Self::TooLarge { endpoint, method, limit } => {
+                Self::TooLarge { endpoint: endpoint.clone(), method, limit: *limit }
+            }
+            Self::NoEndpoint { method } => Self::NoEndpoint { method },
+            Self::NoQuorum { method, answers, asked } => {
+                Self::NoQuorum { method, answers: *answers, asked: *asked }
+            }
+            Self::Disagree { method, agreeing, asked } => {
+                Self::Disagree { method, agreeing: *agreeing, asked: *asked }
+            }
+            Self::Shared { endpoint, method, what } => {
+                Self::Shared { endpoint: endpoint.clone(), method, what: what.clone() }
+            }
+            Self::Encode { method, source } => {
+                Self::Encode { method, source: serde::de::Error::custom(source) }
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! The methods of a node that an engine needs, typed.
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use serde::Serialize;
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::{BlockHeight, Lamports, Slot};
@@ -23,9 +22,9 @@ use super::types::{
 use super::wire;
 
 /// Most accounts of one `getMultipleAccounts`.
-const ACCOUNTS_MAX: usize = 100;
+pub(super) const ACCOUNTS_MAX: usize = 100;
 /// Most signatures of one `getSignatureStatuses`.
-const SIGNATURES_MAX: usize = 256;
+pub(super) const SIGNATURES_MAX: usize = 256;
 
 /// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -149,25 +148,6 @@ impl RpcConnectionPool {
         Ok(BlockHeight::new(height))
     }
 
-    /// The lowest height of a majority of the usable endpoints: one endpoint that runs ahead of the truth, or
-    /// mistakes slots for heights, cannot declare a transaction dead.
-    ///
-    /// # Errors
-    /// [`RpcError::NoQuorum`] when too few answer.
-    pub async fn block_height_quorum(
-        &self,
-        commitment: Commitment,
-    ) -> Result<BlockHeight, RpcError> {
-        let method = "getBlockHeight";
-        let (endpoints, params) = (self.usable(), [Options::at(commitment)]);
-        let asked = endpoints.iter().map(|endpoint| endpoint.ask::<u64>(method, &params));
-        let heights: Vec<u64> = join_all(asked).await.into_iter().flatten().collect();
-        match heights.iter().min() {
-            Some(lowest) if heights.len() * 2 > endpoints.len() => Ok(BlockHeight::new(*lowest)),
-            _ => Err(RpcError::NoQuorum { method, answers: heights.len(), asked: endpoints.len() }),
-        }
-    }
-
     /// Lamports of an account; zero if there is none.
     ///
     /// # Errors
@@ -183,11 +163,8 @@ impl RpcConnectionPool {
         Ok(answer.map(Lamports::new))
     }
 
-    /// An account, or none.
-    ///
-    /// # Errors
-    /// As every read: see [`RpcError`].
-    pub async fn account(
+    /// An account, or none, by a request of its own.
+    pub(super) async fn single_account(
         &self,
         address: &Address,
         commitment: Commitment,

@@ -4,7 +4,7 @@
 //! Reads go to the better of two endpoints drawn by lot, are hedged to a second one after the first's 95th percentile
 //! for the method and are repeated, within shared budgets, when the error's class allows (`read`, `route`). Sends go to all endpoints at once and always
 //! carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
-//! circuit breaker; [`RpcConnectionPool::monitor`] probes it back in.
+//! circuit breaker; [`RpcConnectionPool::monitor`] probes it back in. What decides over money is asked of all (`quorum`).
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,8 +20,9 @@ use super::breaker::{BreakerState, ShareBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, jitter};
 use super::error::{ConnectError, RpcError};
 use super::floor::{Floors, corroborated};
-use super::read::{Weight, ask_typed, trust};
+use super::read::{Doubt, Weight, ask_typed, trust};
 use super::route::{Dice, cost};
+use super::share::{Batches, Flights};
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
@@ -68,6 +69,8 @@ pub(super) struct Inner {
     pub(super) retries: Mutex<ShareBudget>,
     pub(super) hedges: Mutex<ShareBudget>,
     pub(super) floors: Floors,
+    pub(super) flights: Flights,
+    pub(super) batches: Batches,
     /// Highest slot that was told to us.
     slot: watch::Sender<u64>,
 }
@@ -122,6 +125,8 @@ impl RpcConnectionPool {
                 dice: Dice::new(settings.seed),
                 retries: Mutex::default(),
                 hedges: Mutex::default(),
+                flights: Flights::default(),
+                batches: Batches::default(),
                 floors: Floors::new(slot, Instant::now()),
                 slot: watch::Sender::new(slot),
             }),
@@ -275,10 +280,13 @@ impl RpcConnectionPool {
         all.into_iter().map(|(_, _, config)| config).collect()
     }
 
-    /// Endpoints that take reads now, for questions that several must answer.
-    pub(crate) fn usable(&self) -> Vec<EndpointHandle> {
-        let endpoints = self.endpoints();
-        endpoints.iter().filter(|e| usable(e)).cloned().map(EndpointHandle).collect()
+    /// The verified endpoints, for questions that several must answer: those ejected for now are asked as well.
+    pub(crate) fn sworn(&self) -> Vec<EndpointHandle> {
+        let is_sworn = |endpoint: &&Arc<Endpoint>| {
+            let vitals = endpoint.vitals();
+            vitals.verified && !vitals.banned
+        };
+        self.endpoints().iter().filter(is_sworn).cloned().map(EndpointHandle).collect()
     }
 }
 
@@ -292,7 +300,19 @@ impl EndpointHandle {
         method: &'static str,
         params: &impl Serialize,
     ) -> Result<T, RpcError> {
-        ask_typed(&self.0, method, wire::request(method, params)?, Weight::Light, &trust).await
+        self.ask_checked(method, params, &trust).await
+    }
+
+    pub(super) async fn ask_checked<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &impl Serialize,
+        check: &impl Fn(&T) -> Result<(), Doubt>,
+    ) -> Result<T, RpcError> {
+        let body = wire::request(method, params)?;
+        // Money waits for no budget, but pays.
+        self.0.vitals().budget.take_in_debt(Instant::now());
+        ask_typed(&self.0, method, body, Weight::Light, check).await
     }
 }
 

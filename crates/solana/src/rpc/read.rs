@@ -5,6 +5,7 @@
 //! asked of a second endpoint too; the first good answer wins. The other request is dropped and counts for
 //! nothing, except that an endpoint outrun is known to have taken at least so long. Hedges and retries come out
 //! of two budgets, each a tenth of the reads: whatever happens, a cluster in trouble is asked at most a fifth more.
+//! Who asks what is being asked already waits for that answer (`share`).
 
 use std::future::Future;
 use std::pin::pin;
@@ -18,11 +19,12 @@ use serde::de::DeserializeOwned;
 
 use super::breaker::ShareBudget;
 use super::endpoint::{Endpoint, Limits, jitter};
-use super::error::{CallKind, Next, RpcError};
+use super::error::{CallKind, EndpointName, Next, RpcError};
 use super::floor::Since;
 use super::pool::{RpcConnectionPool, usable};
 use super::raw::Wrapped;
 use super::route::choose;
+use super::share::{Place, told};
 use super::types::Commitment;
 use super::wire;
 
@@ -92,6 +94,13 @@ fn with<R>(budget: &Mutex<ShareBudget>, f: impl FnOnce(&mut ShareBudget) -> R) -
     f(&mut budget.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// A good answer: what it means, and what was sent.
+struct Good<T> {
+    endpoint: Arc<Endpoint>,
+    value: T,
+    bytes: Bytes,
+}
+
 /// Why an attempt failed, and at which endpoint.
 type Failed = (Option<Arc<Endpoint>>, RpcError);
 
@@ -141,13 +150,43 @@ impl RpcConnectionPool {
         check: impl Fn(&T) -> Result<(), Doubt>,
     ) -> Result<T, RpcError> {
         let body = wire::request(method, params)?;
+        loop {
+            let lead = match self.inner.flights.place(&body) {
+                Place::Lead(lead) => Some(lead),
+                Place::Alone => None,
+                Place::Follow(waiting) => match told(waiting).await {
+                    Some(Ok((name, bytes))) => return opened(&name, method, &bytes, &check),
+                    Some(Err(error)) => return Err(error.twin()),
+                    // Who asked gave up: the next one asks.
+                    None => continue,
+                },
+            };
+            let outcome = self.read_alone(method, &body, weight, &check).await;
+            if let Some(lead) = lead {
+                lead.tell(match &outcome {
+                    Ok(good) => Ok((good.endpoint.name().clone(), good.bytes.clone())),
+                    Err(error) => Err(Arc::new(error.twin())),
+                });
+            }
+            return outcome.map(|good| good.value);
+        }
+    }
+
+    /// Asks, and repeats what may be repeated.
+    async fn read_alone<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        body: &Bytes,
+        weight: Weight,
+        check: &impl Fn(&T) -> Result<(), Doubt>,
+    ) -> Result<Good<T>, RpcError> {
         with(&self.inner.retries, ShareBudget::earn);
         with(&self.inner.hedges, ShareBudget::earn);
         let mut avoid = None;
         let mut attempt = 1;
         loop {
             let (failed, error) =
-                match self.attempt(method, &body, weight, avoid.as_ref(), &check).await {
+                match self.attempt(method, body, weight, avoid.as_ref(), check).await {
                     Ok(value) => return Ok(value),
                     Err(failed) => failed,
                 };
@@ -174,12 +213,11 @@ impl RpcConnectionPool {
         weight: Weight,
         avoid: Option<&Arc<Endpoint>>,
         check: &impl Fn(&T) -> Result<(), Doubt>,
-    ) -> Result<T, Failed> {
+    ) -> Result<Good<T>, Failed> {
         let first = self.pick(method, avoid).await.map_err(|error| (None, error))?;
         let ask = |endpoint: Arc<Endpoint>| async move {
-            let answer = ask_typed(&endpoint, method, body.clone(), weight, check).await;
-            match answer {
-                Ok(value) => Ok((endpoint, value)),
+            match ask_whole(&endpoint, method, body.clone(), weight, check).await {
+                Ok((value, bytes)) => Ok(Good { endpoint, value, bytes }),
                 Err(error) => Err((Some(endpoint), error)),
             }
         };
@@ -188,21 +226,21 @@ impl RpcConnectionPool {
         if weight == Weight::Light {
             let timer = pin!(tokio::time::sleep(first.hedge_after(method)));
             match select(primary.as_mut(), timer).await {
-                Either::Left((outcome, _)) => return outcome.map(|(_, value)| value),
+                Either::Left((outcome, _)) => return outcome,
                 Either::Right(((), _)) => {}
             }
             if let Some(second) = self.hedge_with(&first, method) {
-                let (answered, value) = first_good(primary, pin!(ask(second))).await?;
-                if !Arc::ptr_eq(&answered, &first) {
+                let good = first_good(primary, pin!(ask(second))).await?;
+                if !Arc::ptr_eq(&good.endpoint, &first) {
                     // It was still silent: it would have taken at least this long.
                     let now = Instant::now();
                     let silent = now.saturating_duration_since(begun);
                     first.vitals().took(method, now, silent);
                 }
-                return Ok(value);
+                return Ok(good);
             }
         }
-        primary.await.map(|(_, value)| value)
+        primary.await
     }
 
     /// Another endpoint with budget to spare, or none.
@@ -270,6 +308,16 @@ pub(crate) async fn ask_typed<T: DeserializeOwned>(
     weight: Weight,
     check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<T, RpcError> {
+    ask_whole(endpoint, method, body, weight, check).await.map(|(value, _)| value)
+}
+
+async fn ask_whole<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    method: &'static str,
+    body: Bytes,
+    weight: Weight,
+    check: &impl Fn(&T) -> Result<(), Doubt>,
+) -> Result<(T, Bytes), RpcError> {
     let started = Instant::now();
     let answer = endpoint.ask(method, body, endpoint.limits(method, weight)).await;
     judge(endpoint, method, started, answer, check)
@@ -282,20 +330,28 @@ pub(super) fn judge<T: DeserializeOwned>(
     started: Instant,
     answer: Result<Bytes, RpcError>,
     check: &impl Fn(&T) -> Result<(), Doubt>,
-) -> Result<T, RpcError> {
-    let value = answer.and_then(|bytes| {
-        let value = wire::open(endpoint.name(), method, &bytes)?;
-        let name = || endpoint.name().clone();
-        check(&value).map(|()| value).map_err(|doubt| match doubt {
-            Doubt::Impossible(what) => RpcError::Impossible { endpoint: name(), method, what },
-            Doubt::Stale { slot, least } => {
-                RpcError::Stale { endpoint: name(), method, slot, least }
-            }
-        })
-    });
+) -> Result<(T, Bytes), RpcError> {
+    let value =
+        answer.and_then(|bytes| Ok((opened(endpoint.name(), method, &bytes, check)?, bytes)));
     // Booked only now: an answer in time that cannot be true is a failure too.
     endpoint.book(method, started, value.as_ref().err());
     value
+}
+
+/// What an answer says, if it can be.
+fn opened<T: DeserializeOwned>(
+    name: &EndpointName,
+    method: &'static str,
+    bytes: &Bytes,
+    check: &impl Fn(&T) -> Result<(), Doubt>,
+) -> Result<T, RpcError> {
+    let value = wire::open(name, method, bytes)?;
+    check(&value).map(|()| value).map_err(|doubt| match doubt {
+        Doubt::Impossible(what) => RpcError::Impossible { endpoint: name.clone(), method, what },
+        Doubt::Stale { slot, least } => {
+            RpcError::Stale { endpoint: name.clone(), method, slot, least }
+        }
+    })
 }
 
 /// The first of two that is good; the last error if neither is.

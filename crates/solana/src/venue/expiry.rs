@@ -3,8 +3,9 @@
 //! # Design
 //! A lost transaction and a late one look the same, so "not seen" proves nothing and an error proves nothing. What
 //! proves it is a node that has finalized a block above the last one the transaction could be in, and that, asked
-//! after that and with its whole history, does not know it. A majority of the usable endpoints must have got that
-//! far, all on their own word, and none may know the transaction.
+//! after that and with its whole history, does not know it. A majority of the verified endpoints must have got that
+//! far, all on their own word, and none may know the transaction. Verified, not usable: else a node that lies about
+//! its slot could have the honest ones ejected, and with its own height alone prove a live order dead.
 
 use futures_util::future::join_all;
 use sniper_core::ids::Signature;
@@ -38,7 +39,7 @@ pub(crate) async fn judge(
     pool: &RpcConnectionPool,
     flights: &[(Signature, BlockHeight)],
 ) -> Vec<Verdict> {
-    let endpoints = pool.usable();
+    let endpoints = pool.sworn();
     let signatures: Vec<Signature> = flights.iter().map(|(signature, _)| *signature).collect();
     let asked = join_all(endpoints.iter().map(|endpoint| testify(endpoint, &signatures))).await;
     let mut testimonies = Vec::with_capacity(asked.len());
