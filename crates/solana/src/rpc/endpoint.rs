@@ -12,7 +12,9 @@ use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::latency::{ErrorRate, Latency};
 use super::line::{Line, LineError, Reply};
+use super::read::SMALL_ANSWER;
 use super::sketch::Sketch;
+use super::window::Window;
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,6 +141,7 @@ pub(crate) struct Vitals {
     pub(crate) errors: ErrorRate,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) budget: RateBudget,
+    pub(super) window: Window,
     pub(crate) slot: u64,
     /// Slots behind the best, in the last round of looks.
     pub(crate) lag: u64,
@@ -146,6 +149,8 @@ pub(crate) struct Vitals {
     pub(crate) verified: bool,
     /// Serves another chain or lies about heights: never used again.
     pub(crate) banned: bool,
+    /// It is on its way out: nothing new is asked of it.
+    pub(super) leaving: bool,
     pub(crate) requests: u64,
 }
 
@@ -153,6 +158,11 @@ pub(crate) struct Vitals {
 const METHODS_MAX: usize = 32;
 
 impl Vitals {
+    /// Its word counts: it was verified and is to stay.
+    pub(super) const fn is_sworn(&self) -> bool {
+        self.verified && !self.banned && !self.leaving
+    }
+
     /// Adds the time of an answer.
     pub(super) fn took(&mut self, method: &'static str, now: Instant, took: Duration) {
         self.latency.record(now, took);
@@ -187,6 +197,8 @@ pub(crate) struct Endpoint {
     vitals: Mutex<Vitals>,
 }
 
+/// Pause for an endpoint that wants fewer requests and does not say when.
+const THROTTLED: Duration = Duration::from_millis(200);
 /// The node's number for a `minContextSlot` that it has not reached.
 const BEHIND_WISH: i64 = -32016;
 /// Answers needed before limits are taken from them.
@@ -241,10 +253,12 @@ impl Endpoint {
             errors: ErrorRate::default(),
             breaker: CircuitBreaker::default(),
             budget: RateBudget::new(config.requests_per_second),
+            window: Window::default(),
             slot: 0,
             lag: 0,
             verified: false,
             banned: false,
+            leaving: false,
             requests: 0,
         };
         Ok(Self { config, client, line, vitals: Mutex::new(vitals) })
@@ -293,7 +307,13 @@ impl Endpoint {
             Some(error) if error.node_code() == Some(BEHIND_WISH) => {
                 vitals.lag = vitals.lag.max(1);
             }
-            _ => {}
+            Some(RpcError::RateLimited { retry_after, .. }) => {
+                vitals.window.halve(now);
+                vitals.window.hold(now, retry_after.unwrap_or(THROTTLED));
+            }
+            Some(RpcError::Timeout { .. }) => vitals.window.halve(now),
+            Some(_) => {}
+            None => vitals.window.widen(),
         }
         let failed = error.is_some_and(RpcError::blames_endpoint);
         vitals.errors.record(failed);
@@ -313,21 +333,39 @@ impl Endpoint {
     ) -> Result<Bytes, RpcError> {
         let transport = |source| self.transport(method, source);
         let mut response = self.open(method, body).await?;
+        let limit = limits.answer_bytes;
+        // By its own word, before anything of it is held.
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(self.too_large(method, limit));
+        }
         let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
+        if first.len() > limit {
+            return Err(self.too_large(method, limit));
+        }
         let Some(second) = response.chunk().await.map_err(transport)? else {
             return Ok(first); // the common case: one chunk, no copy
         };
         let mut all = BytesMut::from(first.as_ref());
         let mut next = Some(second);
         while let Some(chunk) = next {
-            if all.len().saturating_add(chunk.len()) > limits.answer_bytes {
-                let limit = limits.answer_bytes;
-                return Err(RpcError::TooLarge { endpoint: self.name().clone(), method, limit });
+            if all.len().saturating_add(chunk.len()) > limit {
+                return Err(self.too_large(method, limit));
             }
             all.extend_from_slice(&chunk);
             next = response.chunk().await.map_err(transport)?;
         }
         Ok(all.freeze())
+    }
+
+    /// Too much for us to read; of a method whose answers are small, more than it can be.
+    fn too_large(&self, method: &'static str, limit: usize) -> RpcError {
+        let endpoint = self.name().clone();
+        if limit <= SMALL_ANSWER {
+            let what = "far larger than the method's answers are";
+            return RpcError::Impossible { endpoint, method, what };
+        }
+        RpcError::TooLarge { endpoint, method, limit }
     }
 
     /// Sends a request and judges the head of the answer; its body is still to be read.

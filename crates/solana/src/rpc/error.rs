@@ -130,6 +130,16 @@ pub enum RpcError {
         /// What was asked.
         method: &'static str,
     },
+    /// So many wait for an endpoint that this one is not let in, or it has waited too long.
+    #[error(
+        "{method}: all endpoints are busy and {waiting} requests wait; ask for less, or add endpoints"
+    )]
+    Overloaded {
+        /// What was to be asked.
+        method: &'static str,
+        /// Requests that wait.
+        waiting: usize,
+    },
     /// Too few endpoints agree.
     #[error("{method}: {answers} of {asked} endpoints answered, a majority is needed")]
     NoQuorum {
@@ -213,15 +223,18 @@ impl RpcError {
             | Self::Line { .. }
             | Self::Decode { .. }
             | Self::Impossible { .. }
-            | Self::Stale { .. }
             | Self::Shared { .. } => unknown,
+            Self::Stale { .. } => catching_up(unknown),
             Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
             Self::RateLimited { retry_after, .. } => match kind {
                 CallKind::Read => Next::Wait(retry_after.unwrap_or(PAUSE * 4).min(PAUSE_MAX)),
                 CallKind::Send => Next::AskChain,
             },
             Self::Node { code, .. } => node_code(*code, unknown),
-            Self::NoEndpoint { .. } | Self::NoQuorum { .. } | Self::Disagree { .. } => match kind {
+            Self::Overloaded { .. }
+            | Self::NoEndpoint { .. }
+            | Self::NoQuorum { .. }
+            | Self::Disagree { .. } => match kind {
                 CallKind::Read => Next::Wait(PAUSE * 4),
                 CallKind::Send => Next::AskChain,
             },
@@ -286,6 +299,7 @@ impl RpcError {
                 Self::TooLarge { endpoint: endpoint.clone(), method, limit: *limit }
             }
             Self::NoEndpoint { method } => Self::NoEndpoint { method },
+            Self::Overloaded { method, waiting } => Self::Overloaded { method, waiting: *waiting },
             Self::NoQuorum { method, answers, asked } => {
                 Self::NoQuorum { method, answers: *answers, asked: *asked }
             }
@@ -311,11 +325,20 @@ impl RpcError {
     }
 }
 
+/// The node is older than what we saw: it needs about a slot, another may need nothing.
+fn catching_up(unknown: Next) -> Next {
+    match unknown {
+        Next::Wait(_) => Next::Wait(PAUSE * 4),
+        other => other,
+    }
+}
+
 /// The class of a documented error number.
 fn node_code(code: i64, unknown: Next) -> Next {
     match code {
-        // Internal; behind; history elsewhere; not yet there; this replica is older than what we saw.
-        -32603 | -32005 | -32004 | -32011 | -32014 | -32016 | -32019 | -32010 => unknown,
+        // Internal; behind; history elsewhere; not yet there.
+        -32603 | -32005 | -32004 | -32011 | -32014 | -32019 | -32010 => unknown,
+        -32016 => catching_up(unknown),
         -32017 => match unknown {
             Next::Wait(_) => Next::Wait(PAUSE * 10),
             other => other,
@@ -334,6 +357,24 @@ pub enum ConnectError {
     /// Two share a name.
     #[error("two endpoints are called {name}; give each its own name")]
     DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A pool holds no more.
+    #[error("a pool holds at most {most} endpoints; remove one first")]
+    TooMany {
+        /// How many it holds.
+        most: usize,
+    },
+    /// None has this name.
+    #[error("no endpoint is called {name}; see the endpoint table for their names")]
+    UnknownName {
+        /// The name.
+        name: String,
+    },
+    /// Without it there would be none.
+    #[error("{name} is the last verified endpoint; add another before it leaves")]
+    LastEndpoint {
         /// The name.
         name: String,
     },

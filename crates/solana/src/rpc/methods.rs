@@ -10,7 +10,7 @@ use super::error::RpcError;
 use super::floor::Since;
 use super::pool::RpcConnectionPool;
 use super::raw::{
-    Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
+    AtMost, Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
     RawTransaction, Wrapped,
 };
 use super::read::Weight;
@@ -24,7 +24,7 @@ use super::wire;
 /// Most accounts of one `getMultipleAccounts`.
 pub(super) const ACCOUNTS_MAX: usize = 100;
 /// Most signatures of one `getSignatureStatuses`.
-pub(super) const SIGNATURES_MAX: usize = 256;
+pub(crate) const SIGNATURES_MAX: usize = 256;
 
 /// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -192,8 +192,8 @@ impl RpcConnectionPool {
             let keys: Vec<String> = part.iter().map(Address::to_string).collect();
             let since = self.since(commitment).and(at_least.map(Slot::get));
             let params = (keys, Options::base64(since));
-            let check = |answer: &Wrapped<Vec<Option<RawAccount>>>| {
-                if answer.value.len() == part.len() {
+            let check = |answer: &Wrapped<AtMost<Option<RawAccount>, ACCOUNTS_MAX>>| {
+                if answer.value.0.len() == part.len() {
                     Ok(())
                 } else {
                     Err("another number of accounts than asked for")
@@ -201,7 +201,7 @@ impl RpcConnectionPool {
             };
             let answer = self.read_since(since, "getMultipleAccounts", &params, check).await?;
             all.slot = all.slot.min(answer.slot());
-            all.value.extend(answer.value.into_iter().map(|raw| raw.map(AccountInfo::from)));
+            all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(AccountInfo::from)));
         }
         Ok(all)
     }
@@ -288,8 +288,8 @@ impl RpcConnectionPool {
     ) -> Result<At<Vec<Option<SignatureStatus>>>, RpcError> {
         let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(signatures.len()) };
         for part in signatures.chunks(SIGNATURES_MAX) {
-            let check = |answer: &Wrapped<Vec<Option<RawStatus>>>| {
-                if answer.value.len() == part.len() {
+            let check = |answer: &Wrapped<AtMost<Option<RawStatus>, SIGNATURES_MAX>>| {
+                if answer.value.0.len() == part.len() {
                     Ok(())
                 } else {
                     Err("another number of statuses")
@@ -298,7 +298,7 @@ impl RpcConnectionPool {
             let params = status_params(part, search_history);
             let answer = self.read("getSignatureStatuses", &params, Weight::Light, check).await?;
             all.slot = all.slot.min(answer.slot());
-            all.value.extend(answer.value.into_iter().map(|raw| raw.map(SignatureStatus::from)));
+            all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(SignatureStatus::from)));
         }
         Ok(all)
     }

@@ -5,6 +5,7 @@
 //! for the method and are repeated, within shared budgets, when the error's class allows (`read`, `route`). Sends go to all endpoints at once and always
 //! carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
 //! circuit breaker; [`RpcConnectionPool::monitor`] probes it back in. What decides over money is asked of all (`quorum`).
+//! Endpoints come and go at run time: [`RpcConnectionPool::add`], [`RpcConnectionPool::drain`].
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use super::floor::{Floors, corroborated};
 use super::read::{Doubt, Weight, ask_typed, trust};
 use super::route::{Dice, cost};
 use super::share::{Batches, Flights};
+use super::ticket::Queue;
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
@@ -61,13 +63,16 @@ pub struct RpcConnectionPool {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    endpoints: Vec<Arc<Endpoint>>,
+    /// Replaced whole when one comes or goes.
+    pub(super) endpoints: watch::Sender<Arc<[Arc<Endpoint>]>>,
     pub(super) settings: PoolSettings,
     genesis: Hash,
     /// Lots drawn between endpoints.
     pub(super) dice: Dice,
     pub(super) retries: Mutex<ShareBudget>,
     pub(super) hedges: Mutex<ShareBudget>,
+    /// Those who wait for an endpoint.
+    pub(super) queue: Queue,
     pub(super) floors: Floors,
     pub(super) flights: Flights,
     pub(super) batches: Batches,
@@ -119,7 +124,7 @@ impl RpcConnectionPool {
         let slot = corroborated(verified);
         Ok(Self {
             inner: Arc::new(Inner {
-                endpoints,
+                endpoints: watch::Sender::new(endpoints.into()),
                 settings,
                 genesis,
                 dice: Dice::new(settings.seed),
@@ -127,14 +132,15 @@ impl RpcConnectionPool {
                 hedges: Mutex::default(),
                 flights: Flights::default(),
                 batches: Batches::default(),
+                queue: Queue::default(),
                 floors: Floors::new(slot, Instant::now()),
                 slot: watch::Sender::new(slot),
             }),
         })
     }
 
-    pub(super) fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.inner.endpoints
+    pub(super) fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
+        Arc::clone(&self.inner.endpoints.borrow())
     }
 
     /// The chain all endpoints serve.
@@ -176,7 +182,7 @@ impl RpcConnectionPool {
         let vitals = endpoint.vitals();
         EndpointReport {
             name: endpoint.name().clone(),
-            healthy: vitals.verified && vitals.breaker.is_closed(),
+            healthy: vitals.is_sworn() && vitals.breaker.is_closed(),
             breaker: vitals.breaker.state(),
             verified: vitals.verified,
             p50_us: vitals.latency.quantile_us(0.50),
@@ -270,7 +276,7 @@ impl RpcConnectionPool {
             .filter(|endpoint| {
                 // One that was never verified may serve another chain.
                 let vitals = endpoint.vitals();
-                vitals.verified && !vitals.banned
+                vitals.is_sworn()
             })
             .map(|endpoint| {
                 (!usable(endpoint), cost(endpoint, "", Instant::now()), endpoint.config.clone())
@@ -284,7 +290,7 @@ impl RpcConnectionPool {
     pub(crate) fn sworn(&self) -> Vec<EndpointHandle> {
         let is_sworn = |endpoint: &&Arc<Endpoint>| {
             let vitals = endpoint.vitals();
-            vitals.verified && !vitals.banned
+            vitals.is_sworn()
         };
         self.endpoints().iter().filter(is_sworn).cloned().map(EndpointHandle).collect()
     }
@@ -318,5 +324,5 @@ impl EndpointHandle {
 
 pub(super) fn usable(endpoint: &Endpoint) -> bool {
     let vitals = endpoint.vitals();
-    vitals.verified && !vitals.banned && vitals.breaker.state() == BreakerState::Closed
+    vitals.is_sworn() && vitals.breaker.state() == BreakerState::Closed
 }

@@ -24,7 +24,7 @@ use super::error::RpcError;
 use super::floor::Since;
 use super::methods::{ACCOUNTS_MAX, Options, SIGNATURES_MAX, commitment_params, status_params};
 use super::pool::{EndpointHandle, RpcConnectionPool};
-use super::raw::{RawAccount, RawStatus, Wrapped};
+use super::raw::{AtMost, RawAccount, RawStatus, Wrapped};
 use super::read::Doubt;
 use super::types::{AccountInfo, At, Commitment, SignatureStatus};
 
@@ -106,16 +106,17 @@ impl RpcConnectionPool {
         let method = "getSignatureStatuses";
         let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(signatures.len()) };
         for part in signatures.chunks(SIGNATURES_MAX) {
-            let told: Told<Wrapped<Vec<Option<RawStatus>>>> =
+            let told: Told<Wrapped<AtMost<Option<RawStatus>, SIGNATURES_MAX>>> =
                 self.ask_all(method, &status_params(part, true)).await;
             let mut good: Vec<_> =
-                told.good.into_iter().filter(|a| a.value.len() == part.len()).collect();
+                told.good.into_iter().filter(|a| a.value.0.len() == part.len()).collect();
             let Some(slot) = good.iter().map(Wrapped::slot).min() else {
                 return Err(told.last_error.unwrap_or(RpcError::NoEndpoint { method }));
             };
             all.slot = all.slot.min(slot);
             for place in 0..part.len() {
-                let seen = good.iter_mut().filter_map(|answer| answer.value.get_mut(place)?.take());
+                let seen =
+                    good.iter_mut().filter_map(|answer| answer.value.0.get_mut(place)?.take());
                 all.value.push(seen.map(SignatureStatus::from).max_by_key(|seen| seen.commitment));
             }
         }
@@ -186,12 +187,12 @@ async fn accounts_of(
     let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(addresses.len()) };
     for part in addresses.chunks(ACCOUNTS_MAX) {
         let keys: Vec<String> = part.iter().map(Address::to_string).collect();
-        let check = |answer: &Wrapped<Vec<Option<RawAccount>>>| {
+        let check = |answer: &Wrapped<AtMost<Option<RawAccount>, ACCOUNTS_MAX>>| {
             let (slot, least) = (answer.slot().get(), since.least);
             if slot < least {
                 return Err(Doubt::Stale { slot, least });
             }
-            if answer.value.len() != part.len() {
+            if answer.value.0.len() != part.len() {
                 return Err(Doubt::Impossible("another number of accounts than asked for"));
             }
             Ok(())
@@ -199,7 +200,7 @@ async fn accounts_of(
         let params = (keys, Options::base64(since));
         let answer = voter.ask_checked("getMultipleAccounts", &params, &check).await?;
         all.slot = all.slot.min(answer.slot());
-        all.value.extend(answer.value.into_iter().map(|raw| raw.map(AccountInfo::from)));
+        all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(AccountInfo::from)));
     }
     Ok(all)
 }

@@ -18,13 +18,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::breaker::ShareBudget;
-use super::endpoint::{Endpoint, Limits, jitter};
+use super::endpoint::{Endpoint, Limits};
 use super::error::{CallKind, EndpointName, Next, RpcError};
 use super::floor::Since;
 use super::pool::{RpcConnectionPool, usable};
 use super::raw::Wrapped;
-use super::route::choose;
-use super::share::{Place, told};
+use super::share::{FOLLOW_MAX, Place, Told, told};
+use super::ticket::Ticket;
 use super::types::Commitment;
 use super::wire;
 
@@ -39,7 +39,7 @@ impl Endpoint {
     pub(super) fn limits(&self, method: &str, weight: Weight) -> Limits {
         let (least, most) = weight.timeouts();
         let timeout = self.adaptive_timeout(method, least, most);
-        Limits { timeout, answer_bytes: weight.answer_bytes() }
+        Limits { timeout, answer_bytes: weight.answer_bytes(method) }
     }
 }
 
@@ -51,13 +51,38 @@ impl Weight {
         }
     }
 
-    const fn answer_bytes(self) -> usize {
+    /// How long another's request is waited for before one's own: it may be that nobody drives it on.
+    const fn patience(self) -> Duration {
         match self {
-            Self::Light => 16 << 20,
-            Self::Heavy => 256 << 20,
+            Self::Light => FOLLOW_MAX,
+            Self::Heavy => Duration::from_secs(60),
+        }
+    }
+
+    fn answer_bytes(self, method: &str) -> usize {
+        match (self, method) {
+            (Self::Heavy, _) => 256 << 20,
+            (
+                Self::Light,
+                "getBalance"
+                | "getBlockHeight"
+                | "getGenesisHash"
+                | "getHealth"
+                | "getLatestBlockhash"
+                | "getMinimumBalanceForRentExemption"
+                | "getSignatureStatuses"
+                | "getSlot"
+                | "getTokenAccountBalance"
+                | "getTokenLargestAccounts"
+                | "getTokenSupply",
+            ) => SMALL_ANSWER,
+            (Self::Light, _) => 16 << 20,
         }
     }
 }
+
+/// Bytes that are more than enough for methods that tell no contents of accounts: 256 statuses take a quarter.
+pub(super) const SMALL_ANSWER: usize = 256 << 10;
 
 /// Why an answer that reads is not taken.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +113,10 @@ impl Slotted for u64 {
         *self
     }
 }
+
+/// Longest pause before a retry, and its part that comes of the error's class.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+const CLASS_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 fn with<R>(budget: &Mutex<ShareBudget>, f: impl FnOnce(&mut ShareBudget) -> R) -> R {
     // One number: a panic elsewhere leaves it usable.
@@ -154,11 +183,18 @@ impl RpcConnectionPool {
             let lead = match self.inner.flights.place(&body) {
                 Place::Lead(lead) => Some(lead),
                 Place::Alone => None,
-                Place::Follow(waiting) => match told(waiting).await {
-                    Some(Ok((name, bytes))) => return opened(&name, method, &bytes, &check),
-                    Some(Err(error)) => return Err(error.twin()),
+                Place::Follow(waiting) => match told(waiting, weight.patience()).await {
+                    Told::This(Ok((name, bytes))) => {
+                        if let Ok(value) = opened(&name, method, &bytes, &check) {
+                            return Ok(value);
+                        }
+                        // Good enough for who asked, but we have seen a newer state since.
+                        None
+                    }
+                    Told::This(Err(error)) => return Err(error.twin()),
                     // Who asked gave up: the next one asks.
-                    None => continue,
+                    Told::Nothing => continue,
+                    Told::TooLate => None,
                 },
             };
             let outcome = self.read_alone(method, &body, weight, &check).await;
@@ -191,6 +227,10 @@ impl RpcConnectionPool {
                     Err(failed) => failed,
                 };
             let Next::Wait(pause) = error.next(CallKind::Read) else { return Err(error) };
+            // To ask again is what those shed must not do.
+            if matches!(error, RpcError::Overloaded { .. }) {
+                return Err(error);
+            }
             if attempt >= self.inner.settings.attempts_max
                 || !with(&self.inner.retries, ShareBudget::spend)
             {
@@ -198,11 +238,17 @@ impl RpcConnectionPool {
             }
             tracing::debug!(%error, attempt, "read repeated");
             avoid = failed;
-            let doubled = pause.saturating_mul(1 << attempt.min(5));
-            let pause = doubled.saturating_add(doubled * u32::from(jitter()) / 512);
-            tokio::time::sleep(pause.min(Duration::from_secs(5))).await;
+            tokio::time::sleep(self.pause_before_retry(pause, attempt)).await;
             attempt += 1;
         }
+    }
+
+    /// Anything up to the pause of the error's class, doubled with each attempt: who failed together shall not come
+    /// back together. What an endpoint asked for (`Retry-After`) is kept by its window, while others are asked.
+    fn pause_before_retry(&self, class: Duration, attempt: u32) -> Duration {
+        let most = class.min(CLASS_PAUSE_MAX).saturating_mul(1 << attempt.saturating_sub(1).min(5));
+        let most_us = usize::try_from(most.min(PAUSE_MAX).as_micros()).unwrap_or(0);
+        Duration::from_micros(u64::try_from(self.inner.dice.below(most_us)).unwrap_or(0))
     }
 
     /// One attempt: one endpoint, hedged by another.
@@ -214,15 +260,17 @@ impl RpcConnectionPool {
         avoid: Option<&Arc<Endpoint>>,
         check: &impl Fn(&T) -> Result<(), Doubt>,
     ) -> Result<Good<T>, Failed> {
-        let first = self.pick(method, avoid).await.map_err(|error| (None, error))?;
-        let ask = |endpoint: Arc<Endpoint>| async move {
+        let ticket = self.pick(method, avoid).await.map_err(|error| (None, error))?;
+        let first = Arc::clone(&ticket.endpoint);
+        let ask = |ticket: Ticket| async move {
+            let endpoint = Arc::clone(&ticket.endpoint);
             match ask_whole(&endpoint, method, body.clone(), weight, check).await {
                 Ok((value, bytes)) => Ok(Good { endpoint, value, bytes }),
                 Err(error) => Err((Some(endpoint), error)),
             }
         };
         let begun = Instant::now();
-        let mut primary = pin!(ask(Arc::clone(&first)));
+        let mut primary = pin!(ask(ticket));
         if weight == Weight::Light {
             let timer = pin!(tokio::time::sleep(first.hedge_after(method)));
             match select(primary.as_mut(), timer).await {
@@ -243,47 +291,15 @@ impl RpcConnectionPool {
         primary.await
     }
 
-    /// Another endpoint with budget to spare, or none.
-    fn hedge_with(&self, first: &Arc<Endpoint>, method: &str) -> Option<Arc<Endpoint>> {
-        let second = self.best(method, Some(first)).filter(|other| !Arc::ptr_eq(other, first))?;
-        if !with(&self.inner.hedges, ShareBudget::spend) {
+    /// Another endpoint with room and budget to spare, or none.
+    fn hedge_with(&self, first: &Arc<Endpoint>, method: &str) -> Option<Ticket> {
+        if self.endpoints().iter().filter(|endpoint| usable(endpoint)).count() < 2
+            || !with(&self.inner.hedges, ShareBudget::spend)
+        {
             return None;
         }
-        second.vitals().budget.take(Instant::now()).ok()?;
-        Some(second)
-    }
-
-    /// The better of two usable endpoints; `avoid` only if there is no other.
-    fn best(&self, method: &str, avoid: Option<&Arc<Endpoint>>) -> Option<Arc<Endpoint>> {
-        let mut fit: Vec<_> = self.endpoints().iter().filter(|e| usable(e)).cloned().collect();
-        if fit.len() > 1
-            && let Some(avoid) = avoid
-        {
-            fit.retain(|endpoint| !Arc::ptr_eq(endpoint, avoid));
-        }
-        choose(&fit, method, &self.inner.dice)
-    }
-
-    /// Picks an endpoint and pays for the request, waiting for budget if need be.
-    pub(super) async fn pick(
-        &self,
-        method: &'static str,
-        avoid: Option<&Arc<Endpoint>>,
-    ) -> Result<Arc<Endpoint>, RpcError> {
-        let none = || RpcError::NoEndpoint { method };
-        let mut skip = avoid.cloned();
-        for _ in 0..self.endpoints().len().saturating_mul(2).saturating_add(1) {
-            let endpoint = self.best(method, skip.as_ref()).ok_or_else(none)?;
-            let Err(wait) = endpoint.vitals().budget.take(Instant::now()) else {
-                return Ok(endpoint);
-            };
-            let other = self.best(method, Some(&endpoint));
-            match other.filter(|other| !Arc::ptr_eq(other, &endpoint) && skip.is_none()) {
-                Some(_) => skip = Some(endpoint),
-                None => tokio::time::sleep(wait).await,
-            }
-        }
-        self.best(method, None).ok_or_else(none)
+        let ticket = self.ticket(method, Some(first)).ok()?;
+        (!Arc::ptr_eq(&ticket.endpoint, first)).then_some(ticket)
     }
 
     /// A method that is no standard one, such as a local chain's own. Goes to one endpoint, once.
@@ -296,8 +312,8 @@ impl RpcConnectionPool {
         params: &impl Serialize,
     ) -> Result<T, RpcError> {
         let body = wire::request(method, params)?;
-        let endpoint = self.pick(method, None).await?;
-        ask_typed(&endpoint, method, body, Weight::Light, &trust).await
+        let ticket = self.pick(method, None).await?;
+        ask_typed(&ticket.endpoint, method, body, Weight::Light, &trust).await
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use sniper_core::ids::Signature;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::endpoint::Endpoint;
 use super::error::{EndpointName, RpcError};
@@ -66,7 +65,7 @@ impl RpcConnectionPool {
         if healthy.is_empty() {
             return those(&|endpoint| {
                 let vitals = endpoint.vitals();
-                vitals.verified && !vitals.banned
+                vitals.is_sworn()
             });
         }
         healthy
@@ -75,7 +74,29 @@ impl RpcConnectionPool {
     /// Keeps a connection to every endpoint open for sends alone. Run it beside [`Self::monitor`]: without it sends
     /// take the ordinary way.
     pub async fn keep_lines(self) {
-        join_all(self.endpoints().iter().map(|endpoint| endpoint.keep_line())).await;
+        let mut changes = self.inner.endpoints.subscribe();
+        let (mut tasks, mut kept) = (JoinSet::new(), Vec::<(Arc<Endpoint>, AbortHandle)>::new());
+        loop {
+            let here = Arc::clone(&changes.borrow_and_update());
+            kept.retain(|(endpoint, line)| {
+                let stays = here.iter().any(|here| Arc::ptr_eq(here, endpoint));
+                if !stays {
+                    line.abort();
+                }
+                stays
+            });
+            for endpoint in here.iter() {
+                if !kept.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
+                    let keeper = Arc::clone(endpoint);
+                    let line = tasks.spawn(async move { keeper.keep_line().await });
+                    kept.push((Arc::clone(endpoint), line));
+                }
+            }
+            while tasks.try_join_next().is_some() {}
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 }
 

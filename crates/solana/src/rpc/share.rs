@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sniper_core::ids::Address;
@@ -22,6 +23,9 @@ use super::types::{AccountInfo, At, Commitment};
 
 /// Most requests that can be joined; beyond them each asks for itself.
 const FLIGHTS_MAX: usize = 256;
+
+/// Longest time that one waits for another's request. A leader whose future nobody polls must not hold up those who wait.
+pub(super) const FOLLOW_MAX: Duration = Duration::from_secs(6);
 
 /// Who answered, and the answer; or why not.
 type Outcome = Result<(EndpointName, Bytes), Arc<RpcError>>;
@@ -82,9 +86,25 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// What a leader told; none if it was dropped before.
-pub(super) async fn told<T: Clone>(mut from: watch::Receiver<Option<T>>) -> Option<T> {
-    from.wait_for(Option::is_some).await.ok().and_then(|told| (*told).clone())
+/// What a leader told.
+pub(super) enum Told<T> {
+    This(T),
+    /// It was dropped before.
+    Nothing,
+    /// Nothing yet, and the time is over.
+    TooLate,
+}
+
+/// Waits for a leader's word.
+pub(super) async fn told<T: Clone>(
+    mut from: watch::Receiver<Option<T>>,
+    patience: Duration,
+) -> Told<T> {
+    match tokio::time::timeout(patience, from.wait_for(Option::is_some)).await {
+        Ok(Ok(told)) => (*told).clone().map_or(Told::Nothing, Told::This),
+        Ok(Err(_)) => Told::Nothing,
+        Err(_) => Told::TooLate,
+    }
 }
 
 /// The addresses of a batch until its leader takes them.
@@ -163,9 +183,10 @@ impl RpcConnectionPool {
                     teller.send_replace(Some(outcome.clone()));
                     (0, outcome)
                 }
-                Seat::Follow(place, waiting) => match told(waiting).await {
-                    Some(outcome) => (place, outcome),
-                    None => continue,
+                Seat::Follow(place, waiting) => match told(waiting, FOLLOW_MAX).await {
+                    Told::This(outcome) => (place, outcome),
+                    Told::Nothing => continue,
+                    Told::TooLate => return self.single_account(address, commitment).await,
                 },
             };
             return match outcome {
@@ -194,12 +215,22 @@ mod tests {
         let Place::Lead(lead) = flights.place(&body) else { panic!("the first leads") };
         let Place::Follow(waiting) = flights.place(&body) else { panic!("the second follows") };
         drop(lead);
-        assert!(told(waiting).await.is_none());
+        assert!(matches!(told(waiting, FOLLOW_MAX).await, Told::Nothing));
         let Place::Lead(lead) = flights.place(&body) else { panic!("the next leads") };
         let Place::Follow(waiting) = flights.place(&body) else { panic!("and is followed") };
         lead.tell(Ok(("a".into(), Bytes::new())));
-        assert_eq!(told(waiting).await.unwrap().unwrap().0.as_ref(), "a");
+        let Told::This(Ok((name, _))) = told(waiting, FOLLOW_MAX).await else { panic!("told") };
+        assert_eq!(&*name, "a");
         assert!(flights.table().is_empty(), "nothing stays behind");
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_nobody_drives_on_is_not_waited_for_for_ever() {
+        let flights = Flights::default();
+        let body = Bytes::from_static(b"question");
+        let Place::Lead(_idle) = flights.place(&body) else { panic!("the first leads") };
+        let Place::Follow(waiting) = flights.place(&body) else { panic!("the second follows") };
+        assert!(matches!(told(waiting, Duration::from_millis(20)).await, Told::TooLate));
     }
 
     #[test]

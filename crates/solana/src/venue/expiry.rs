@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use sniper_core::ids::Signature;
 use sniper_core::units::BlockHeight;
 
-use crate::rpc::methods::{commitment_params, status_params};
-use crate::rpc::raw::{RawStatus, Wrapped};
+use crate::rpc::methods::{SIGNATURES_MAX, commitment_params, status_params};
+use crate::rpc::raw::{AtMost, RawStatus, Wrapped};
 use crate::rpc::{Commitment, EndpointHandle, RpcConnectionPool, RpcError};
 
 /// What one endpoint swears to.
@@ -83,14 +83,14 @@ async fn testify(
     let height: u64 = endpoint.ask("getBlockHeight", &finalized).await?;
     let slot: u64 = endpoint.ask("getSlot", &finalized).await?;
     let mut knows = Vec::with_capacity(signatures.len());
-    for part in signatures.chunks(256) {
-        let answer: Wrapped<Vec<Option<RawStatus>>> =
+    for part in signatures.chunks(SIGNATURES_MAX) {
+        let answer: Wrapped<AtMost<Option<RawStatus>, SIGNATURES_MAX>> =
             endpoint.ask("getSignatureStatuses", &status_params(part, true)).await?;
         // Behind one name there may be many nodes: this answer must not come from one that is further back.
-        if answer.slot().get() < slot || answer.value.len() != part.len() {
+        if answer.slot().get() < slot || answer.value.0.len() != part.len() {
             return Ok(Testimony { height, knows: None });
         }
-        knows.extend(answer.value.iter().map(Option::is_some));
+        knows.extend(answer.value.0.iter().map(Option::is_some));
     }
     Ok(Testimony { height, knows: Some(knows) })
 }
