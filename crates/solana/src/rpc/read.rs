@@ -246,7 +246,7 @@ impl RpcConnectionPool {
     /// Anything up to the pause of the error's class, doubled with each attempt: who failed together shall not come
     /// back together. What an endpoint asked for (`Retry-After`) is kept by its window, while others are asked.
     fn pause_before_retry(&self, class: Duration, attempt: u32) -> Duration {
-        let most = class.min(CLASS_PAUSE_MAX).saturating_mul(1 << attempt.saturating_sub(1).min(5));
+        let most = class.min(CLASS_PAUSE_MAX).saturating_mul(1 << attempt.min(5));
         let most_us = usize::try_from(most.min(PAUSE_MAX).as_micros()).unwrap_or(0);
         Duration::from_micros(u64::try_from(self.inner.dice.below(most_us)).unwrap_or(0))
     }

@@ -13,8 +13,9 @@ use super::endpoint::{Endpoint, jitter};
 
 /// Answers of a method needed before its figures count.
 const KNOWN_FROM: u16 = 4;
-/// What being a slot behind costs, in microseconds: state that old is worth waiting so long for a newer one.
-const SLOT_BEHIND_US: f64 = 2_000.0;
+/// What being a slot behind costs, in microseconds: its answer may be dropped as older than one we have, and then another
+/// endpoint must be asked after all.
+const SLOT_BEHIND_US: f64 = 20_000.0;
 /// What a failure costs, in microseconds: another endpoint must be asked after it.
 const FAILURE_US: f64 = 50_000.0;
 
