@@ -341,7 +341,7 @@ async fn balances_count_when_a_majority_tells_the_same() {
     b.set(&name, 1_003, 70);
     c.set(&name, 1_002, 70);
     let read_one = read().await.unwrap();
-    assert_eq!(read_one.slot, Slot::new(1_002), "the lowest of those that agree");
+    assert_eq!(read_one.slot, Slot::new(1_002), "both that agree have reached it");
     assert_eq!(read_one.value[0].as_ref().unwrap().lamports, Lamports::new(70));
     c.fail("getMultipleAccounts", Fault::Status(500));
     let error = read().await.unwrap_err();

@@ -53,8 +53,8 @@ impl RpcConnectionPool {
         reached.map(BlockHeight::new).ok_or_else(|| told.no_quorum(method))
     }
 
-    /// Accounts in the order of `addresses`, equal at a majority of the verified endpoints. The slot is the lowest at
-    /// which one of these told them.
+    /// Accounts in the order of `addresses`, equal at a majority of the verified endpoints. The slot is one that a
+    /// majority has reached with these contents: one that lags does not make them look old.
     ///
     /// # Errors
     /// [`RpcError::NoQuorum`] when too few answer, [`RpcError::Disagree`] when they tell different things for longer
@@ -68,17 +68,19 @@ impl RpcConnectionPool {
         if self.sworn().len() < 2 {
             return self.multiple_accounts(addresses, commitment, None).await;
         }
+        // Of any state: were each bound to the newest that another has told, one that is a slot behind could never agree.
+        let since = Since { commitment, least: 0 };
         let mut round = 1;
         loop {
-            let (voters, since) = (self.sworn(), self.since(commitment));
+            let voters = self.sworn();
             let asked = voters.iter().map(|voter| accounts_of(voter, addresses, since));
             let told = Told::of(voters.len(), join_all(asked).await);
             let agreeing = largest_agreement(&told.good);
-            if let Some(slot) = agreeing.iter().map(|accounts| accounts.slot).min()
+            let slots: Vec<u64> = agreeing.iter().map(|accounts| accounts.slot.get()).collect();
+            if let Some(slot) = reached_by_majority(&slots, told.asked)
                 && let Some(accounts) = agreeing.first()
-                && told.is_majority(agreeing.len())
             {
-                return Ok(At { slot, value: accounts.value.clone() });
+                return Ok(At { slot: Slot::new(slot), value: accounts.value.clone() });
             }
             let (agreeing, asked) = (agreeing.len(), told.asked);
             if round >= ROUNDS {
@@ -188,10 +190,6 @@ async fn accounts_of(
     for part in addresses.chunks(ACCOUNTS_MAX) {
         let keys: Vec<String> = part.iter().map(Address::to_string).collect();
         let check = |answer: &Wrapped<AtMost<Option<RawAccount>, ACCOUNTS_MAX>>| {
-            let (slot, least) = (answer.slot().get(), since.least);
-            if slot < least {
-                return Err(Doubt::Stale { slot, least });
-            }
             if answer.value.0.len() != part.len() {
                 return Err(Doubt::Impossible("another number of accounts than asked for"));
             }
