@@ -280,13 +280,13 @@ async fn a_send_that_nobody_took_is_a_question_for_the_chain() {
 }
 
 #[tokio::test]
-async fn a_quorum_believes_the_lowest_height() {
+async fn a_quorum_believes_the_height_that_a_majority_has_reached() {
     let (a, b, c) = (Node::start("a").await, Node::start("b").await, Node::start("c").await);
     let pool = pool(&[&a, &b, &c]).await;
     b.chain().height = 901;
     c.chain().height = 9_999_999;
     let height = pool.block_height_quorum(Commitment::Finalized).await.unwrap();
-    assert_eq!(height.get(), 900);
+    assert_eq!(height.get(), 901, "two of three have reached it, and one alone is not believed");
     for node in [&a, &b] {
         node.fail("getBlockHeight", Fault::Status(500));
     }
@@ -329,4 +329,64 @@ async fn an_endpoint_that_says_it_is_behind_is_left_out_until_it_has_caught_up()
         }
     };
     tokio::time::timeout(Duration::from_secs(10), back).await.unwrap();
+}
+
+#[tokio::test]
+async fn balances_count_when_a_majority_tells_the_same() {
+    let (a, b, c) = (Node::start("a").await, Node::start("b").await, Node::start("c").await);
+    let pool = pool(&[&a, &b, &c]).await;
+    let name = KEY_OF.to_string();
+    let read = || pool.agreed_accounts(&[KEY_OF], Commitment::Confirmed);
+    a.set(&name, 1_000, 999_999);
+    b.set(&name, 1_003, 70);
+    c.set(&name, 1_002, 70);
+    let read_one = read().await.unwrap();
+    assert_eq!(read_one.slot, Slot::new(1_002), "both that agree have reached it");
+    assert_eq!(read_one.value[0].as_ref().unwrap().lamports, Lamports::new(70));
+    c.fail("getMultipleAccounts", Fault::Status(500));
+    let error = read().await.unwrap_err();
+    assert!(matches!(error, RpcError::Disagree { agreeing: 1, asked: 3, .. }), "{error:?}");
+    b.fail("getMultipleAccounts", Fault::Status(500));
+    let error = read().await.unwrap_err();
+    assert!(matches!(error, RpcError::NoQuorum { answers: 1, asked: 3, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_change_that_is_under_way_is_waited_for() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let pool = pool(&[&a, &b]).await;
+    let name = KEY_OF.to_string();
+    a.set(&name, 1_001, 5);
+    let follows = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        b.set(&name, 1_001, 5);
+    };
+    let (read, ()) = tokio::join!(pool.agreed_accounts(&[KEY_OF], Commitment::Confirmed), follows);
+    assert_eq!(read.unwrap().value[0].as_ref().unwrap().lamports, Lamports::new(5));
+}
+
+#[tokio::test]
+async fn with_one_endpoint_its_word_is_taken() {
+    let node = Node::start("a").await;
+    let pool = pool(&[&node]).await;
+    node.set(&KEY_OF.to_string(), 1_000, 5);
+    let read = pool.agreed_accounts(&[KEY_OF], Commitment::Confirmed).await.unwrap();
+    assert_eq!(read.value[0].as_ref().unwrap().lamports, Lamports::new(5));
+    assert_eq!(pool.block_height_quorum(Commitment::Finalized).await.unwrap().get(), 900);
+}
+
+#[tokio::test]
+async fn a_status_seen_by_anybody_is_seen() {
+    let (a, b, c) = (Node::start("a").await, Node::start("b").await, Node::start("c").await);
+    let pool = pool(&[&a, &b, &c]).await;
+    let signatures = [Signature([1; 64]), Signature([2; 64])];
+    let name = bs58::encode([2; 64]).into_string();
+    c.chain().history.insert(
+        name,
+        json!({"slot": 9, "confirmations": null, "err": null, "confirmationStatus": "finalized"}),
+    );
+    a.fail("getSignatureStatuses", Fault::Status(500));
+    let seen = pool.statuses_seen_by_any(&signatures).await.unwrap().value;
+    assert_eq!(seen[0], None);
+    assert_eq!(seen[1].as_ref().unwrap().slot, Slot::new(9));
 }

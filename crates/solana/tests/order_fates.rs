@@ -272,3 +272,16 @@ fn bytes_that_do_not_carry_the_journaled_signature_are_not_resumed() {
         assert_eq!(resumed.unwrap_err(), ResumeError::OtherSignature { order: id });
     }
 }
+
+#[tokio::test]
+async fn a_node_that_has_the_others_ejected_cannot_declare_an_order_dead() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let mut world = World::new(&[&a, &b]).await;
+    // By its own word it is so far ahead that the honest one looks slow.
+    (a.chain().slot, a.chain().height) = (100_000, 99_000);
+    tokio::time::sleep(Duration::from_millis(2_300)).await;
+    world.venue.send(&order(1, ALIVE).0);
+    world.no_end(Duration::from_millis(700)).await;
+    (b.chain().slot, b.chain().height) = (100_000, 99_000);
+    assert!(matches!(world.end().await, OrderEvent::Expired { .. }));
+}

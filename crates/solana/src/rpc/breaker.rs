@@ -179,26 +179,27 @@ impl RateBudget {
     }
 }
 
-/// Lets retries be a share of requests, so that a bad hour does not multiply its own load.
+/// Lets further requests (retries, hedges) be a share of the first ones, so that a bad hour does not multiply its own
+/// load: a tenth of them, beside a few saved up in better times.
 #[derive(Clone, Copy, Debug)]
-pub struct RetryBudget {
+pub struct ShareBudget {
     tenths: u32,
 }
 
-/// Each request earns this many tenths of a retry.
-const EARN: u32 = 2;
-/// What a retry costs, in tenths.
+/// Each first request earns this many tenths of a further one.
+const EARN: u32 = 1;
+/// What a further one costs, in tenths.
 const COST: u32 = 10;
-/// Most tenths held: thirty retries.
-const HELD_MAX: u32 = 300;
+/// Most tenths held: ten further ones.
+const HELD_MAX: u32 = 100;
 
-impl Default for RetryBudget {
+impl Default for ShareBudget {
     fn default() -> Self {
-        Self { tenths: HELD_MAX / 3 }
+        Self { tenths: HELD_MAX }
     }
 }
 
-impl RetryBudget {
+impl ShareBudget {
     /// A first attempt was made.
     pub fn earn(&mut self) {
         self.tenths = self.tenths.saturating_add(EARN).min(HELD_MAX);
@@ -286,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_a_share_of_requests() {
-        let mut budget = RetryBudget::default();
+    fn further_requests_are_a_share_of_the_first_ones() {
+        let mut budget = ShareBudget::default();
         let free = std::iter::repeat_with(|| budget.spend()).take_while(|ok| *ok).count();
         assert_eq!(free, 10);
         let allowed = (0..1_000).filter(|_| {
             budget.earn();
             budget.spend()
         });
-        assert_eq!(allowed.count(), 200);
+        assert_eq!(allowed.count(), 100);
     }
 }

@@ -7,8 +7,9 @@ use sniper_core::units::Slot;
 
 use super::error::RpcError;
 use super::methods::{Options, base58};
-use super::pool::{RpcConnectionPool, Weight};
+use super::pool::RpcConnectionPool;
 use super::raw::{Parsed, Text};
+use super::read::Weight;
 use super::types::{Commitment, TxError};
 
 /// Most instructions read of one transaction; the runtime allows a quarter of it.

@@ -12,6 +12,9 @@ use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::latency::{ErrorRate, Latency};
 use super::line::{Line, LineError, Reply};
+use super::read::SMALL_ANSWER;
+use super::sketch::Sketch;
+use super::window::Window;
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -133,9 +136,12 @@ pub struct EndpointReport {
 #[derive(Debug)]
 pub(crate) struct Vitals {
     pub(crate) latency: Latency,
+    /// The same for each method that was asked, smaller.
+    methods: Vec<(&'static str, Sketch)>,
     pub(crate) errors: ErrorRate,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) budget: RateBudget,
+    pub(super) window: Window,
     pub(crate) slot: u64,
     /// Slots behind the best, in the last round of looks.
     pub(crate) lag: u64,
@@ -143,7 +149,43 @@ pub(crate) struct Vitals {
     pub(crate) verified: bool,
     /// Serves another chain or lies about heights: never used again.
     pub(crate) banned: bool,
+    /// It is on its way out: nothing new is asked of it.
+    pub(super) leaving: bool,
     pub(crate) requests: u64,
+}
+
+/// Methods whose times are told apart; the engine knows fewer.
+const METHODS_MAX: usize = 32;
+
+impl Vitals {
+    /// Its word counts: it was verified and is to stay.
+    pub(super) const fn is_sworn(&self) -> bool {
+        self.verified && !self.banned && !self.leaving
+    }
+
+    /// Adds the time of an answer.
+    pub(super) fn took(&mut self, method: &'static str, now: Instant, took: Duration) {
+        self.latency.record(now, took);
+        if let Some((_, sketch)) = self.methods.iter_mut().find(|(name, _)| *name == method) {
+            sketch.record(now, took);
+        } else if self.methods.len() < METHODS_MAX {
+            let mut sketch = Sketch::default();
+            sketch.record(now, took);
+            self.methods.push((method, sketch));
+        }
+    }
+
+    /// The recent percentile of a method's times, where `least` answers are known.
+    pub(super) fn percentile(
+        &self,
+        method: &str,
+        now: Instant,
+        percent: u16,
+        least: u16,
+    ) -> Option<Duration> {
+        let known = self.methods.iter().find(|(name, _)| *name == method);
+        known.and_then(|(_, sketch)| sketch.percentile(now, percent, least))
+    }
 }
 
 #[derive(Debug)]
@@ -155,7 +197,18 @@ pub(crate) struct Endpoint {
     vitals: Mutex<Vitals>,
 }
 
-/// How a request may take.
+/// Pause for an endpoint that wants fewer requests and does not say when.
+const THROTTLED: Duration = Duration::from_millis(200);
+/// The node's number for a `minContextSlot` that it has not reached.
+const BEHIND_WISH: i64 = -32016;
+/// Answers needed before limits are taken from them.
+const MEASURED_FROM: u16 = 20;
+/// Shortest and longest time before a hedge, and the time while nothing is measured.
+const HEDGE_MIN: Duration = Duration::from_millis(5);
+const HEDGE_MAX: Duration = Duration::from_secs(2);
+const HEDGE_UNMEASURED: Duration = Duration::from_millis(500);
+
+/// What a request may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) timeout: Duration,
@@ -196,13 +249,16 @@ impl Endpoint {
             .map_err(client_error)?;
         let vitals = Vitals {
             latency: Latency::new(Instant::now()),
+            methods: Vec::new(),
             errors: ErrorRate::default(),
             breaker: CircuitBreaker::default(),
             budget: RateBudget::new(config.requests_per_second),
+            window: Window::default(),
             slot: 0,
             lag: 0,
             verified: false,
             banned: false,
+            leaving: false,
             requests: 0,
         };
         Ok(Self { config, client, line, vitals: Mutex::new(vitals) })
@@ -238,15 +294,33 @@ impl Endpoint {
     }
 
     /// Counts an outcome for or against the endpoint.
-    pub(crate) fn book(&self, started: Instant, error: Option<&RpcError>) {
+    pub(crate) fn book(&self, method: &'static str, started: Instant, error: Option<&RpcError>) {
         let (now, jitter) = (Instant::now(), jitter());
         let mut vitals = self.vitals();
+        match error {
+            // Slow to follow is no fault to be ejected for, but others are asked sooner until the next look.
+            Some(RpcError::Stale { slot, least, .. }) => {
+                vitals.lag = vitals.lag.max(least.saturating_sub(*slot));
+                vitals.errors.record(true);
+                return;
+            }
+            Some(error) if error.node_code() == Some(BEHIND_WISH) => {
+                vitals.lag = vitals.lag.max(1);
+            }
+            Some(RpcError::RateLimited { retry_after, .. }) => {
+                vitals.window.halve(now);
+                vitals.window.hold(now, retry_after.unwrap_or(THROTTLED));
+            }
+            Some(RpcError::Timeout { .. }) => vitals.window.halve(now),
+            Some(_) => {}
+            None => vitals.window.widen(),
+        }
         let failed = error.is_some_and(RpcError::blames_endpoint);
         vitals.errors.record(failed);
         if failed {
             vitals.breaker.failure(now, jitter);
         } else {
-            vitals.latency.record(now, now.saturating_duration_since(started));
+            vitals.took(method, now, now.saturating_duration_since(started));
             vitals.breaker.success();
         }
     }
@@ -259,21 +333,39 @@ impl Endpoint {
     ) -> Result<Bytes, RpcError> {
         let transport = |source| self.transport(method, source);
         let mut response = self.open(method, body).await?;
+        let limit = limits.answer_bytes;
+        // By its own word, before anything of it is held.
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(self.too_large(method, limit));
+        }
         let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
+        if first.len() > limit {
+            return Err(self.too_large(method, limit));
+        }
         let Some(second) = response.chunk().await.map_err(transport)? else {
             return Ok(first); // the common case: one chunk, no copy
         };
         let mut all = BytesMut::from(first.as_ref());
         let mut next = Some(second);
         while let Some(chunk) = next {
-            if all.len().saturating_add(chunk.len()) > limits.answer_bytes {
-                let limit = limits.answer_bytes;
-                return Err(RpcError::TooLarge { endpoint: self.name().clone(), method, limit });
+            if all.len().saturating_add(chunk.len()) > limit {
+                return Err(self.too_large(method, limit));
             }
             all.extend_from_slice(&chunk);
             next = response.chunk().await.map_err(transport)?;
         }
         Ok(all.freeze())
+    }
+
+    /// Too much for us to read; of a method whose answers are small, more than it can be.
+    fn too_large(&self, method: &'static str, limit: usize) -> RpcError {
+        let endpoint = self.name().clone();
+        if limit <= SMALL_ANSWER {
+            let what = "far larger than the method's answers are";
+            return RpcError::Impossible { endpoint, method, what };
+        }
+        RpcError::TooLarge { endpoint, method, limit }
     }
 
     /// Sends a request and judges the head of the answer; its body is still to be read.
@@ -366,9 +458,24 @@ impl Endpoint {
         }
     }
 
+    /// How long it is given before another endpoint is asked too: its 95th percentile for the method, within bounds.
+    pub(super) fn hedge_after(&self, method: &str) -> Duration {
+        let vitals = self.vitals();
+        let own = vitals.percentile(method, Instant::now(), 95, MEASURED_FROM);
+        let p95 = own.or_else(|| vitals.latency.quantile(0.95, MEASURED_FROM.into()));
+        p95.unwrap_or(HEDGE_UNMEASURED).clamp(HEDGE_MIN, HEDGE_MAX)
+    }
+
     /// The time an answer is waited for: what was measured, with room, within bounds.
-    pub(crate) fn adaptive_timeout(&self, least: Duration, most: Duration) -> Duration {
-        match self.vitals().latency.quantile(0.99, 20) {
+    pub(crate) fn adaptive_timeout(
+        &self,
+        method: &str,
+        least: Duration,
+        most: Duration,
+    ) -> Duration {
+        let vitals = self.vitals();
+        let own = vitals.percentile(method, Instant::now(), 99, MEASURED_FROM);
+        match own.or_else(|| vitals.latency.quantile(0.99, MEASURED_FROM.into())) {
             Some(p99) => (p99 * 4 + Duration::from_millis(100)).clamp(least, most),
             None => most,
         }

@@ -102,6 +102,18 @@ pub enum RpcError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The answer is of an older state than we have already seen.
+    #[error("{endpoint}: {method}: answer of slot {slot}, wanted {least} or later")]
+    Stale {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// The slot it answered from.
+        slot: u64,
+        /// The oldest that would have done.
+        least: u64,
+    },
     /// The answer is larger than we read.
     #[error("{endpoint}: {method}: answer of more than {limit} bytes")]
     TooLarge {
@@ -118,6 +130,16 @@ pub enum RpcError {
         /// What was asked.
         method: &'static str,
     },
+    /// So many wait for an endpoint that this one is not let in, or it has waited too long.
+    #[error(
+        "{method}: all endpoints are busy and {waiting} requests wait; ask for less, or add endpoints"
+    )]
+    Overloaded {
+        /// What was to be asked.
+        method: &'static str,
+        /// Requests that wait.
+        waiting: usize,
+    },
     /// Too few endpoints agree.
     #[error("{method}: {answers} of {asked} endpoints answered, a majority is needed")]
     NoQuorum {
@@ -127,6 +149,29 @@ pub enum RpcError {
         answers: usize,
         /// Endpoints asked.
         asked: usize,
+    },
+    /// They answer, but tell different things.
+    #[error(
+        "{method}: at most {agreeing} of {asked} endpoints agree, a majority is needed: one is behind or does not tell \
+         the truth; compare them by hand, then remove it"
+    )]
+    Disagree {
+        /// What was asked.
+        method: &'static str,
+        /// The most that tell the same.
+        agreeing: usize,
+        /// Endpoints asked.
+        asked: usize,
+    },
+    /// Another had asked the same, and its request failed.
+    #[error("{endpoint}: {method}: asked together with others: {what}")]
+    Shared {
+        /// Which endpoint.
+        endpoint: EndpointName,
+        /// What was asked.
+        method: &'static str,
+        /// What that request came to.
+        what: String,
     },
     /// What we wanted to ask cannot be written.
     #[error("{method}: the request cannot be written as JSON")]
@@ -177,14 +222,19 @@ impl RpcError {
             | Self::Transport { .. }
             | Self::Line { .. }
             | Self::Decode { .. }
-            | Self::Impossible { .. } => unknown,
+            | Self::Impossible { .. }
+            | Self::Shared { .. } => unknown,
+            Self::Stale { .. } => catching_up(unknown),
             Self::Status { status, .. } if *status >= 500 || *status == 408 => unknown,
             Self::RateLimited { retry_after, .. } => match kind {
                 CallKind::Read => Next::Wait(retry_after.unwrap_or(PAUSE * 4).min(PAUSE_MAX)),
                 CallKind::Send => Next::AskChain,
             },
             Self::Node { code, .. } => node_code(*code, unknown),
-            Self::NoEndpoint { .. } | Self::NoQuorum { .. } => match kind {
+            Self::Overloaded { .. }
+            | Self::NoEndpoint { .. }
+            | Self::NoQuorum { .. }
+            | Self::Disagree { .. } => match kind {
                 CallKind::Read => Next::Wait(PAUSE * 4),
                 CallKind::Send => Next::AskChain,
             },
@@ -208,6 +258,63 @@ impl RpcError {
         }
     }
 
+    /// The same error for another who waited for the same answer.
+    #[must_use]
+    pub(super) fn twin(&self) -> Self {
+        let shared = |endpoint: &EndpointName, method, source: &dyn std::error::Error| {
+            let what = super::wire::clean(&source.to_string());
+            Self::Shared { endpoint: endpoint.clone(), method, what }
+        };
+        match self {
+            Self::Timeout { endpoint, method, waited } => {
+                Self::Timeout { endpoint: endpoint.clone(), method, waited: *waited }
+            }
+            Self::RateLimited { endpoint, method, retry_after } => {
+                Self::RateLimited { endpoint: endpoint.clone(), method, retry_after: *retry_after }
+            }
+            Self::Transport { endpoint, method, source } => shared(endpoint, method, source),
+            Self::Line { endpoint, method, source } => shared(endpoint, method, source),
+            Self::Status { endpoint, method, status } => {
+                Self::Status { endpoint: endpoint.clone(), method, status: *status }
+            }
+            Self::Node { endpoint, method, code, message, data } => Self::Node {
+                endpoint: endpoint.clone(),
+                method,
+                code: *code,
+                message: message.clone(),
+                data: data.clone(),
+            },
+            Self::Decode { endpoint, method, source } => Self::Decode {
+                endpoint: endpoint.clone(),
+                method,
+                source: serde::de::Error::custom(source),
+            },
+            Self::Impossible { endpoint, method, what } => {
+                Self::Impossible { endpoint: endpoint.clone(), method, what }
+            }
+            Self::Stale { endpoint, method, slot, least } => {
+                Self::Stale { endpoint: endpoint.clone(), method, slot: *slot, least: *least }
+            }
+            Self::TooLarge { endpoint, method, limit } => {
+                Self::TooLarge { endpoint: endpoint.clone(), method, limit: *limit }
+            }
+            Self::NoEndpoint { method } => Self::NoEndpoint { method },
+            Self::Overloaded { method, waiting } => Self::Overloaded { method, waiting: *waiting },
+            Self::NoQuorum { method, answers, asked } => {
+                Self::NoQuorum { method, answers: *answers, asked: *asked }
+            }
+            Self::Disagree { method, agreeing, asked } => {
+                Self::Disagree { method, agreeing: *agreeing, asked: *asked }
+            }
+            Self::Shared { endpoint, method, what } => {
+                Self::Shared { endpoint: endpoint.clone(), method, what: what.clone() }
+            }
+            Self::Encode { method, source } => {
+                Self::Encode { method, source: serde::de::Error::custom(source) }
+            }
+        }
+    }
+
     /// The error number of the node, if it gave one.
     #[must_use]
     pub fn node_code(&self) -> Option<i64> {
@@ -218,11 +325,20 @@ impl RpcError {
     }
 }
 
+/// The node is older than what we saw: it needs about a slot, another may need nothing.
+fn catching_up(unknown: Next) -> Next {
+    match unknown {
+        Next::Wait(_) => Next::Wait(PAUSE * 4),
+        other => other,
+    }
+}
+
 /// The class of a documented error number.
 fn node_code(code: i64, unknown: Next) -> Next {
     match code {
-        // Internal; behind; history elsewhere; not yet there; this replica is older than what we saw.
-        -32603 | -32005 | -32004 | -32011 | -32014 | -32016 | -32019 | -32010 => unknown,
+        // Internal; behind; history elsewhere; not yet there.
+        -32603 | -32005 | -32004 | -32011 | -32014 | -32019 | -32010 => unknown,
+        -32016 => catching_up(unknown),
         -32017 => match unknown {
             Next::Wait(_) => Next::Wait(PAUSE * 10),
             other => other,
@@ -241,6 +357,24 @@ pub enum ConnectError {
     /// Two share a name.
     #[error("two endpoints are called {name}; give each its own name")]
     DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A pool holds no more.
+    #[error("a pool holds at most {most} endpoints; remove one first")]
+    TooMany {
+        /// How many it holds.
+        most: usize,
+    },
+    /// None has this name.
+    #[error("no endpoint is called {name}; see the endpoint table for their names")]
+    UnknownName {
+        /// The name.
+        name: String,
+    },
+    /// Without it there would be none.
+    #[error("{name} is the last verified endpoint; add another before it leaves")]
+    LastEndpoint {
         /// The name.
         name: String,
     },

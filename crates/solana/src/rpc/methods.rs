@@ -1,18 +1,19 @@
 //! The methods of a node that an engine needs, typed.
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use serde::Serialize;
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::{BlockHeight, Lamports, Slot};
 use solana_hash::Hash;
 
 use super::error::RpcError;
-use super::pool::{RpcConnectionPool, Weight};
+use super::floor::Since;
+use super::pool::RpcConnectionPool;
 use super::raw::{
-    Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
+    AtMost, Parsed, RawAccount, RawBlockhash, RawKeyed, RawSimulation, RawStatus, RawTokenAmount,
     RawTransaction, Wrapped,
 };
+use super::read::Weight;
 use super::send::SendReport;
 use super::types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
@@ -21,9 +22,9 @@ use super::types::{
 use super::wire;
 
 /// Most accounts of one `getMultipleAccounts`.
-const ACCOUNTS_MAX: usize = 100;
+pub(super) const ACCOUNTS_MAX: usize = 100;
 /// Most signatures of one `getSignatureStatuses`.
-const SIGNATURES_MAX: usize = 256;
+pub(crate) const SIGNATURES_MAX: usize = 256;
 
 /// The options of a read. Encoding and commitment are always said: a node's defaults are not ours.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -77,8 +78,14 @@ impl Options<'_> {
         }
     }
 
-    pub(super) fn base64(commitment: Commitment) -> Self {
-        Self { encoding: Some("base64"), ..Self::at(commitment) }
+    /// Of no older state than that.
+    pub(super) fn since(since: Since) -> Self {
+        let min_context_slot = (since.least > 0).then_some(since.least);
+        Self { min_context_slot, ..Self::at(since.commitment) }
+    }
+
+    pub(super) fn base64(since: Since) -> Self {
+        Self { encoding: Some("base64"), ..Self::since(since) }
     }
 }
 
@@ -111,9 +118,10 @@ impl RpcConnectionPool {
         &self,
         commitment: Commitment,
     ) -> Result<At<LatestBlockhash>, RpcError> {
-        let params = [Options::at(commitment)];
+        let since = self.since(commitment);
+        let params = [Options::since(since)];
         let answer: Wrapped<RawBlockhash> =
-            self.read("getLatestBlockhash", &params, Weight::Light, any).await?;
+            self.read_since(since, "getLatestBlockhash", &params, any).await?;
         Ok(answer.map(|raw| LatestBlockhash {
             hash: raw.blockhash.0,
             last_valid: BlockHeight::new(raw.last_valid_block_height),
@@ -125,7 +133,8 @@ impl RpcConnectionPool {
     /// # Errors
     /// As every read: see [`RpcError`].
     pub async fn slot(&self, commitment: Commitment) -> Result<Slot, RpcError> {
-        let slot = self.read("getSlot", &[Options::at(commitment)], Weight::Light, any).await?;
+        let since = self.since(commitment);
+        let slot: u64 = self.read_since(since, "getSlot", &[Options::since(since)], any).await?;
         Ok(Slot::new(slot))
     }
 
@@ -134,28 +143,9 @@ impl RpcConnectionPool {
     /// # Errors
     /// As every read: see [`RpcError`].
     pub async fn block_height(&self, commitment: Commitment) -> Result<BlockHeight, RpcError> {
-        let params = [Options::at(commitment)];
+        let params = [Options::since(self.since(commitment))];
         let height = self.read("getBlockHeight", &params, Weight::Light, any).await?;
         Ok(BlockHeight::new(height))
-    }
-
-    /// The lowest height of a majority of the usable endpoints: one endpoint that runs ahead of the truth, or
-    /// mistakes slots for heights, cannot declare a transaction dead.
-    ///
-    /// # Errors
-    /// [`RpcError::NoQuorum`] when too few answer.
-    pub async fn block_height_quorum(
-        &self,
-        commitment: Commitment,
-    ) -> Result<BlockHeight, RpcError> {
-        let method = "getBlockHeight";
-        let (endpoints, params) = (self.usable(), [Options::at(commitment)]);
-        let asked = endpoints.iter().map(|endpoint| endpoint.ask::<u64>(method, &params));
-        let heights: Vec<u64> = join_all(asked).await.into_iter().flatten().collect();
-        match heights.iter().min() {
-            Some(lowest) if heights.len() * 2 > endpoints.len() => Ok(BlockHeight::new(*lowest)),
-            _ => Err(RpcError::NoQuorum { method, answers: heights.len(), asked: endpoints.len() }),
-        }
     }
 
     /// Lamports of an account; zero if there is none.
@@ -167,23 +157,22 @@ impl RpcConnectionPool {
         address: &Address,
         commitment: Commitment,
     ) -> Result<At<Lamports>, RpcError> {
-        let params = (address.to_string(), Options::at(commitment));
-        let answer: Wrapped<u64> = self.read("getBalance", &params, Weight::Light, any).await?;
+        let since = self.since(commitment);
+        let params = (address.to_string(), Options::since(since));
+        let answer: Wrapped<u64> = self.read_since(since, "getBalance", &params, any).await?;
         Ok(answer.map(Lamports::new))
     }
 
-    /// An account, or none.
-    ///
-    /// # Errors
-    /// As every read: see [`RpcError`].
-    pub async fn account(
+    /// An account, or none, by a request of its own.
+    pub(super) async fn single_account(
         &self,
         address: &Address,
         commitment: Commitment,
     ) -> Result<At<Option<AccountInfo>>, RpcError> {
-        let params = (address.to_string(), Options::base64(commitment));
+        let since = self.since(commitment);
+        let params = (address.to_string(), Options::base64(since));
         let answer: Wrapped<Option<RawAccount>> =
-            self.read("getAccountInfo", &params, Weight::Light, any).await?;
+            self.read_since(since, "getAccountInfo", &params, any).await?;
         Ok(answer.map(|raw| raw.map(AccountInfo::from)))
     }
 
@@ -201,20 +190,18 @@ impl RpcConnectionPool {
         let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(addresses.len()) };
         for part in addresses.chunks(ACCOUNTS_MAX) {
             let keys: Vec<String> = part.iter().map(Address::to_string).collect();
-            let min_context_slot = at_least.map(Slot::get);
-            let params = (keys, Options { min_context_slot, ..Options::base64(commitment) });
-            let check = |answer: &Wrapped<Vec<Option<RawAccount>>>| {
-                if answer.value.len() != part.len() {
-                    return Err("another number of accounts than asked for");
+            let since = self.since(commitment).and(at_least.map(Slot::get));
+            let params = (keys, Options::base64(since));
+            let check = |answer: &Wrapped<AtMost<Option<RawAccount>, ACCOUNTS_MAX>>| {
+                if answer.value.0.len() == part.len() {
+                    Ok(())
+                } else {
+                    Err("another number of accounts than asked for")
                 }
-                if at_least.is_some_and(|least| answer.slot() < least) {
-                    return Err("an older state than asked for");
-                }
-                Ok(())
             };
-            let answer = self.read("getMultipleAccounts", &params, Weight::Light, check).await?;
+            let answer = self.read_since(since, "getMultipleAccounts", &params, check).await?;
             all.slot = all.slot.min(answer.slot());
-            all.value.extend(answer.value.into_iter().map(|raw| raw.map(AccountInfo::from)));
+            all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(AccountInfo::from)));
         }
         Ok(all)
     }
@@ -230,7 +217,8 @@ impl RpcConnectionPool {
         commitment: Commitment,
     ) -> Result<Vec<(Address, AccountInfo)>, RpcError> {
         let filters: Vec<RawFilter> = filters.iter().map(raw_filter).collect();
-        let options = Options { filters: Some(&filters), ..Options::base64(commitment) };
+        let options =
+            Options { filters: Some(&filters), ..Options::base64(self.since(commitment)) };
         let accounts: Vec<RawKeyed> = self
             .read("getProgramAccounts", &(program.to_string(), options), Weight::Heavy, any)
             .await?;
@@ -248,7 +236,7 @@ impl RpcConnectionPool {
     ) -> Result<At<TokenAmount>, RpcError> {
         let params = (address.to_string(), Options::at(commitment));
         let answer: Wrapped<RawTokenAmount> =
-            self.read("getTokenAccountBalance", &params, Weight::Light, any).await?;
+            self.read_since(self.since(commitment), "getTokenAccountBalance", &params, any).await?;
         Ok(answer.map(TokenAmount::from))
     }
 
@@ -263,9 +251,10 @@ impl RpcConnectionPool {
         commitment: Commitment,
     ) -> Result<At<Vec<OwnedToken>>, RpcError> {
         let program = std::collections::BTreeMap::from([("programId", token_program.to_string())]);
-        let params = (owner.to_string(), program, Options::base64(commitment));
+        let since = self.since(commitment);
+        let params = (owner.to_string(), program, Options::base64(since));
         let answer: Wrapped<Vec<RawKeyed>> =
-            self.read("getTokenAccountsByOwner", &params, Weight::Light, any).await?;
+            self.read_since(since, "getTokenAccountsByOwner", &params, any).await?;
         let owned = |raw: RawKeyed| {
             let account = AccountInfo::from(raw.account);
             let token = TokenAccount::decode(&account.data)?;
@@ -287,7 +276,8 @@ impl RpcConnectionPool {
         Ok(Lamports::new(self.read(method, &params, Weight::Light, any).await?))
     }
 
-    /// How far transactions have come, in the order asked. None means "not seen here", never "failed".
+    /// How far transactions have come, in the order asked. None means "not seen here", never "failed". Taken from any
+    /// state: a status seen is seen, however old.
     ///
     /// # Errors
     /// As every read: see [`RpcError`].
@@ -298,8 +288,8 @@ impl RpcConnectionPool {
     ) -> Result<At<Vec<Option<SignatureStatus>>>, RpcError> {
         let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(signatures.len()) };
         for part in signatures.chunks(SIGNATURES_MAX) {
-            let check = |answer: &Wrapped<Vec<Option<RawStatus>>>| {
-                if answer.value.len() == part.len() {
+            let check = |answer: &Wrapped<AtMost<Option<RawStatus>, SIGNATURES_MAX>>| {
+                if answer.value.0.len() == part.len() {
                     Ok(())
                 } else {
                     Err("another number of statuses")
@@ -308,7 +298,7 @@ impl RpcConnectionPool {
             let params = status_params(part, search_history);
             let answer = self.read("getSignatureStatuses", &params, Weight::Light, check).await?;
             all.slot = all.slot.min(answer.slot());
-            all.value.extend(answer.value.into_iter().map(|raw| raw.map(SignatureStatus::from)));
+            all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(SignatureStatus::from)));
         }
         Ok(all)
     }
@@ -344,10 +334,11 @@ impl RpcConnectionPool {
         transaction_base64: &str,
         commitment: Commitment,
     ) -> Result<At<Simulation>, RpcError> {
-        let options = Options { sig_verify: Some(true), ..Options::base64(commitment) };
+        let since = self.since(commitment);
+        let options = Options { sig_verify: Some(true), ..Options::base64(since) };
         let params = (transaction_base64, options);
         let answer: Wrapped<RawSimulation> =
-            self.read("simulateTransaction", &params, Weight::Light, any).await?;
+            self.read_since(since, "simulateTransaction", &params, any).await?;
         Ok(answer.map(|raw| Simulation {
             err: raw.err,
             logs: raw.logs.unwrap_or_default(),
@@ -367,15 +358,16 @@ impl RpcConnectionPool {
         shown: Address,
     ) -> Result<At<(Simulation, Option<AccountInfo>)>, RpcError> {
         let addresses = [shown.to_string()];
+        let since = self.since(commitment);
         let options = Options {
             sig_verify: Some(false),
             replace_recent_blockhash: Some(true),
             accounts: Some(Shown { encoding: "base64", addresses: &addresses }),
-            ..Options::base64(commitment)
+            ..Options::base64(since)
         };
         let params = (transaction_base64, options);
         let answer: Wrapped<RawSimulation> =
-            self.read("simulateTransaction", &params, Weight::Light, any).await?;
+            self.read_since(since, "simulateTransaction", &params, any).await?;
         Ok(answer.map(|raw| {
             let account = raw.accounts.unwrap_or_default().into_iter().flatten().next();
             let simulation = Simulation {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Error as _, Visitor};
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sniper_core::ids::Address;
 use sniper_core::units::{Atoms, Lamports, Slot};
@@ -67,6 +68,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// A list of at most so many: a longer one is refused where it gets too long, not after it was held.
+pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for AtMost<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T, const N: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for ListVisitor<T, N> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {N}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    if all.len() >= N {
+                        return Err(A::Error::custom("more than were asked for"));
+                    }
+                    all.push(one);
+                }
+                Ok(all)
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor::<T, N>(PhantomData)).map(Self)
     }
 }
 
@@ -340,6 +369,15 @@ mod tests {
         );
         let other = transaction(r#""err":null,"#, "[]", "[]").replace(OWNER, MINT);
         assert_eq!(landed(&other).unwrap_err(), "not a transaction of ours");
+    }
+
+    #[test]
+    fn a_list_longer_than_asked_for_is_refused_where_it_gets_too_long() {
+        type Nulls = AtMost<Option<u64>, 3>;
+        assert_eq!(serde_json::from_str::<Nulls>("[null,1,null]").unwrap().0.len(), 3);
+        // What follows the fourth is not even looked at.
+        let error = serde_json::from_str::<Nulls>("[1,2,3,4,x").err().unwrap();
+        assert!(error.to_string().contains("more than were asked for"), "{error}");
     }
 
     proptest! {

@@ -1,18 +1,19 @@
 //! Signed bytes to every endpoint at once.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use sniper_core::ids::Signature;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::endpoint::Endpoint;
 use super::error::{EndpointName, RpcError};
 use super::line::{LineError, Reply};
-use super::pool::{RpcConnectionPool, Weight, ask_typed, judge, usable};
+use super::pool::{RpcConnectionPool, usable};
+use super::read::{Doubt, Weight, ask_typed, judge};
 
 const SEND: &str = "sendTransaction";
 
@@ -40,71 +41,91 @@ impl RpcConnectionPool {
         let begun: Vec<_> = self
             .send_targets()
             .into_iter()
-            .filter_map(|index| {
-                let endpoint = self.inner.endpoints.get(index)?;
-                Some((index, endpoint.begin(body, endpoint.limits(Weight::Light))))
+            .map(|endpoint| {
+                let begun = endpoint.begin(body, endpoint.limits(SEND, Weight::Light));
+                (endpoint, begun)
             })
             .collect();
         let mut tasks: FuturesUnordered<_> = begun
             .into_iter()
-            .map(|(index, begun)| {
-                let (pool, body) = (self.clone(), body.clone());
+            .map(|(endpoint, begun)| {
                 // A task of its own: dropping our future must not tear a request off the wire.
-                tokio::spawn(async move { pool.send_one(index, body, signature, begun).await })
+                tokio::spawn(send_one(endpoint, body.clone(), signature, begun))
             })
             .collect();
         async move { first_taken(&mut tasks).await }
     }
 
     /// Everyone verified whose circuit is closed; if there is nobody, everyone verified.
-    fn send_targets(&self) -> Vec<usize> {
-        let indices = |f: &dyn Fn(&Endpoint) -> bool| -> Vec<usize> {
-            let endpoints = self.inner.endpoints.iter().enumerate();
-            endpoints.filter(|(_, endpoint)| f(endpoint)).map(|(index, _)| index).collect()
+    fn send_targets(&self) -> Vec<Arc<Endpoint>> {
+        let those = |f: &dyn Fn(&Endpoint) -> bool| -> Vec<Arc<Endpoint>> {
+            self.endpoints().iter().filter(|endpoint| f(endpoint)).cloned().collect()
         };
-        let healthy = indices(&usable);
+        let healthy = those(&usable);
         if healthy.is_empty() {
-            return indices(&|endpoint| {
+            return those(&|endpoint| {
                 let vitals = endpoint.vitals();
-                vitals.verified && !vitals.banned
+                vitals.is_sworn()
             });
         }
         healthy
     }
 
-    async fn send_one(
-        &self,
-        index: usize,
-        body: Bytes,
-        signature: Signature,
-        begun: Option<impl Future<Output = Result<Reply, LineError>>>,
-    ) -> Result<EndpointName, RpcError> {
-        let method = SEND;
-        let endpoint = self.inner.endpoints.get(index).ok_or(RpcError::NoEndpoint { method })?;
-        let started = Instant::now();
-        endpoint.vitals().budget.take_in_debt(started);
-        let wanted = bs58::encode(signature.0).into_string();
-        let check = |got: &String| if *got == wanted { Ok(()) } else { Err("another signature") };
-        if let Some(begun) = begun {
-            let answer = endpoint.finish(method, begun, endpoint.limits(Weight::Light)).await;
-            match answer {
-                // The line broke, which idle connections do. The same bytes may always go out once more.
-                Err(RpcError::Line { .. }) => {}
-                answer => {
-                    judge(endpoint, method, started, answer, &check)?;
-                    return Ok(endpoint.name().clone());
-                }
-            }
-        }
-        ask_typed(endpoint, method, body, Weight::Light, &check).await?;
-        Ok(endpoint.name().clone())
-    }
-
     /// Keeps a connection to every endpoint open for sends alone. Run it beside [`Self::monitor`]: without it sends
     /// take the ordinary way.
     pub async fn keep_lines(self) {
-        join_all(self.inner.endpoints.iter().map(Endpoint::keep_line)).await;
+        let mut changes = self.inner.endpoints.subscribe();
+        let (mut tasks, mut kept) = (JoinSet::new(), Vec::<(Arc<Endpoint>, AbortHandle)>::new());
+        loop {
+            let here = Arc::clone(&changes.borrow_and_update());
+            kept.retain(|(endpoint, line)| {
+                let stays = here.iter().any(|here| Arc::ptr_eq(here, endpoint));
+                if !stays {
+                    line.abort();
+                }
+                stays
+            });
+            for endpoint in here.iter() {
+                if !kept.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
+                    let keeper = Arc::clone(endpoint);
+                    let line = tasks.spawn(async move { keeper.keep_line().await });
+                    kept.push((Arc::clone(endpoint), line));
+                }
+            }
+            while tasks.try_join_next().is_some() {}
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
+}
+
+async fn send_one(
+    endpoint: Arc<Endpoint>,
+    body: Bytes,
+    signature: Signature,
+    begun: Option<impl Future<Output = Result<Reply, LineError>>>,
+) -> Result<EndpointName, RpcError> {
+    let method = SEND;
+    let started = Instant::now();
+    endpoint.vitals().budget.take_in_debt(started);
+    let wanted = bs58::encode(signature.0).into_string();
+    let check = |got: &String| {
+        if *got == wanted { Ok(()) } else { Err(Doubt::Impossible("another signature")) }
+    };
+    if let Some(begun) = begun {
+        let answer = endpoint.finish(method, begun, endpoint.limits(method, Weight::Light)).await;
+        match answer {
+            // The line broke, which idle connections do. The same bytes may always go out once more.
+            Err(RpcError::Line { .. }) => {}
+            answer => {
+                judge(&endpoint, method, started, answer, &check)?;
+                return Ok(endpoint.name().clone());
+            }
+        }
+    }
+    ask_typed(&endpoint, method, body, Weight::Light, &check).await?;
+    Ok(endpoint.name().clone())
 }
 
 /// The first endpoint that took a send; why not, where none did.

@@ -6,7 +6,7 @@ use sniper_core::units::Atoms;
 
 use super::error::RpcError;
 use super::methods::{Options, any};
-use super::pool::{RpcConnectionPool, Weight};
+use super::pool::RpcConnectionPool;
 use super::raw::{Parsed, RawKeyed, RawTokenAmount, Wrapped};
 use super::types::{AccountInfo, At, Commitment, TokenAmount};
 
@@ -40,7 +40,7 @@ impl RpcConnectionPool {
     ) -> Result<At<TokenAmount>, RpcError> {
         let params = (mint.to_string(), Options::at(commitment));
         let answer: Wrapped<RawTokenAmount> =
-            self.read("getTokenSupply", &params, Weight::Light, any).await?;
+            self.read_since(self.since(commitment), "getTokenSupply", &params, any).await?;
         Ok(answer.map(TokenAmount::from))
     }
 
@@ -56,7 +56,8 @@ impl RpcConnectionPool {
     ) -> Result<At<Vec<LargestAccount>>, RpcError> {
         let params = (mint.to_string(), Options::at(commitment));
         let check = |answer: &Wrapped<Vec<RawLargest>>| list_of_largest(&answer.value);
-        let answer = self.read("getTokenLargestAccounts", &params, Weight::Light, check).await?;
+        let since = self.since(commitment);
+        let answer = self.read_since(since, "getTokenLargestAccounts", &params, check).await?;
         let account = |raw: RawLargest| LargestAccount {
             address: raw.address.0,
             amount: Atoms::new(raw.amount.0),
@@ -75,9 +76,10 @@ impl RpcConnectionPool {
         commitment: Commitment,
     ) -> Result<At<Vec<(Address, AccountInfo)>>, RpcError> {
         let filter = std::collections::BTreeMap::from([("mint", mint.to_string())]);
-        let params = (owner.to_string(), filter, Options::base64(commitment));
+        let since = self.since(commitment);
+        let params = (owner.to_string(), filter, Options::base64(since));
         let answer: Wrapped<Vec<RawKeyed>> =
-            self.read("getTokenAccountsByOwner", &params, Weight::Light, any).await?;
+            self.read_since(since, "getTokenAccountsByOwner", &params, any).await?;
         let keyed = |raw: RawKeyed| (raw.pubkey.0, AccountInfo::from(raw.account));
         Ok(answer.map(|list| list.into_iter().map(keyed).collect()))
     }

@@ -9,7 +9,7 @@ use solana_hash::Hash;
 
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::error::{ConnectError, RpcError};
-use super::pool::{Weight, ask_typed};
+use super::read::{Weight, ask_typed, trust};
 use super::wire;
 
 pub(crate) fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoint>, ConnectError> {
@@ -67,7 +67,7 @@ async fn ask_plain<T: DeserializeOwned>(
     params: &impl Serialize,
 ) -> Result<T, RpcError> {
     endpoint.vitals().budget.take_in_debt(Instant::now());
-    ask_typed(endpoint, method, wire::request(method, params)?, Weight::Light, &|_| Ok(())).await
+    ask_typed(endpoint, method, wire::request(method, params)?, Weight::Light, &trust).await
 }
 
 /// A chain this old has skipped slots; heights equal to slots are then made up.

@@ -3,15 +3,16 @@
 //! # Design
 //! A lost transaction and a late one look the same, so "not seen" proves nothing and an error proves nothing. What
 //! proves it is a node that has finalized a block above the last one the transaction could be in, and that, asked
-//! after that and with its whole history, does not know it. A majority of the usable endpoints must have got that
-//! far, all on their own word, and none may know the transaction.
+//! after that and with its whole history, does not know it. A majority of the verified endpoints must have got that
+//! far, all on their own word, and none may know the transaction. Verified, not usable: else a node that lies about
+//! its slot could have the honest ones ejected, and with its own height alone prove a live order dead.
 
 use futures_util::future::join_all;
 use sniper_core::ids::Signature;
 use sniper_core::units::BlockHeight;
 
-use crate::rpc::methods::{commitment_params, status_params};
-use crate::rpc::raw::{RawStatus, Wrapped};
+use crate::rpc::methods::{SIGNATURES_MAX, commitment_params, status_params};
+use crate::rpc::raw::{AtMost, RawStatus, Wrapped};
 use crate::rpc::{Commitment, EndpointHandle, RpcConnectionPool, RpcError};
 
 /// What one endpoint swears to.
@@ -38,7 +39,7 @@ pub(crate) async fn judge(
     pool: &RpcConnectionPool,
     flights: &[(Signature, BlockHeight)],
 ) -> Vec<Verdict> {
-    let endpoints = pool.usable();
+    let endpoints = pool.sworn();
     let signatures: Vec<Signature> = flights.iter().map(|(signature, _)| *signature).collect();
     let asked = join_all(endpoints.iter().map(|endpoint| testify(endpoint, &signatures))).await;
     let mut testimonies = Vec::with_capacity(asked.len());
@@ -82,14 +83,14 @@ async fn testify(
     let height: u64 = endpoint.ask("getBlockHeight", &finalized).await?;
     let slot: u64 = endpoint.ask("getSlot", &finalized).await?;
     let mut knows = Vec::with_capacity(signatures.len());
-    for part in signatures.chunks(256) {
-        let answer: Wrapped<Vec<Option<RawStatus>>> =
+    for part in signatures.chunks(SIGNATURES_MAX) {
+        let answer: Wrapped<AtMost<Option<RawStatus>, SIGNATURES_MAX>> =
             endpoint.ask("getSignatureStatuses", &status_params(part, true)).await?;
         // Behind one name there may be many nodes: this answer must not come from one that is further back.
-        if answer.slot().get() < slot || answer.value.len() != part.len() {
+        if answer.slot().get() < slot || answer.value.0.len() != part.len() {
             return Ok(Testimony { height, knows: None });
         }
-        knows.extend(answer.value.iter().map(Option::is_some));
+        knows.extend(answer.value.0.iter().map(Option::is_some));
     }
     Ok(Testimony { height, knows: Some(knows) })
 }

@@ -187,11 +187,11 @@ impl<S: Signer> SolanaVenue<S> {
         self.tracker.launch(prepared, true);
     }
 
-    /// What the chain holds for us at `confirmed`, to compare with the ledger. All of one state when there are fewer
-    /// than a hundred mints.
+    /// What the chain holds for us at `confirmed`, to compare with the ledger, as a majority of the verified endpoints
+    /// tell it; the only endpoint's word where there is one. All of one state when there are fewer than a hundred mints.
     ///
     /// # Errors
-    /// Not read, or not ours: never a guess.
+    /// Not read, not agreed on, or not ours: never a guess.
     pub async fn chain_balances(
         &self,
         mints: &[MintId],
@@ -204,7 +204,7 @@ impl<S: Signer> SolanaVenue<S> {
         let owner = self.builder.owner();
         let addresses: Vec<Address> =
             std::iter::once(owner).chain(accounts.iter().map(|(_, account)| *account)).collect();
-        let read = self.pool.multiple_accounts(&addresses, Commitment::Confirmed, None).await;
+        let read = self.pool.agreed_accounts(&addresses, Commitment::Confirmed).await;
         let At { slot, value } = read.map_err(BalanceError::Rpc)?;
         let mut value = value.into_iter();
         let lamports = value.next().flatten().map_or(Lamports::ZERO, |account| account.lamports);

@@ -218,7 +218,12 @@ impl Tracker {
                 continue;
             }
             let signatures: Vec<Signature> = group.iter().map(|(_, f)| f.signature).collect();
-            let statuses = match self.shared.pool.signature_statuses(&signatures, search).await {
+            let statuses = if search {
+                self.shared.pool.statuses_seen_by_any(&signatures).await
+            } else {
+                self.shared.pool.signature_statuses(&signatures, false).await
+            };
+            let statuses = match statuses {
                 Ok(statuses) => statuses.value,
                 Err(error) => {
                     // An error is no answer: everything stays in flight.
@@ -317,7 +322,8 @@ impl Tracker {
             }
             state.height_asked = Some(now);
         }
-        let height = match self.shared.pool.block_height(Commitment::Confirmed).await {
+        // Not one node's word: bytes that still could land would no longer be sent.
+        let height = match self.shared.pool.block_height_quorum(Commitment::Confirmed).await {
             Ok(height) => height,
             Err(error) => {
                 tracing::warn!(%error, "block height not read");

@@ -32,6 +32,10 @@ pub(crate) enum Fault {
     Status(u16),
     /// Too many requests.
     Throttle,
+    /// Too many requests, without a word on when; each so-manieth alone.
+    ThrottleEach(usize),
+    /// This many bytes.
+    Flood(usize),
     /// Something that is not JSON.
     Garbage,
     /// An error of the node.
@@ -232,13 +236,17 @@ async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -
         Some(Fault::Throttle) => {
             return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
         }
+        Some(Fault::ThrottleEach(nth)) if shared.log.lock().unwrap().len().is_multiple_of(nth) => {
+            return StatusCode::TOO_MANY_REQUESTS.into_response();
+        }
+        Some(Fault::Flood(bytes)) => return vec![b' '; bytes].into_response(),
         Some(Fault::Garbage) => return "<html>welcome</html>".into_response(),
         Some(Fault::Node(code)) => {
             let error = json!({"code": code, "message": "no"});
             return Json(json!({"jsonrpc": "2.0", "error": error, "id": 1})).into_response();
         }
         Some(Fault::Result(result)) => return reply(result),
-        None => {}
+        Some(Fault::ThrottleEach(_)) | None => {}
     }
     let chain = shared.chain.lock().unwrap().clone();
     reply(result(&chain, &method, &params))
