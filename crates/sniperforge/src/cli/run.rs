@@ -50,6 +50,13 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             super::localnet::localnet(&args, &global)?;
             Ok(Exit::Done)
         }
+        #[cfg(feature = "localnet")]
+        Command::FaultProxy(args) => {
+            without_config(&global, "fault-proxy takes its settings from flags; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            super::fault_proxy::fault_proxy(&args, &global)?;
+            Ok(Exit::Done)
+        }
         Command::Quote(args) => {
             let config = load(&global)?;
             let _logging = quiet_logging(&global)?;
