@@ -82,6 +82,10 @@ pub enum Command {
     /// Stand in front of a node and break its answers, as a script says.
     #[cfg(feature = "localnet")]
     FaultProxy(fault_proxy::FaultProxyArgs),
+    /// Break everything around the engine, and measure how it bears it: what `cargo xtask chaos` runs.
+    #[cfg(feature = "localnet")]
+    #[command(hide = true)]
+    Chaos(crate::chaos::ChaosArgs),
     /// The best way through the configured pools for an amount, worked out here.
     Quote(quote::QuoteArgs),
     /// All pools of the exchanges, looked at as they change.
