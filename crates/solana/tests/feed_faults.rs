@@ -275,3 +275,36 @@ async fn while_nobody_tells_of_an_account_an_endpoint_that_is_away_is_looked_for
     };
     tokio::time::timeout(Duration::from_secs(10), nine).await.expect("nine failures in 10 s");
 }
+
+#[tokio::test]
+async fn a_feed_whose_endpoints_are_all_lost_goes_on_through_another_that_is_well() {
+    let nodes = [Node::start("a").await, Node::start("b").await, Node::start("c").await];
+    let _clocks: Vec<_> = nodes.iter().map(clock).collect();
+    let mut feed = Feed::start(&[&nodes[0], &nodes[1], &nodes[2]], 1, settings()).await;
+    feed.restored().await;
+    until("both are up", LONG, || feed.manager.report().iter().all(|report| report.live)).await;
+    assert_eq!(feed.manager.leave_lost_endpoints(), [], "nothing is lost");
+    let used: Vec<_> = feed.manager.report().iter().map(|report| report.endpoint.clone()).collect();
+    let third = nodes.iter().find(|node| !used.contains(&node.name.into())).unwrap();
+    for node in nodes.iter().filter(|node| node.name != third.name) {
+        *node.shared.refuse.lock().unwrap() = Some(-32603);
+        node.tear();
+    }
+    let slot = nodes.iter().map(|node| node.chain().slot).max().unwrap() + 1;
+    nodes.iter().for_each(|node| node.set(&ours(0).to_string(), slot, 77));
+    let mut moved = Vec::new();
+    let start = std::time::Instant::now();
+    while moved.is_empty() {
+        assert!(start.elapsed() < LONG, "no connection was moved");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        moved = feed.manager.leave_lost_endpoints();
+    }
+    let to_third = moved.iter().filter(|(_, name)| **name == *third.name).count();
+    assert_eq!(to_third, 1, "the third carries the part once: {moved:?}");
+    let up = feed.until("the third is up", |event| match event {
+        FeedEvent::ConnectionUp { endpoint, .. } if **endpoint == *third.name => Some(()),
+        _ => None,
+    });
+    up.await;
+    assert!(feed.restored().await.contains(&77));
+}
