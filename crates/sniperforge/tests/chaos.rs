@@ -37,8 +37,10 @@ fn one_bad_endpoint_of_three_tells_no_reader_an_old_state_a_false_height_or_anot
 }
 
 #[test]
-fn after_every_disconnect_the_feed_knows_what_the_chain_knows() {
-    held(&chaos("disconnects"), "disconnects");
+fn after_every_disconnect_and_every_lost_endpoint_the_feed_knows_what_the_chain_knows() {
+    let report = chaos("disconnects");
+    held(&report, "disconnects");
+    held(&report, "moved");
 }
 
 #[test]

@@ -3,22 +3,27 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use sniper_core::amm::{AccountUpdate, Kind, Part};
 use sniper_core::event::MarketEvent;
 use sniper_core::ids::{Address, PoolId};
 use sniper_core::units::Slot;
+use sniper_localnet::proxy::Fault;
 use sniper_solana::feed::{
     FeedEvent, FeedSettings, ReconnectionHandler, Role, Watch, WatchId, WebSocketManager,
 };
 use sniper_solana::rpc::{Commitment, RpcConnectionPool};
 use tokio::sync::mpsc;
 
-use super::stage::{Stage, figure};
+use super::stage::{Stage, always, figure};
 use super::{Scale, Scenario};
 
 /// Longest that a feed may take to be whole again, and to reach the snapshot's slot.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often connections are looked after.
+const TEND: Duration = Duration::from_millis(500);
+/// From the loss of the endpoints that a feed listens to until it is whole through another.
+const MOVED_MAX: f64 = 10.0;
 /// Versions of an account that are kept.
 const VERSIONS_MAX: usize = 64;
 
@@ -33,7 +38,8 @@ pub(super) struct Follower {
     pub(super) gaps: Vec<usize>,
     /// Gaps told so far.
     torn: usize,
-    _manager: WebSocketManager,
+    manager: WebSocketManager,
+    tended: Instant,
 }
 
 impl Follower {
@@ -51,7 +57,8 @@ impl Follower {
             heard: Instant::now(),
             gaps: Vec::new(),
             torn: 0,
-            _manager: manager,
+            manager,
+            tended: Instant::now(),
         };
         follower.until("be whole for the first time", |one| one.torn > 0 && one.is_whole()).await?;
         Ok(follower)
@@ -74,6 +81,11 @@ impl Follower {
                 Ok(None) => bail!("the feed ended"),
                 Err(_) => bail!("the feed did not {what} within {} s", PATIENCE.as_secs()),
             }
+            ensure!(
+                done(self) || start.elapsed() < PATIENCE,
+                "the feed did not {what} within {} s",
+                PATIENCE.as_secs()
+            );
         }
         Ok(())
     }
@@ -85,7 +97,16 @@ impl Follower {
         }
     }
 
+    /// As the engine does: a connection does not wait for an endpoint that is lost.
+    fn tend(&mut self) {
+        if self.tended.elapsed() >= TEND {
+            self.tended = Instant::now();
+            self.manager.leave_lost_endpoints();
+        }
+    }
+
     fn take(&mut self, event: FeedEvent) {
+        self.tend();
         match event {
             FeedEvent::Market {
                 watch, event: MarketEvent::Account { slot, update, .. }, ..
@@ -195,5 +216,35 @@ pub(super) async fn disconnects(scale: Scale) -> anyhow::Result<Scenario> {
             feed.watches.len(),
             slowest.as_secs_f64()
         ),
+    })
+}
+
+/// The endpoints that the feed listens to are gone, and another is well: how long until it listens to that one.
+pub(super) async fn moved() -> anyhow::Result<Scenario> {
+    let stage = Stage::set(16).await?;
+    let (pool, _monitor) = stage.pool().await?;
+    let truth = stage.truth().await?;
+    let mut feed = Follower::start(&stage, &pool).await?;
+    let names: Vec<String> = pool.report().iter().map(|one| one.name.to_string()).collect();
+    let (torn, start) = (feed.torn, Instant::now());
+    for connection in feed.manager.report() {
+        let at = names.iter().position(|name| *name == *connection.endpoint);
+        stage.play(at.context("a connection has an unknown endpoint")?, always(1, &[Fault::Reset]));
+    }
+    stage.cut_all();
+    feed.until("notice that all is cut", |one| one.torn > torn).await?;
+    let whole = feed.until("listen to an endpoint that is well", Follower::is_whole).await;
+    let took = start.elapsed().as_secs_f64();
+    let differ = if whole.is_ok() { feed.differences(&truth).await? } else { 0 };
+    Ok(Scenario {
+        name: "moved",
+        ok: whole.is_ok() && took <= MOVED_MAX && differ == 0,
+        figure: took,
+        unit: "s",
+        limit: MOVED_MAX,
+        detail: match whole {
+            Ok(()) => format!("{differ} differences afterwards"),
+            Err(error) => format!("{error:#}"),
+        },
     })
 }

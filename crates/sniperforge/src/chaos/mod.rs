@@ -10,6 +10,7 @@
 //! | `reads_down`, `reads_slow`, `reads_stale`, `reads_lying` | p99 of reads with one of three endpoints bad, less the p99 of a good day, ms | 50 |
 //! | `reads_true` | older states than asked for, heights above the truth and other chains believed meanwhile | 0 |
 //! | `disconnects` | times that the state differed from a snapshot after all sockets were cut | 0 |
+//! | `moved` | seconds until the feed is whole through an endpoint that is well, when those it listens to are gone | 10 |
 //! | `storm` | requests sent for each that was wanted while every endpoint says 429 | 1.2 |
 //! | `storm_recovery` | busiest tenth of a second after the storm, in times of what was wanted | 3 |
 //! | `outage_safe` | orders while all endpoints are away | 0 |
@@ -140,6 +141,7 @@ pub fn run(args: &ChaosArgs) -> anyhow::Result<ChaosReport> {
         }
         if wanted("disconnects") {
             scenarios.push(feed::disconnects(scale).await.context("disconnects")?);
+            scenarios.push(feed::moved().await.context("moved")?);
         }
         if wanted("storm") {
             scenarios.extend(storm::run(scale).await.context("storm")?);
