@@ -30,6 +30,19 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
     },
+    /// Reads, the feed and the engine behind fault proxies: what bad nodes do to them. Exit code 6 when one does not
+    /// bear it.
+    Chaos {
+        /// Report as one JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+        /// Each scenario for seconds, as the tests run it.
+        #[arg(long)]
+        short: bool,
+        /// This scenario alone; may be given more than once.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+    },
     /// Which code of the release binary lies together: watches it trade under callgrind and writes the linker script anew.
     Layout {
         /// How long it trades.
@@ -51,6 +64,7 @@ fn main() -> ExitCode {
         Task::Layout { time, binary, check } => {
             xtask::layout::run(root(), &xtask::layout::Plan { binary, time, check })
         }
+        Task::Chaos { json, short, only } => return chaos(json, short, only),
         Task::Fuzz { time, target } => match xtask::fuzz::run(root(), &Plan { time, target }) {
             Ok(crashes) if crashes.is_empty() => Ok(()),
             Ok(crashes) => {
@@ -66,6 +80,23 @@ fn main() -> ExitCode {
             eprintln!("xtask: {error:#}");
             let usage = error.downcast_ref::<NoTarget>().is_some();
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Builds the program and lets it break what is around it; its exit code says whether all held.
+fn chaos(json: bool, short: bool, only: Vec<String>) -> ExitCode {
+    let mut command = cargo(&["run", "--quiet", "--package", "sniperforge", "--", "chaos"]);
+    command.args(json.then_some("--json")).args(short.then_some("--short"));
+    command.args(only.into_iter().flat_map(|name| ["--only".to_owned(), name]));
+    match command.current_dir(root()).status() {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        Err(error) => {
+            eprintln!("xtask: start cargo: {error}");
+            ExitCode::FAILURE
         }
     }
 }

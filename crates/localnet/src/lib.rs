@@ -63,6 +63,11 @@
 //! `GET /price/v3?ids=` tells the agents' fair values, those of launched coins included, in the shape of Jupiter's price
 //! API.
 //!
+//! # A proxy that breaks things
+//!
+//! [`Faults`] are those of a port of this chain. [`proxy`] stands in front of any node, this one or another, and breaks
+//! the connection itself.
+//!
 //! # What it does not have
 //!
 //! Votes, forks, leaders, stake, durable nonces (such a transaction is refused as `BlockhashNotFound`),
@@ -89,6 +94,7 @@ mod error;
 mod market;
 pub mod metaplex;
 mod port;
+pub mod proxy;
 mod pubsub;
 mod rpc;
 mod server;

@@ -9,6 +9,8 @@
 //! - Show a secret: endpoints have names, never addresses.
 
 pub mod backtest;
+#[cfg(feature = "localnet")]
+pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod dashboard;

@@ -323,3 +323,36 @@ fn verify_tells_what_holds_what_does_not_and_what_nobody_looked_at() {
     let text = stdout(&run(folder.path(), &["verify", "."], &[]));
     assert!(text.contains("FAILED raydium_cpmm/pda x: program: expected an address"), "{text}");
 }
+
+#[cfg(feature = "localnet")]
+#[test]
+fn a_fault_proxy_tells_what_it_did_never_the_node_and_refuses_a_script_that_means_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = ["--http", "http://127.0.0.1:1/secret", "--ws", "ws://127.0.0.1:1/secret"];
+    let proxy = |more: &[&str]| {
+        let args = ["fault-proxy"].into_iter().chain(node).chain(more.iter().copied());
+        run(folder.path(), &args.collect::<Vec<_>>(), &[])
+    };
+    let script = folder.path().join("script.toml");
+    std::fs::write(&script, "[[step]]\nfault = \"drop\"\nshare = 2\n").unwrap();
+    let file = script.to_str().unwrap();
+    refused(&proxy(&["--script", file]), 4, &["step 1", "share"]);
+    std::fs::write(&script, "sead = 1\n").unwrap();
+    refused(&proxy(&["--script", file]), 4, &["sead"]);
+    refused(&proxy(&["--script", "no-such-file.toml"]), 4, &["no-such-file.toml"]);
+    let unknown = proxy(&["--fault", "rain"]);
+    assert_eq!((code(&unknown), stderr(&unknown).contains("gigantic")), (2, true));
+
+    let done = proxy(&["--fault", "reset", "--share", "0.5", "--for", "200ms", "--json"]);
+    assert_eq!(code(&done), 0, "{}", stderr(&done));
+    let text = stdout(&done);
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines[0]["rpcUrls"][0].as_str().unwrap().starts_with("http://127.0.0.1:"), "{text}");
+    assert!(lines[0]["wsUrls"][0].as_str().unwrap().starts_with("ws://127.0.0.1:"), "{text}");
+    assert_eq!(lines[1]["requests"], 0, "{text}");
+    let shown = proxy(&["--for", "100ms"]);
+    for output in [&done, &shown] {
+        assert!(!(stdout(output) + &stderr(output)).contains("secret"));
+    }
+}

@@ -6,9 +6,12 @@ mod scripted;
 use std::time::Duration;
 
 use scripted::feed::{Feed, LONG, clock, ours, settings};
-use scripted::{Fault, Node, until};
+use scripted::{Fault, KEY, Node, until};
 use sniper_core::units::{Lamports, Slot};
-use sniper_solana::feed::{DownCause, FeedEvent, FeedSettings, GapCause, Watch};
+use sniper_solana::feed::{
+    DownCause, FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch, WebSocketManager,
+};
+use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 
 #[tokio::test]
 async fn a_feed_begins_with_a_gap_and_a_snapshot_and_then_tells_changes() {
@@ -251,4 +254,57 @@ async fn a_dropped_receiver_ends_the_feed() {
     node.tear();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(node.connections(), before, "nobody is listening, so nobody connects");
+}
+
+#[tokio::test]
+async fn while_nobody_tells_of_an_account_an_endpoint_that_is_away_is_looked_for_every_second() {
+    let node = Node::start("a").await;
+    // A port that nobody listens on.
+    let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let http = format!("http://127.0.0.1:{}/{KEY}", node.port);
+    let endpoint = EndpointConfig::new("a", &http, &format!("ws://{away}"), 1_000).unwrap();
+    let pool = RpcConnectionPool::connect(vec![endpoint], PoolSettings::default()).await.unwrap();
+    let mut manager = WebSocketManager::new(pool, settings(), ReconnectionHandler::default());
+    let events = manager.start_optimized_feeds(vec![Watch::own_lamports(ours(0))]).unwrap();
+    let mut feed = Feed { manager, events };
+    // At pauses that go on doubling, nine failures take at least 12.75 s.
+    let nine = async {
+        for _ in 0..9 {
+            assert_eq!(feed.down().await, DownCause::Connect);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), nine).await.expect("nine failures in 10 s");
+}
+
+#[tokio::test]
+async fn a_feed_whose_endpoints_are_all_lost_goes_on_through_another_that_is_well() {
+    let nodes = [Node::start("a").await, Node::start("b").await, Node::start("c").await];
+    let _clocks: Vec<_> = nodes.iter().map(clock).collect();
+    let mut feed = Feed::start(&[&nodes[0], &nodes[1], &nodes[2]], 1, settings()).await;
+    feed.restored().await;
+    until("both are up", LONG, || feed.manager.report().iter().all(|report| report.live)).await;
+    assert_eq!(feed.manager.leave_lost_endpoints(), [], "nothing is lost");
+    let used: Vec<_> = feed.manager.report().iter().map(|report| report.endpoint.clone()).collect();
+    let third = nodes.iter().find(|node| !used.contains(&node.name.into())).unwrap();
+    for node in nodes.iter().filter(|node| node.name != third.name) {
+        *node.shared.refuse.lock().unwrap() = Some(-32603);
+        node.tear();
+    }
+    let slot = nodes.iter().map(|node| node.chain().slot).max().unwrap() + 1;
+    nodes.iter().for_each(|node| node.set(&ours(0).to_string(), slot, 77));
+    let mut moved = Vec::new();
+    let start = std::time::Instant::now();
+    while moved.is_empty() {
+        assert!(start.elapsed() < LONG, "no connection was moved");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        moved = feed.manager.leave_lost_endpoints();
+    }
+    let to_third = moved.iter().filter(|(_, name)| **name == *third.name).count();
+    assert_eq!(to_third, 1, "the third carries the part once: {moved:?}");
+    let up = feed.until("the third is up", |event| match event {
+        FeedEvent::ConnectionUp { endpoint, .. } if **endpoint == *third.name => Some(()),
+        _ => None,
+    });
+    up.await;
+    assert!(feed.restored().await.contains(&77));
 }

@@ -26,6 +26,9 @@ pub struct DemoArgs {
     /// Trade on a local chain that runs already instead of starting one.
     #[arg(long, value_name = "URL")]
     pub attach: Option<String>,
+    /// Reach that chain through these addresses, such as those of fault proxies, in the place of its own.
+    #[arg(long, value_name = "URL", requires = "attach", hide = true)]
+    pub through: Vec<String>,
     /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
     #[arg(
         long,

@@ -81,6 +81,10 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<ConfigError>() {
             return Exit::Configuration;
         }
+        #[cfg(feature = "localnet")]
+        if cause.is::<sniper_localnet::proxy::ScriptError>() {
+            return Exit::Configuration;
+        }
         if cause.is::<CheckFailed>() {
             return Exit::CheckFailed;
         }

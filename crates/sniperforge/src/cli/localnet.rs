@@ -92,7 +92,7 @@ fn stdin_closes() -> anyhow::Result<Receiver<()>> {
 }
 
 /// Waits for Ctrl-C, SIGTERM, or the parent's end.
-async fn ended(closing: Option<Receiver<()>>) {
+pub(super) async fn ended(closing: Option<Receiver<()>>) {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signals) => drop(signals.recv().await),

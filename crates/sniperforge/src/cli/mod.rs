@@ -8,6 +8,8 @@ mod args;
 mod config;
 mod doctor;
 mod exit;
+#[cfg(feature = "localnet")]
+mod fault_proxy;
 mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
@@ -77,6 +79,13 @@ pub enum Command {
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),
+    /// Stand in front of a node and break its answers, as a script says.
+    #[cfg(feature = "localnet")]
+    FaultProxy(fault_proxy::FaultProxyArgs),
+    /// Break everything around the engine, and measure how it bears it: what `cargo xtask chaos` runs.
+    #[cfg(feature = "localnet")]
+    #[command(hide = true)]
+    Chaos(crate::chaos::ChaosArgs),
     /// The best way through the configured pools for an amount, worked out here.
     Quote(quote::QuoteArgs),
     /// All pools of the exchanges, looked at as they change.

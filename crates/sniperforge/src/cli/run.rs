@@ -50,6 +50,21 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             super::localnet::localnet(&args, &global)?;
             Ok(Exit::Done)
         }
+        #[cfg(feature = "localnet")]
+        Command::FaultProxy(args) => {
+            without_config(&global, "fault-proxy takes its settings from flags; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            super::fault_proxy::fault_proxy(&args, &global)?;
+            Ok(Exit::Done)
+        }
+        #[cfg(feature = "localnet")]
+        Command::Chaos(args) => {
+            without_config(&global, "chaos brings its own configuration; leave out -c")?;
+            let _logging = init_logging(false, global.log_level.as_deref().unwrap_or("error"))?;
+            let report = crate::chaos::run(&args)?;
+            output::report(global.json, &report, || report.table())?;
+            Ok(if report.holds() { Exit::Done } else { Exit::CheckFailed })
+        }
         Command::Quote(args) => {
             let config = load(&global)?;
             let _logging = quiet_logging(&global)?;

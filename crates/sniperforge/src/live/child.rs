@@ -11,51 +11,58 @@ use serde::Deserialize;
 /// What a local chain says of itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Announced {
-    pub(super) rpc_urls: Vec<String>,
-    pub(super) ws_urls: Vec<String>,
-    pub(super) price_url: String,
-    pub(super) genesis_hash: String,
-    pub(super) mints: Vec<AnnouncedMint>,
-    pub(super) pools: Vec<AnnouncedPool>,
+pub(crate) struct Announced {
+    pub(crate) rpc_urls: Vec<String>,
+    pub(crate) ws_urls: Vec<String>,
+    pub(crate) price_url: String,
+    pub(crate) genesis_hash: String,
+    pub(crate) mints: Vec<AnnouncedMint>,
+    pub(crate) pools: Vec<AnnouncedPool>,
     /// Pools of concentrated liquidity, listed apart.
     #[serde(default)]
-    pub(super) whirlpools: Vec<AnnouncedPool>,
+    pub(crate) whirlpools: Vec<AnnouncedPool>,
 }
 
 /// A mint of the local chain.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct AnnouncedMint {
-    pub(super) address: String,
-    pub(super) symbol: String,
+pub(crate) struct AnnouncedMint {
+    pub(crate) address: String,
+    pub(crate) symbol: String,
 }
 
 /// A pool of the local chain.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct AnnouncedPool {
-    pub(super) address: String,
+pub(crate) struct AnnouncedPool {
+    pub(crate) address: String,
 }
 
 /// A local chain that ends with us: it watches its standard input, which closes when we are gone, however we go.
 #[derive(Debug)]
-pub(super) struct LocalChain {
+pub(crate) struct LocalChain {
     child: Child,
 }
 
 impl LocalChain {
     /// Starts the chain from the same binary and waits until it serves. With `launch_every` a new coin is launched on it
     /// that often.
-    pub(super) fn start(
+    pub(crate) fn start(
         seed: u64,
         launch_every: Option<Duration>,
     ) -> anyhow::Result<(Self, Announced)> {
-        let binary = std::env::current_exe().context("find this program's own file")?;
         let launches = launch_every
             .map(|every| ["--launch-every".to_owned(), format!("{}ms", every.as_millis())]);
+        let seed = seed.to_string();
+        let mut args = vec!["--port", "0", "--port", "0", "--seed", &seed];
+        args.extend(launches.iter().flatten().map(String::as_str));
+        Self::start_with(&args)
+    }
+
+    /// Starts the chain with these arguments of `localnet`.
+    pub(crate) fn start_with(args: &[&str]) -> anyhow::Result<(Self, Announced)> {
+        let binary = std::env::current_exe().context("find this program's own file")?;
         let mut child = Command::new(binary)
-            .args(["localnet", "--port", "0", "--port", "0", "--until-stdin-closes", "--json"])
-            .args(["--seed", &seed.to_string(), "--log-level", "warn"])
-            .args(launches.into_iter().flatten())
+            .args(["localnet", "--until-stdin-closes", "--json", "--log-level", "warn"])
+            .args(args)
             // Ctrl-C reaches the whole group of the terminal; orders in flight need their chain to the end.
             .process_group(0)
             .stdin(Stdio::piped())

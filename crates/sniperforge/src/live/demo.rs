@@ -63,6 +63,7 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
             (Some(announced), _) => announced,
             (None, url) => ask(url.as_deref().unwrap_or_default()).await?,
         };
+        let announced = through(&args.through, announced);
         let plan = plan(&args, &announced, folder.clone())?;
         fund(&plan, &signer, &announced).await?;
         run(plan, Money::Chain(signer)).await
@@ -120,6 +121,15 @@ async fn ask(url: &str) -> anyhow::Result<Announced> {
         .context("understand the local chain: is it one of `sniperforge localnet`?")?;
     serde_json::from_value(answer.get("result").cloned().unwrap_or_default())
         .context("understand the local chain: is it one of `sniperforge localnet`?")
+}
+
+/// The chain as it is reached through these addresses, which serve both its protocols.
+fn through(addresses: &[String], mut chain: Announced) -> Announced {
+    if !addresses.is_empty() {
+        chain.rpc_urls = addresses.to_vec();
+        chain.ws_urls = addresses.iter().map(|url| url.replacen("http", "ws", 1)).collect();
+    }
+    chain
 }
 
 fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<Plan> {

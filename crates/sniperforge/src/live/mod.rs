@@ -33,6 +33,8 @@ mod trade;
 pub(crate) mod universe;
 
 #[cfg(feature = "localnet")]
+pub(crate) use child::{Announced, LocalChain};
+#[cfg(feature = "localnet")]
 pub use demo::demo;
 pub use newcomers::LaunchCounts;
 pub use replay::{ReplaySummary, replay};

@@ -211,6 +211,8 @@ impl Session {
                     }
                     if published.elapsed() >= PUBLISH {
                         published = Instant::now();
+                        // Logs what it moves.
+                        self.manager.leave_lost_endpoints();
                         self.publish();
                     }
                 }

@@ -83,7 +83,16 @@ impl Connection {
                 continue;
             }
             failures = if was_live { 1 } else { failures.saturating_add(1) };
-            let pause = self.reconnection.pause(failures);
+            // One that answers and refuses is not asked more often for that.
+            let absent = matches!(
+                cause,
+                DownCause::Connect | DownCause::Closed | DownCause::Broken | DownCause::Stalled
+            );
+            let pause = if absent && self.hub.is_torn(self.shard) {
+                self.reconnection.pause_alone(failures)
+            } else {
+                self.reconnection.pause(failures)
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 // A gone sender cannot move us any more; the pause then has to do.

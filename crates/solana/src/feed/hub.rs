@@ -328,6 +328,11 @@ impl Hub {
         drop(self.events.try_send(FeedEvent::ConnectionDown { connection, endpoint, cause }));
     }
 
+    /// Whether nobody tells of a shard's accounts, or what was missed meanwhile is not read yet.
+    pub(crate) fn is_torn(&self, shard: usize) -> bool {
+        self.state().needs.get(shard).is_some_and(|need| need.open || need.gap.is_some())
+    }
+
     pub(crate) fn garbage(&self) {
         self.state().counters.unreadable += 1;
     }

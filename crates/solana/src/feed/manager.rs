@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -83,6 +83,8 @@ struct Line {
     shard: usize,
     endpoint: EndpointName,
     assign: watch::Sender<EndpointConfig>,
+    /// Seen down at first at this time, and at every look since.
+    down_since: Option<Instant>,
 }
 
 /// What one connection delivers.
@@ -115,6 +117,8 @@ pub struct DeliveryReport {
 
 /// The longest delivery may take.
 const TARGET_US: u64 = 100_000;
+/// How long a connection may be down before it is made to another endpoint.
+const LOST_AFTER: Duration = Duration::from_secs(2);
 /// Notices needed before lateness is judged.
 const SAMPLES_MIN: u64 = 20;
 
@@ -252,7 +256,8 @@ impl WebSocketManager {
                 settings: self.settings,
             };
             self.tasks.push(tokio::spawn(connection.run()));
-            self.connections.push(Line { shard, endpoint: endpoint.name().clone(), assign });
+            let (endpoint, down_since) = (endpoint.name().clone(), None);
+            self.connections.push(Line { shard, endpoint, assign, down_since });
         }
     }
 
@@ -266,17 +271,56 @@ impl WebSocketManager {
             connections.iter().filter(|report| judged(report).is_some_and(|us| us > TARGET_US))
         {
             let Some(better) = self.better_than(report) else { continue };
-            let name = better.name().clone();
-            let Some(line) = self.connections.get_mut(report.connection) else { continue };
-            tracing::warn!(from = %line.endpoint, to = %name, "delivery too slow, moving a feed connection");
-            line.endpoint = name.clone();
-            line.assign.send_replace(better);
-            if let Some(router) = &self.message_router {
-                router.0.reset_delivery(report.connection);
-            }
-            moved.push((report.connection, name));
+            let (from, to) = (&report.endpoint, better.name());
+            tracing::warn!(%from, %to, "delivery too slow, moving a feed connection");
+            moved.extend(self.move_to(report.connection, better));
         }
         DeliveryReport { met: all_met(&connections), connections, moved }
+    }
+
+    /// Moves each connection that has been down for two seconds to an endpoint that takes reads and does not carry the
+    /// same part already, where there is one: waiting for an endpoint to come back makes nobody hear. Gives those moved.
+    /// Cheap: call it about every second. One that is subscribed to and then silent counts as up until it has stalled.
+    pub fn leave_lost_endpoints(&mut self) -> Vec<(usize, EndpointName)> {
+        let now = Instant::now();
+        let mut moved = Vec::new();
+        for report in self.report() {
+            let Some(line) = self.connections.get_mut(report.connection) else { continue };
+            if report.live {
+                line.down_since = None;
+                continue;
+            }
+            if now.duration_since(*line.down_since.get_or_insert(now)) < LOST_AFTER {
+                continue;
+            }
+            let rows = self.pool.report();
+            let takes_reads =
+                |name: &EndpointName| rows.iter().any(|row| row.healthy && row.name == *name);
+            let Some(other) = self.better_than(&report).filter(|other| takes_reads(other.name()))
+            else {
+                continue;
+            };
+            let (from, to) = (&report.endpoint, other.name());
+            tracing::warn!(%from, %to, "endpoint lost, moving a feed connection");
+            moved.extend(self.move_to(report.connection, other));
+        }
+        moved
+    }
+
+    fn move_to(
+        &mut self,
+        connection: usize,
+        endpoint: EndpointConfig,
+    ) -> Option<(usize, EndpointName)> {
+        let line = self.connections.get_mut(connection)?;
+        let name = endpoint.name().clone();
+        line.endpoint = name.clone();
+        line.down_since = None;
+        line.assign.send_replace(endpoint);
+        if let Some(router) = &self.message_router {
+            router.0.reset_delivery(connection);
+        }
+        Some((connection, name))
     }
 
     /// The best endpoint that does not carry the part of this connection.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::rpc::endpoint::jitter;
 
+/// Longest pause where no connection is left.
+const ALONE_MAX: Duration = Duration::from_millis(800);
+
 /// Gives the pauses between attempts: short at first, doubling, spread so that many do not come at once.
 #[derive(Clone, Copy, Debug)]
 pub struct ReconnectionHandler {
@@ -30,6 +33,12 @@ impl ReconnectionHandler {
         self.pause_with(failures, jitter())
     }
 
+    /// The same where nobody else tells of the accounts: what is blind until then should look up often.
+    #[must_use]
+    pub fn pause_alone(&self, failures: u32) -> Duration {
+        Self { longest: self.longest.min(ALONE_MAX), ..*self }.pause(failures)
+    }
+
     fn pause_with(&self, failures: u32, jitter: u8) -> Duration {
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
         let step = doubled.min(self.longest);
@@ -50,6 +59,7 @@ mod tests {
             prop_assert!(pause >= handler.first / 2 && pause <= handler.longest);
             prop_assert!(handler.pause_with(failures + 1, 0) >= handler.pause_with(failures, 0));
             prop_assert!(handler.pause_with(failures, 255) >= handler.pause_with(failures, 0));
+            prop_assert!(handler.pause_alone(failures) <= ALONE_MAX);
         }
     }
 }
