@@ -40,6 +40,7 @@ pub struct CircuitBreaker {
     failures: u32,
     successes: u32,
     open_for: Duration,
+    opened: Option<Instant>,
     open_until: Option<Instant>,
     probing: bool,
 }
@@ -51,6 +52,7 @@ impl Default for CircuitBreaker {
             failures: 0,
             successes: 0,
             open_for: OPEN_MIN,
+            opened: None,
             open_until: None,
             probing: false,
         }
@@ -70,14 +72,17 @@ impl CircuitBreaker {
         matches!(self.state, BreakerState::Closed)
     }
 
-    /// Claims the right to probe; true at most once until the probe's outcome is told.
-    pub fn try_probe(&mut self, now: Instant) -> bool {
+    /// Claims the right to probe; true at most once until the probe's outcome is told. `none_else` says that no other
+    /// endpoint can be asked: then the wait does not grow, as there is nothing to lose by looking.
+    pub fn try_probe(&mut self, now: Instant, none_else: bool) -> bool {
         if self.probing {
             return false;
         }
+        let soon = self.opened.and_then(|opened| opened.checked_add(OPEN_MIN));
+        let until = if none_else { self.open_until.min(soon) } else { self.open_until };
         match self.state {
             BreakerState::Closed => false,
-            BreakerState::Open if self.open_until.is_some_and(|until| now < until) => false,
+            BreakerState::Open if until.is_some_and(|until| now < until) => false,
             BreakerState::Open | BreakerState::HalfOpen => {
                 self.state = BreakerState::HalfOpen;
                 self.probing = true;
@@ -129,6 +134,7 @@ impl CircuitBreaker {
         self.state = BreakerState::Open;
         self.successes = 0;
         self.probing = false;
+        self.opened = Some(now);
         self.open_until = now.checked_add(self.open_for.saturating_add(extra));
     }
 }
@@ -234,13 +240,13 @@ mod tests {
             breaker.failure(now, 0);
         }
         assert_eq!(breaker.state(), BreakerState::Open);
-        assert!(!breaker.try_probe(now), "not before its time");
+        assert!(!breaker.try_probe(now, false), "not before its time");
         let later = now + OPEN_MIN;
-        assert!(breaker.try_probe(later));
-        assert!(!breaker.try_probe(later), "one probe at a time");
+        assert!(breaker.try_probe(later, false));
+        assert!(!breaker.try_probe(later, false), "one probe at a time");
         breaker.success();
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
-        assert!(breaker.try_probe(later));
+        assert!(breaker.try_probe(later, false));
         breaker.success();
         assert!(breaker.is_closed());
     }
@@ -252,7 +258,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..10 {
             let mut waited = Duration::ZERO;
-            while !breaker.try_probe(now) {
+            while !breaker.try_probe(now, false) {
                 now += Duration::from_millis(100);
                 waited += Duration::from_millis(100);
             }
@@ -261,6 +267,19 @@ mod tests {
         }
         assert_eq!(waits[..4], [500, 1_000, 2_000, 4_000].map(Duration::from_millis));
         assert_eq!(waits[9], OPEN_MAX);
+    }
+
+    #[test]
+    fn the_wait_does_not_grow_while_there_is_nobody_else() {
+        let (mut breaker, mut now) = (CircuitBreaker::default(), Instant::now());
+        breaker.trip(now, 255);
+        for _ in 0..10 {
+            assert!(!breaker.try_probe(now, true), "not at once");
+            now += OPEN_MIN;
+            assert!(breaker.try_probe(now, true));
+            breaker.failure(now, 255);
+        }
+        assert!(!breaker.try_probe(now + OPEN_MIN, false), "with others it has grown");
     }
 
     #[test]

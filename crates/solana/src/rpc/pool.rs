@@ -28,6 +28,9 @@ use super::ticket::Queue;
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::wire;
 
+/// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile.
+const LOST_EVERY: Duration = Duration::from_millis(500);
+
 /// Settings of a [`RpcConnectionPool`].
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
@@ -198,18 +201,23 @@ impl RpcConnectionPool {
     /// Looks at every endpoint for ever: slot and lag of those in use, probes for those that are out. Run it as a
     /// task of its own.
     pub async fn monitor(self) {
-        let mut ticks = tokio::time::interval(self.inner.settings.monitor_every);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             self.look().await;
+            let every = self.inner.settings.monitor_every;
+            let pause = if self.is_lost() { every.min(LOST_EVERY) } else { every };
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// No endpoint can be asked.
+    fn is_lost(&self) -> bool {
+        !self.endpoints().iter().any(|endpoint| usable(endpoint))
     }
 
     /// One round of [`Self::monitor`].
     pub async fn look(&self) {
-        let endpoints = self.endpoints();
-        let looks = endpoints.iter().map(|endpoint| self.look_at(endpoint));
+        let (endpoints, is_lost) = (self.endpoints(), self.is_lost());
+        let looks = endpoints.iter().map(|endpoint| self.look_at(endpoint, is_lost));
         let slots = join_all(looks).await;
         let best = corroborated(slots.iter().flatten().copied());
         self.observe_slot(Slot::new(best));
@@ -228,11 +236,11 @@ impl RpcConnectionPool {
         }
     }
 
-    async fn look_at(&self, endpoint: &Endpoint) -> Option<u64> {
+    async fn look_at(&self, endpoint: &Endpoint, is_lost: bool) -> Option<u64> {
         let (banned, verified, closed, probing) = {
             let mut vitals = endpoint.vitals();
             let closed = vitals.breaker.is_closed();
-            let probing = !closed && vitals.breaker.try_probe(Instant::now());
+            let probing = !closed && vitals.breaker.try_probe(Instant::now(), is_lost);
             (vitals.banned, vitals.verified, closed, probing)
         };
         if banned || (!closed && !probing) {
