@@ -10,7 +10,7 @@ use xtask::fuzz::{NoTarget, Plan};
 
 /// Something was asked for that does not exist.
 const USAGE: u8 = 2;
-/// A check did not hold: here, an input that crashes.
+/// A check did not hold: an input that crashes, or a limit of a measurement.
 const FAILED_CHECK: u8 = 6;
 
 /// What a maintainer runs.
@@ -55,6 +55,15 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// The scanner beside `solana-rpc-client` in one run. Exit code 6 where the limit does not hold.
+    Bench {
+        /// Pools that the node knows.
+        #[arg(long, default_value_t = 20_000)]
+        pools: u32,
+        /// Rounds; medians are told.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -71,6 +80,11 @@ fn main() -> ExitCode {
                 eprintln!("xtask: {} inputs crash, see above", crashes.len());
                 return ExitCode::from(FAILED_CHECK);
             }
+            Err(error) => Err(error),
+        },
+        Task::Bench { pools, rounds } => match bench(pools, rounds) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(FAILED_CHECK),
             Err(error) => Err(error),
         },
     };
@@ -142,6 +156,21 @@ fn ci() -> anyhow::Result<()> {
         );
         Ok(())
     })
+}
+
+/// Builds the peers, which belong to a workspace of their own, and measures; says whether the limit holds.
+fn bench(pools: u32, rounds: u32) -> anyhow::Result<bool> {
+    let built = Path::new("target").join("benches");
+    let mut command = cargo(&["run", "--release", "--locked", "--manifest-path"]);
+    command.arg(Path::new("benches").join("Cargo.toml")).arg("--target-dir").arg(built);
+    command.args(["--", "--pools", &pools.to_string(), "--rounds", &rounds.to_string()]);
+    let status =
+        command.current_dir(root()).status().with_context(|| format!("start {command:?}"))?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(code) if code == i32::from(FAILED_CHECK) => Ok(false),
+        _ => bail!("{command:?} ended with {status}"),
+    }
 }
 
 fn tidy() -> anyhow::Result<()> {

@@ -17,8 +17,9 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     ("xtask", &[], &[]),
-    // A workspace of its own: what it needs no crate of the product ever sees.
+    // Workspaces of their own: what they need no crate of the product ever sees.
     ("sniper-fuzz", &["sniper-core"], &[]),
+    ("sniper-benches", &["sniper-core", "sniper-solana"], &[]),
 ];
 
 /// All that the core is built on. A name is added here only when it brings no clock, no IO and no chance.
