@@ -213,6 +213,21 @@ fn a_verdict_that_turns_sells_all_at_once() {
 }
 
 #[test]
+fn a_sale_through_sol_gives_all_that_is_held_and_leaves_no_rest_too_small_to_sell() {
+    let mut desk = Desk::bought(params());
+    desk.waits();
+    let held = desk.held();
+    let orders = desk.judge(false, desk.slot);
+    let legs = orders[0].legs();
+    assert_eq!(legs.len(), 2, "the coin to SOL, SOL to dollars");
+    let LegAmount::ExactIn { amount_in, min_out } = legs[0].amount else {
+        panic!("{:?} may take less than all", legs[0].amount);
+    };
+    assert_eq!(amount_in, held);
+    assert!(min_out > Atoms::ZERO);
+}
+
+#[test]
 fn the_stop_trails_the_most_that_it_would_have_brought() {
     let quiet = Params { ladder: vec![], ..params() };
     let mut desk = Desk::bought(quiet.clone());

@@ -132,8 +132,8 @@ impl<S: Signer> Signer for PolicySigner<S> {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        self.latch.check()?;
         let begun = Instant::now();
+        self.latch.check()?;
         let signature = self.inner.sign(message)?;
         // A device may take seconds: what was killed meanwhile is thrown away. What took no time was signed at the moment
         // at which the latch was found open, as far as anybody can tell.

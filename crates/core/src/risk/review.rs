@@ -114,7 +114,8 @@ pub fn review(
 ///
 /// All legs but the last ask for exactly what the next one gives and pay at most what was planned: a pool that
 /// has moved in our favour costs less, one that has moved too far against us reverts the whole transaction, and
-/// no dust of the mints between is left behind. What the route gives above the minimum is shared among its legs
+/// no dust of the mints between is left behind. What sells a position gives all of it at once, and what its first leg
+/// brings above the plan stays with us in the mint between. What the route gives above the minimum is shared among its legs
 /// as room to move.
 fn plan(intent: &Intent, desk: Desk<'_>) -> Result<Plan, Refusal> {
     let (Some(first), Some(last)) = (intent.route.first(), intent.route.last()) else {
@@ -180,6 +181,10 @@ fn legs(
     let mut legs = ArrayVec::new();
     let mut amount = intent.amount_in;
     let hops = intent.route.len();
+    let ends = intent.route.first().zip(intent.route.last());
+    let sells = ends.is_some_and(|(first, last)| {
+        desk.market.is_usd(last.mint_out) && !desk.market.is_usd(first.mint_in)
+    });
     for (nth, hop) in intent.route.iter().enumerate() {
         let quote = |amount| desk.market.quote(*hop, amount).map_err(Refusal::Quote);
         let out = quote(amount)?.amount_out;
@@ -192,7 +197,9 @@ fn legs(
             return Ok((legs, out));
         }
         let amount_out = out.less(room);
-        let bounds = if pool.live.has_exact_out(forward) {
+        // What is given up is sold whole: its rest would be a position too small to sell for its fee.
+        let sells_all = nth == 0 && sells;
+        let bounds = if pool.live.has_exact_out(forward) && !sells_all {
             LegAmount::ExactOut { amount_out, max_in: amount }
         } else {
             // What it gives beyond that stays with us, in the mint between.

@@ -74,18 +74,27 @@ impl Gatekeeper {
 
     /// Judges a coin that has just begun to trade, again. Whether anybody still listens.
     async fn newcomer(&self, ward: &Ward, pool: Address) -> bool {
-        let verdict = match self.judge.look(Some(pool)).await {
-            Ok(sight) => self.judge.judge(&sight, ward.mint, None).await,
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::warn!(error, mint = %ward.mint, "a new coin cannot be judged");
-                return true;
-            }
-        };
+        let Some(mut verdict) = self.look_at(ward, pool).await else { return true };
+        if may_change(&verdict) {
+            // A price that rises while it is rehearsed fails a rehearsal as a trap does: it counts the second time.
+            let Some(second) = self.look_at(ward, pool).await else { return true };
+            verdict = second;
+        }
         // Whoever holds it sells on a bad word, and a node that does not answer is none. The earlier word buys nothing
         // for long.
         let is_word = verdict.safe() || is_bad(&verdict);
         !is_word || self.tell(ward.id, &verdict).await
+    }
+
+    async fn look_at(&self, ward: &Ward, pool: Address) -> Option<Verdict> {
+        match self.judge.look(Some(pool)).await {
+            Ok(sight) => Some(self.judge.judge(&sight, ward.mint, None).await),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, mint = %ward.mint, "a new coin cannot be judged");
+                None
+            }
+        }
     }
 
     /// Judges the mints of configured pools, and says when to do so again; none when nobody listens any more.
@@ -130,4 +139,13 @@ impl Gatekeeper {
 fn is_bad(verdict: &Verdict) -> bool {
     let unknown = |reason: &Reason| matches!(reason, Reason::Unknown { .. } | Reason::Stale { .. });
     verdict.reasons().iter().any(|reason| !unknown(reason))
+}
+
+/// Whether a look a moment later may find otherwise: nothing is known against it, but not all is known, as a node's indices
+/// follow a slot or two later; or its sale failed, as it does before a pool opens and while a price runs away.
+pub(super) fn may_change(verdict: &Verdict) -> bool {
+    let passes = |reason: &Reason| {
+        matches!(reason, Reason::Unknown { .. } | Reason::Stale { .. } | Reason::SellFailed { .. })
+    };
+    !verdict.safe() && verdict.reasons().iter().all(passes)
 }

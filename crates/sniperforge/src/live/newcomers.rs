@@ -1,6 +1,8 @@
 //! Coins that have just begun to trade, as a session follows them: announced once they are called safe, let go when
 //! their time is over and nothing of them is held.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use serde::Serialize;
 use sniper_core::amm::PoolSpec;
@@ -54,6 +56,8 @@ struct Newcomer {
 /// The coins that are followed, and who must hear of them.
 pub(super) struct Newcomers {
     followed: Vec<Newcomer>,
+    /// Let go: words on them may still lie in the feed's channel.
+    gone: BTreeSet<PoolId>,
     counts: LaunchCounts,
     /// Slots after a launch in which a coin is bought.
     window: u64,
@@ -67,7 +71,20 @@ impl Newcomers {
         wards: watch::Sender<Vec<Ward>>,
         priced: watch::Sender<Vec<Priced>>,
     ) -> Self {
-        Self { followed: Vec::new(), counts: LaunchCounts::default(), window, wards, priced }
+        Self {
+            followed: Vec::new(),
+            gone: BTreeSet::new(),
+            counts: LaunchCounts::default(),
+            window,
+            wards,
+            priced,
+        }
+    }
+
+    /// Whether an event speaks of a pool that was let go: it would bring back what nobody tells of any more.
+    pub(super) fn is_past(&self, event: &MarketEvent) -> bool {
+        let MarketEvent::Account { pool, .. } = event else { return false };
+        !self.gone.is_empty() && self.gone.contains(pool)
     }
 
     pub(super) const fn counts(&self) -> LaunchCounts {
@@ -127,18 +144,28 @@ impl Session {
     fn welcome(&mut self, candidate: Candidate) -> anyhow::Result<()> {
         let Candidate { found, verdict, slot, took } = candidate;
         let market = self.desk.engine().market();
-        let known = market.pools().iter().any(|pool| pool.spec.address == found.address);
+        // Another pool of a coin that is traded already is not ours to judge that coin by: anybody can make one.
+        let known = market.mint_by_address(&verdict.mint()).is_some();
         let full = self.newcomers.followed.len() >= FOLLOWED_MAX
             || market.mints().len().saturating_add(2) > MINTS_MAX;
         if known || full {
-            tracing::warn!(pool = %found.address, full, "a safe new coin is not followed");
+            tracing::warn!(pool = %found.address, full, known, "a safe new coin is not followed");
             return Ok(());
         }
         let (pool, spec, news) = universe::introduce(&mut self.desk, &found)?;
         for event in &news {
             self.learn(event)?;
         }
-        let mint = self.enlist(&found, pool, &spec, slot)?;
+        let mint = match self.enlist(&found, pool, &spec, slot) {
+            Ok(mint) => mint,
+            Err(error) => {
+                // One coin the less, and no reason to end the run.
+                let error = format!("{error:#}");
+                tracing::error!(pool = %found.address, error, "a safe new coin cannot be followed");
+                let lost = Event::Market(MarketEvent::Lost { pool });
+                return self.step(lost, std::time::Instant::now());
+            }
+        };
         self.newcomers.counts.announced += 1;
         let coin = verdict.mint();
         tracing::info!(pool = %found.address, mint = %coin, took_ms = took.as_millis(), "a new coin is followed");
@@ -193,6 +220,7 @@ impl Session {
         for newcomer in self.newcomers.over(&self.desk) {
             let lost = MarketEvent::Lost { pool: newcomer.pool };
             self.step(Event::Market(lost), std::time::Instant::now())?;
+            self.newcomers.gone.insert(newcomer.pool);
             self.manager.unfollow(&newcomer.watches);
             // Those that came since, as its price moved.
             self.manager.unfollow(&self.arrays.remove(newcomer.pool));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sniper_core::amm::Kind;
-use sniper_core::gate::{Reason, Verdict};
+use sniper_core::gate::Verdict;
 use sniper_core::ids::Address;
 use sniper_core::launch::{Detected, Detector, Program, Stage};
 use sniper_core::market::WRAPPED_SOL;
@@ -20,6 +20,7 @@ use sniper_solana::launch::{Located, Patience, locate};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::gate::may_change;
 use super::judge::Judge;
 use super::universe::{Found, account_rent};
 
@@ -189,15 +190,6 @@ async fn judged(
         tokio::time::timeout(PAUSE, slots.changed()).await.ok();
     }
     last.map_or(Find::Unread, |found| Find::Judged(Box::new(found)))
-}
-
-/// Whether a look a moment later may find otherwise: nothing is known against it, but not all is known, as a node's indices
-/// follow a slot or two later; or its sale was refused, as it is before a pool opens.
-fn may_change(verdict: &Verdict) -> bool {
-    let passes = |reason: &Reason| {
-        matches!(reason, Reason::Unknown { .. } | Reason::Stale { .. } | Reason::SellFailed { .. })
-    };
-    !verdict.safe() && verdict.reasons().iter().all(passes)
 }
 
 /// None when the pool's coin is no coin that could be bought: both of its mints are money, or neither is.

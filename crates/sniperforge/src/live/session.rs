@@ -231,7 +231,7 @@ impl Session {
         self.messages += 1;
         match event {
             FeedEvent::Market { watch, event, received } => {
-                if !self.arrays.admits(watch, &event) {
+                if self.newcomers.is_past(&event) || !self.arrays.admits(watch, &event) {
                     return Ok(());
                 }
                 self.desk.timers.record(Stage::FeedDelivery, received.elapsed());

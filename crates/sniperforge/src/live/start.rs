@@ -71,7 +71,11 @@ pub(super) fn open(
         journal.display()
     );
     tracing::info!(events = replayed.summary.events, "journal replayed");
-    let desk = Desk::new(replayed.engine, file, replayed.digest, publisher, tables);
+    let mut desk = Desk::new(replayed.engine, file, replayed.digest, publisher, tables);
+    // Nothing is approved before the chain was asked about what was signed, and the ledger compared: see `release`.
+    if desk.engine().mode() < Mode::Halt {
+        desk.step(Event::Command(Command::SetMode { mode: Mode::Halt, clear_kill: false }))?;
+    }
     Ok(Opened { desk, wires: replayed.wires })
 }
 

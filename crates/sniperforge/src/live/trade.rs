@@ -338,7 +338,12 @@ pub(super) async fn assemble(
 
     let (prices_in, prices) = mpsc::channel(256);
     let market = desk.engine().market();
-    let numbered = || (0_u16..).map(MintId).zip(market.mints()).skip(1);
+    // Those of configured pools alone: an earlier run's coins are taken up one by one where something of them is held.
+    let is_configured = |(id, _): &(MintId, &Mint)| {
+        let pools = market.pools().iter().filter(|pool| pool.spec.mints.contains(id));
+        pools.map(|pool| pool.spec.address).any(|pool| plan.universe.pools.contains(&pool))
+    };
+    let numbered = || (0_u16..).map(MintId).zip(market.mints()).skip(1).filter(is_configured);
     let priced = numbered().map(|(id, m)| (id, m.spec.address, m.spec.decimals)).collect();
     let (priced_in, priced) = watch::channel(priced);
     let judged = |(id, mint): &(MintId, &Mint)| !market.may_be_bought(*id) || mint.gate.is_some();

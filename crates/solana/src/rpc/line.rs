@@ -230,6 +230,8 @@ impl Line {
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_keepalive(&stream, true)
             .and_then(|()| rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE))
+            .and_then(|()| rustix::net::sockopt::set_tcp_keepintvl(&stream, KEEPALIVE / 3))
+            .and_then(|()| rustix::net::sockopt::set_tcp_keepcnt(&stream, 3))
             .map_err(std::io::Error::from)?;
         match &self.tls {
             None => self.speak(stream).await,

@@ -84,7 +84,11 @@ impl BlockhashCache {
 
     fn keep(&self, latest: LatestBlockhash, asked: Instant) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = kept.is_none_or(|kept| latest.last_valid > kept.latest.last_valid);
+        // One whose height only a wrong node can have told must not keep all others out for ever.
+        let newer = kept.is_none_or(|kept| {
+            latest.last_valid > kept.latest.last_valid
+                || asked.saturating_duration_since(kept.asked) > AGE_MAX
+        });
         if newer {
             *kept = Some(Kept { latest, asked });
         }
