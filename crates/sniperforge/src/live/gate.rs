@@ -149,3 +149,34 @@ pub(super) fn may_change(verdict: &Verdict) -> bool {
     };
     !verdict.safe() && verdict.reasons().iter().all(passes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sniper_core::gate::{Subject, Why};
+    use sniper_core::units::Slot;
+
+    fn verdict(reasons: &[Reason]) -> Verdict {
+        let record = serde_json::json!({
+            "mint": Address::default(), "slot": Slot::new(5), "safe": reasons.is_empty(), "reasons": reasons,
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    const UNKNOWN: Reason = Reason::Unknown { subject: Subject::Holders, why: Why::Unreachable };
+    const FAILED: Reason = Reason::SellFailed { code: None };
+    const FREEZE: Reason = Reason::FreezeAuthority(Address::new_from_array([1; 32]));
+
+    #[test]
+    fn what_is_not_known_sells_nothing_and_what_is_known_does() {
+        assert!(!is_bad(&verdict(&[])) && !is_bad(&verdict(&[UNKNOWN])));
+        assert!(is_bad(&verdict(&[FREEZE])) && is_bad(&verdict(&[UNKNOWN, FREEZE])));
+    }
+
+    #[test]
+    fn a_failed_sale_alone_is_looked_at_again_and_a_fault_beside_it_is_not() {
+        assert!(may_change(&verdict(&[FAILED])) && may_change(&verdict(&[UNKNOWN, FAILED])));
+        assert!(!may_change(&verdict(&[FAILED, FREEZE])) && !may_change(&verdict(&[])));
+        assert!(is_bad(&verdict(&[FAILED])), "the second time it is a word");
+    }
+}
