@@ -34,7 +34,7 @@ index!(
 );
 index!(
     /// A pair of mints that some pools trade, by position in the market's table.
-    PairId(u16)
+    PairId(u32)
 );
 index!(
     /// A strategy, by order of registration.

@@ -8,6 +8,8 @@
 
 mod parts;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
@@ -67,6 +69,9 @@ pub struct Market {
     mints: Vec<Mint>,
     pools: Vec<Pool>,
     pairs: Vec<Pair>,
+    /// Where a pair stands, by base and quote. Follows from `pairs`, and is no state of its own.
+    #[serde(skip)]
+    places: BTreeMap<(MintId, MintId), PairId>,
     slot: Slot,
     height: BlockHeight,
     heard: Timestamp,
@@ -115,6 +120,7 @@ impl Market {
             mints: vec![Mint::new(sol)],
             pools: Vec::new(),
             pairs: Vec::new(),
+            places: BTreeMap::new(),
             slot: Slot::ZERO,
             height: BlockHeight::ZERO,
             heard: Timestamp::new(i64::MIN),
@@ -224,7 +230,7 @@ impl Market {
             pair.open_candle(bucket, self.candle_width, PairId(0));
         }
         for (index, pair) in self.pairs.iter_mut().enumerate() {
-            if let (Some(candle), Ok(index)) = (&mut pair.candle, u16::try_from(index)) {
+            if let (Some(candle), Ok(index)) = (&mut pair.candle, u32::try_from(index)) {
                 candle.pair = PairId(index);
             }
         }
@@ -249,10 +255,10 @@ impl Market {
             Some(first) != self.wrapped_sol
         };
         let (base, quote) = if base_first { (first, second) } else { (second, first) };
-        let found = self.pairs.iter().position(|p| p.base == base && p.quote == quote);
-        let index = found.unwrap_or(self.pairs.len());
-        let Ok(pair) = u16::try_from(index).map(PairId) else { return };
-        if found.is_none() {
+        // There are no more pairs than pools.
+        let new = PairId(u32::try_from(self.pairs.len()).unwrap_or(u32::MAX));
+        let pair = *self.places.entry((base, quote)).or_insert(new);
+        if pair == new {
             self.pairs.push(Pair {
                 base,
                 quote,
@@ -273,7 +279,7 @@ impl Market {
                 mint.dollar_pair = Some(pair);
             }
         }
-        if let Some(pair) = self.pairs.get_mut(index) {
+        if let Some(pair) = self.pairs.get_mut(pair.index()) {
             pair.pools.push(id);
         }
         let mut live = Live::new(&spec.kind, self.is_plain(spec));

@@ -116,3 +116,29 @@ async fn a_send_whose_line_breaks_goes_the_ordinary_way_at_once() {
     pool.send_transaction(&transaction(2)).await.unwrap();
     assert_eq!(relay.lines(), [1, 1]);
 }
+
+/// For each socket of ours to that port, whether its keepalive timer runs, as the system lists them.
+fn kept_alive(port: u16) -> Vec<bool> {
+    let listed = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (to, established) = (format!(":{port:04X}"), "01");
+    let fields = listed.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = fields.filter(|fields| fields[2].ends_with(&to) && fields[3] == established);
+    // Kind of the timer, then when it is due; two is keepalive.
+    ours.map(|fields| fields[5].starts_with("02:")).collect()
+}
+
+#[tokio::test]
+async fn a_silent_line_is_probed_by_the_system() {
+    let (node, relay) = (Node::start("a").await, Relay::default());
+    let address = relay.start(node.port).await;
+    let (http, ws) = (format!("http://{address}/{KEY}"), format!("ws://{address}/{KEY}"));
+    let config = EndpointConfig::new("a", &http, &ws, 1_000).unwrap();
+    let pool = RpcConnectionPool::connect(vec![config], PoolSettings::default()).await.unwrap();
+    tokio::spawn(pool.keep_lines());
+    until("the line is open", Duration::from_secs(2), || relay.lines().len() == 1).await;
+    until("keepalive is on for every connection", Duration::from_secs(2), || {
+        let kept = kept_alive(address.port());
+        kept.len() >= relay.lines().len() && kept.iter().all(|kept| *kept)
+    })
+    .await;
+}

@@ -234,7 +234,7 @@ impl World {
             };
             let (open, close) = (before[pair], self.prices[pair]);
             self.step(Event::Market(MarketEvent::Candle(Candle {
-                pair: PairId(pair as u16),
+                pair: PairId(pair as u32),
                 start: Timestamp::new(self.run.now - HOUR),
                 width: Timestamp::new(HOUR),
                 open: of(open),

@@ -255,7 +255,7 @@ impl Strategy for NewPool {
 /// The first pair that trades a mint: where its launch has been forgotten.
 fn pair_of(market: &Market, mint: MintId) -> Option<PairId> {
     let at = market.pairs().iter().position(|pair| pair.base == mint)?;
-    u16::try_from(at).ok().map(PairId)
+    u32::try_from(at).ok().map(PairId)
 }
 
 /// Whether a slot lies at most `span` from another: one that is far ahead is as wrong as one that is long past.

@@ -182,7 +182,7 @@ impl Strategy for Erratic {
         }
         // And sometimes something sensible, so that orders get through.
         if self.draw(3) == 0 {
-            let pair = sniper_core::ids::PairId(u16::try_from(self.draw(2)).unwrap());
+            let pair = sniper_core::ids::PairId(u32::try_from(self.draw(2)).unwrap());
             let slip = sniper_core::units::Bps::capped(50);
             let value = Usd::dollars(i64::try_from(self.draw(60)).unwrap());
             out.extend(cx.buy(pair, value, slip, Reason::TrendEntry));

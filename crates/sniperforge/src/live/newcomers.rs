@@ -8,7 +8,7 @@ use serde::Serialize;
 use sniper_core::amm::PoolSpec;
 use sniper_core::event::{Event, MarketEvent};
 use sniper_core::ids::{Address, MintId, PoolId};
-use sniper_core::market::WRAPPED_SOL;
+use sniper_core::market::{Market, WRAPPED_SOL};
 use sniper_core::units::Slot;
 use sniper_solana::feed::{Watch, WatchId};
 use tokio::sync::watch;
@@ -87,6 +87,17 @@ impl Newcomers {
         !self.gone.is_empty() && self.gone.contains(pool)
     }
 
+    /// Why a safe coin is not followed, if it is not.
+    fn unwelcome(&self, market: &Market, coin: &Address) -> Option<&'static str> {
+        if market.mint_by_address(coin).is_some() {
+            // Another pool of a coin that is traded already is not ours to judge that coin by: anybody can make one.
+            return Some("the coin is traded already");
+        }
+        let full = self.followed.len() >= FOLLOWED_MAX
+            || market.mints().len().saturating_add(2) > MINTS_MAX;
+        full.then_some("as many are followed as can be")
+    }
+
     pub(super) const fn counts(&self) -> LaunchCounts {
         self.counts
     }
@@ -143,13 +154,8 @@ impl Session {
     /// Announces a coin that was called safe, and follows it.
     fn welcome(&mut self, candidate: Candidate) -> anyhow::Result<()> {
         let Candidate { found, verdict, slot, took } = candidate;
-        let market = self.desk.engine().market();
-        // Another pool of a coin that is traded already is not ours to judge that coin by: anybody can make one.
-        let known = market.mint_by_address(&verdict.mint()).is_some();
-        let full = self.newcomers.followed.len() >= FOLLOWED_MAX
-            || market.mints().len().saturating_add(2) > MINTS_MAX;
-        if known || full {
-            tracing::warn!(pool = %found.address, full, known, "a safe new coin is not followed");
+        if let Some(why) = self.newcomers.unwelcome(self.desk.engine().market(), &verdict.mint()) {
+            tracing::warn!(pool = %found.address, why, "a safe new coin is not followed");
             return Ok(());
         }
         let (pool, spec, news) = universe::introduce(&mut self.desk, &found)?;
@@ -228,5 +234,80 @@ impl Session {
             tracing::info!(pool = %newcomer.address, "a coin is no longer new, and nothing of it is held");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sniper_core::amm::AccountUpdate;
+    use sniper_core::event::MintSpec;
+    use sniper_core::ids::Symbol;
+    use sniper_core::units::{Atoms, BlockHeight, Lamports, Timestamp};
+
+    use super::*;
+
+    fn newcomers() -> Newcomers {
+        Newcomers::new(10, watch::Sender::default(), watch::Sender::default())
+    }
+
+    fn announce(market: &mut Market, address: Address) {
+        let spec = MintSpec {
+            address,
+            token_program: Address::default(),
+            decimals: 6,
+            symbol: Symbol::new("COIN"),
+            is_usd: false,
+            plain: true,
+            trusted: false,
+            rent: Lamports::ZERO,
+        };
+        market.apply(&MarketEvent::Mint(spec), Timestamp::ZERO, &mut Vec::new());
+    }
+
+    fn newcomer(nth: u16) -> Newcomer {
+        Newcomer {
+            address: Address::new_from_array([9; 32]),
+            pool: PoolId(u32::from(nth)),
+            mint: MintId(nth),
+            launched: Slot::ZERO,
+            watches: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_second_pool_of_a_traded_coin_is_not_what_it_is_judged_by() {
+        let (coin, mut market) =
+            (Address::new_from_array([1; 32]), Market::new(Timestamp::ZERO, Timestamp::ZERO));
+        assert_eq!(newcomers().unwelcome(&market, &coin), None);
+        announce(&mut market, coin);
+        let why = newcomers().unwelcome(&market, &coin);
+        assert_eq!(why, Some("the coin is traded already"));
+    }
+
+    #[test]
+    fn no_more_coins_are_followed_than_can_be_judged() {
+        let (coin, market) =
+            (Address::new_from_array([1; 32]), Market::new(Timestamp::ZERO, Timestamp::ZERO));
+        let mut newcomers = newcomers();
+        newcomers.followed.extend((1..32).map(newcomer));
+        assert_eq!(newcomers.unwelcome(&market, &coin), None);
+        newcomers.followed.push(newcomer(32));
+        assert!(newcomers.unwelcome(&market, &coin).is_some());
+    }
+
+    #[test]
+    fn words_on_a_pool_that_was_let_go_are_not_taken() {
+        let mut newcomers = newcomers();
+        let word = |pool| MarketEvent::Account {
+            pool: PoolId(pool),
+            slot: Slot::new(7),
+            update: AccountUpdate::Vault { second: false, amount: Atoms::new(1) },
+        };
+        assert!(!newcomers.is_past(&word(3)));
+        newcomers.gone.insert(PoolId(3));
+        assert!(newcomers.is_past(&word(3)));
+        assert!(!newcomers.is_past(&word(4)));
+        let slot = MarketEvent::Slot { slot: Slot::new(8), height: BlockHeight::ZERO };
+        assert!(!newcomers.is_past(&slot));
     }
 }

@@ -322,3 +322,26 @@ pub(super) fn release(session: &mut Session) -> anyhow::Result<()> {
     let run = Command::SetMode { mode: Mode::Run, clear_kill: false };
     session.step(Event::Command(run), std::time::Instant::now())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+    use crate::telemetry::RunMode;
+
+    #[test]
+    fn after_a_replay_nothing_is_approved_before_the_chain_was_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal.bin");
+        let config = Config::load(&Sources::default()).unwrap().engine(None);
+        let opened = || {
+            let publisher = Publisher::new(RunMode::Live, String::new(), None);
+            open(&journal, &config, publisher, None).unwrap().desk
+        };
+        let mut first = opened();
+        assert_eq!(first.engine().mode(), Mode::Run, "a new journal has nothing to ask after");
+        first.sync().unwrap();
+        drop(first);
+        assert_eq!(opened().engine().mode(), Mode::Halt);
+    }
+}

@@ -34,6 +34,14 @@ struct Kept {
     asked: Instant,
 }
 
+impl Kept {
+    fn replaces(&self, kept: &Self) -> bool {
+        self.latest.last_valid > kept.latest.last_valid
+            // One whose height only a wrong node can have told must not keep all others out for ever.
+            || self.asked.saturating_duration_since(kept.asked) > AGE_MAX
+    }
+}
+
 /// Keeps a recent blockhash; cheap to clone, all clones share it.
 #[derive(Clone, Debug)]
 pub struct BlockhashCache {
@@ -84,13 +92,9 @@ impl BlockhashCache {
 
     fn keep(&self, latest: LatestBlockhash, asked: Instant) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // One whose height only a wrong node can have told must not keep all others out for ever.
-        let newer = kept.is_none_or(|kept| {
-            latest.last_valid > kept.latest.last_valid
-                || asked.saturating_duration_since(kept.asked) > AGE_MAX
-        });
-        if newer {
-            *kept = Some(Kept { latest, asked });
+        let new = Kept { latest, asked };
+        if kept.is_none_or(|kept| new.replaces(&kept)) {
+            *kept = Some(new);
         }
     }
 
@@ -104,5 +108,35 @@ impl BlockhashCache {
                 tracing::warn!(%error, "blockhash not refreshed");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sniper_core::units::BlockHeight;
+
+    use super::*;
+
+    fn read(last_valid: u64, asked: Instant) -> Kept {
+        let last_valid = BlockHeight::new(last_valid);
+        Kept { latest: LatestBlockhash { hash: solana_hash::Hash::default(), last_valid }, asked }
+    }
+
+    #[test]
+    fn a_hash_that_expires_no_later_does_not_make_the_one_at_hand_younger() {
+        let begun = Instant::now();
+        let kept = read(150, begun);
+        let later = begun + Duration::from_secs(1);
+        assert!(!read(150, later).replaces(&kept));
+        assert!(!read(149, later).replaces(&kept));
+        assert!(read(151, later).replaces(&kept));
+    }
+
+    #[test]
+    fn an_inflated_height_keeps_others_out_no_longer_than_its_hash_may_be_built_on() {
+        let begun = Instant::now();
+        let lie = read(u64::MAX, begun);
+        assert!(!read(151, begun + AGE_MAX).replaces(&lie));
+        assert!(read(151, begun + AGE_MAX + Duration::from_millis(1)).replaces(&lie));
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn to_dollars(market: &Market, quote: MintId) -> Option<(Option<PairI
         return Some((None, quote));
     }
     let at = market.pairs().iter().position(|p| p.base == quote && market.is_usd(p.quote))?;
-    let pair = PairId(u16::try_from(at).ok()?);
+    let pair = PairId(u32::try_from(at).ok()?);
     Some((Some(pair), market.pair(pair)?.quote))
 }
 
