@@ -9,7 +9,8 @@ use sniper_core::ids::{Address, Symbol};
 use sniper_core::order::Order;
 use sniper_core::units::Lamports;
 use sniper_solana::tx::instructions::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
-use sniper_solana::tx::{BuildError, TransactionBuilder, WIRE_MAX};
+use sniper_solana::tx::{BuildError, LookupTable, TransactionBuilder, WIRE_MAX};
+use solana_message::VersionedMessage;
 
 /// Addresses that are all different.
 struct Fresh(u16);
@@ -65,6 +66,26 @@ impl Fresh {
 
 /// The bytes of a transaction through pools of these kinds, which makes accounts after these swaps.
 fn length(kinds: &[Kind], opens: &[usize]) -> usize {
+    match built(kinds, opens, false).message {
+        Ok(message) => message.len() + 65,
+        Err(BuildError::TooLarge { length }) => {
+            assert!(length > WIRE_MAX);
+            length
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+struct Built {
+    message: Result<Vec<u8>, BuildError>,
+    /// Messages of each of its swaps alone.
+    alone: Vec<Vec<u8>>,
+    /// All that a lookup table could name.
+    keys: Vec<Address>,
+}
+
+/// The message of such a transaction, perhaps with a lookup table of all that its pools name.
+fn built(kinds: &[Kind], opens: &[usize], with_table: bool) -> Built {
     let mut fresh = Fresh(0);
     let mut builder = TransactionBuilder::new(fresh.key());
     let mints = kinds.len() + 1;
@@ -92,22 +113,27 @@ fn length(kinds: &[Kind], opens: &[usize]) -> usize {
         legs.push(json!({"arrays": [0, 88, 176], "hop": {"pool": nth, "mint_in": id(nth), "mint_out": id(nth + 1)},
             "amount": {"ExactIn": {"amount_in": 5, "min_out": 5}}}));
     }
-    let opens: Vec<_> = opens.iter().map(|nth| json!([nth + 2, 2_039_280])).collect();
-    let order: Order = serde_json::from_value(json!({
-        "id": {"cause": 1, "nth": 0}, "strategy": 0, "legs": legs, "opens": opens,
-        "amount_in": 5, "min_out": 5, "expected_out": 5,
-        "fee_cap": 10_000, "compute_unit_limit": 200_000, "compute_unit_price": 10_001,
-        "value": 0, "unpriced": false, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
-    }))
-    .unwrap();
-    match builder.swap(&order, &Default::default()) {
-        Ok(message) => message.len() + 65,
-        Err(BuildError::TooLarge { length }) => {
-            assert!(length > WIRE_MAX);
-            length
-        }
-        Err(error) => panic!("{error}"),
+    let opens: Vec<serde_json::Value> =
+        opens.iter().map(|nth| json!([nth + 2, 2_039_280])).collect();
+    let order = |legs: &[serde_json::Value], opens: &[serde_json::Value]| -> Order {
+        serde_json::from_value(json!({
+            "id": {"cause": 1, "nth": 0}, "strategy": 0, "legs": legs, "opens": opens,
+            "amount_in": 5, "min_out": 5, "expected_out": 5,
+            "fee_cap": 10_000, "compute_unit_limit": 200_000, "compute_unit_price": 10_001,
+            "value": 0, "unpriced": false, "expires": i64::MAX, "at": 0, "reason": "TrendEntry",
+        }))
+        .unwrap()
+    };
+    let hash = Default::default();
+    let one = |leg: &serde_json::Value| {
+        builder.swap(&order(std::slice::from_ref(leg), &[]), &hash).unwrap()
+    };
+    let alone = legs.iter().map(one).collect();
+    let keys = builder.table_keys();
+    if with_table {
+        builder.add_table(LookupTable { address: fresh.key(), addresses: keys.clone() });
     }
+    Built { message: builder.swap(&order(&legs, &opens), &hash), alone, keys }
 }
 
 const KINDS: [Kind; 6] =
@@ -125,7 +151,7 @@ fn one_swap_of_any_kind_fits_with_the_account_it_needs() {
 
 /// Two swaps in one transaction, of which the second needs an account, as when a coin that SOL quotes is bought for
 /// dollars: these name too many accounts together, with every account that such pools may have. An order through them is
-/// never sent ([`BuildError::TooLarge`]). Lookup tables would make room.
+/// never sent ([`BuildError::TooLarge`]). A lookup table makes room.
 const TOO_LARGE: [[Kind; 2]; 18] = [
     [Kind::Cpmm, Kind::PumpSwap],
     [Kind::AmmV4, Kind::PumpSwap],
@@ -166,4 +192,60 @@ fn three_constant_product_swaps_fit_with_accounts_of_the_older_exchange_alone() 
     assert!(length(&[Kind::AmmV4; 3], &[0, 1, 2]) <= WIRE_MAX);
     assert!(length(&[Kind::Cpmm; 3], &[]) <= WIRE_MAX);
     assert!(length(&[Kind::Cpmm; 3], &[0]) > WIRE_MAX);
+}
+
+/// What an instruction names, keys of tables put in for their numbers as the chain does: program, accounts with whether
+/// each may be written, data.
+type Named = (Address, Vec<(Address, bool)>, Vec<u8>);
+
+fn named(message: &[u8], table: &[Address]) -> Vec<Named> {
+    let VersionedMessage::V0(message) = wincode::deserialize(message).unwrap() else {
+        panic!("a message of another version")
+    };
+    let fixed = message.account_keys.len();
+    let signers = usize::from(message.header.num_required_signatures);
+    let unwritten = usize::from(message.header.num_readonly_unsigned_accounts);
+    let at = |nth: u8| table.get(usize::from(nth)).copied().unwrap();
+    let mut keys: Vec<(Address, bool)> = message
+        .account_keys
+        .iter()
+        .enumerate()
+        .map(|(nth, key)| {
+            (Address::new_from_array(key.to_bytes()), nth < signers || nth < fixed - unwritten)
+        })
+        .collect();
+    let lookups = &message.address_table_lookups;
+    keys.extend(lookups.iter().flat_map(|l| &l.writable_indexes).map(|nth| (at(*nth), true)));
+    keys.extend(lookups.iter().flat_map(|l| &l.readonly_indexes).map(|nth| (at(*nth), false)));
+    let key = |nth: u8| keys[usize::from(nth)];
+    let read = message.instructions.iter().map(|one| {
+        let accounts = one.accounts.iter().map(|nth| key(*nth)).collect();
+        (key(one.program_id_index).0, accounts, one.data.clone())
+    });
+    read.collect()
+}
+
+#[test]
+fn with_a_lookup_table_every_pair_fits_and_says_the_same() {
+    for of in KINDS.into_iter().flat_map(|first| KINDS.map(|second| [first, second])) {
+        let Built { message, alone, keys } = built(&of, &[1], true);
+        let message = message.unwrap_or_else(|error| panic!("{of:?}: {error}"));
+        assert!(message.len() + 65 <= WIRE_MAX);
+        match built(&of, &[1], false).message {
+            Ok(plain) => assert_eq!(plain, message, "{of:?} fits, and was built with a table"),
+            Err(_) => assert!(TOO_LARGE.contains(&of), "{of:?}"),
+        }
+        let together = named(&message, &keys);
+        for (swap, alone) in together.iter().rev().zip(alone.iter().rev()) {
+            let alone = named(alone, &[]);
+            let (program, accounts, data) = alone.last().unwrap();
+            assert_eq!((&swap.0, &swap.2), (program, data), "{of:?}");
+            assert_eq!(swap.1.len(), accounts.len(), "{of:?}");
+            for ((here, is_written), (there, must_be)) in swap.1.iter().zip(accounts) {
+                assert_eq!(here, there, "{of:?}");
+                // What one swap only reads, the other may write.
+                assert!(*is_written || !must_be, "{of:?}: {here} cannot be written");
+            }
+        }
+    }
 }

@@ -210,6 +210,11 @@ impl Check<'_> {
                 raw.trusted_mints.as_deref().unwrap_or_default(),
             )?,
             gate: self.gate(raw.allowed_extensions.as_deref().unwrap_or_default())?,
+            lookup_tables: self.addresses(
+                "trading.lookup_tables",
+                raw.lookup_tables.as_deref().unwrap_or_default(),
+            )?,
+            make_lookup_table: raw.make_lookup_table.unwrap_or_default(),
             launch_programs: self.programs(raw.launch_programs.as_deref().unwrap_or_default())?,
             symbols: self.symbols(raw.mints.as_deref().unwrap_or_default())?,
             live: raw.live.as_ref().map(|raw| self.live(raw)).transpose()?,

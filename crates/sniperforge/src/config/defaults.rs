@@ -24,6 +24,8 @@ pub(super) fn raw() -> RawConfig {
             mints: Some(Vec::new()),
             trusted_mints: Some(Vec::new()),
             allowed_extensions: Some(Vec::new()),
+            lookup_tables: Some(Vec::new()),
+            make_lookup_table: Some(false),
             launch_programs: Some(Program::ALL.iter().map(|p| p.name().to_owned()).collect()),
             ..RawTrading::default()
         },

@@ -115,6 +115,10 @@ pub struct Trading {
     pub gate: Policy,
     /// Programs whose new pools are looked at while the strategy for them runs, each once.
     pub launch_programs: Vec<Program>,
+    /// Address lookup tables for orders that would be too large without, each once.
+    pub lookup_tables: Vec<Address>,
+    /// Make a table of our own at the first live start.
+    pub make_lookup_table: bool,
     /// Labels of mints.
     pub symbols: Vec<(Address, String)>,
     /// What arms live trading, if anything does.

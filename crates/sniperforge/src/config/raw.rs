@@ -95,6 +95,10 @@ table!(
         allowed_extensions: Vec<String>,
         /// Programs whose new pools are looked at while the strategy for them runs.
         launch_programs: Vec<String>,
+        /// Address lookup tables.
+        lookup_tables: Vec<String>,
+        /// Whether a table of our own is made at the first live start.
+        make_lookup_table: bool,
         /// Labels of mints.
         mints: Vec<RawMint>,
         /// What arms live trading.

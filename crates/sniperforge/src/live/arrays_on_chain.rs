@@ -22,6 +22,7 @@ use sniper_solana::tx::{Priority, TransactionBuilder, sign};
 use sniper_wallet::{KillLatch, LocalSigner, Signer as _};
 use tokio::sync::oneshot;
 
+use super::lookup::Lookups;
 use super::publish::Publisher;
 use super::replay::replay_file;
 use super::session::{Session, Sources};
@@ -99,6 +100,7 @@ impl Chain {
                 symbols: Vec::new(),
                 trusted: vec![self.mint("SOL"), self.mint("USDC")],
             },
+            lookups: Lookups::default(),
             gate: Policy::default(),
             prices: Prices { url: self.ready.price_url.clone(), every: Duration::from_millis(500) },
             launches: None,

@@ -20,6 +20,7 @@ use sniper_wallet::{
 };
 
 use super::child::{Announced, LocalChain};
+use super::lookup::Lookups;
 use super::summary::RunSummary;
 use super::trade::{Launches, Money, Plan, on_loopback, on_one_thread, run};
 use super::universe::Universe;
@@ -163,6 +164,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         endpoints,
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,
+        lookups: Lookups { make: true, ..Lookups::default() },
         gate: Policy::default(),
         prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
         latch: folder.join(crate::cli::LATCH),

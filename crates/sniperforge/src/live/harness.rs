@@ -25,6 +25,7 @@ use sniper_store::journal::Journal;
 use sniper_wallet::{KillLatch, LocalSigner};
 
 use super::desk::Desk;
+use super::lookup::Lookups;
 use super::publish::Publisher;
 use super::start::{self, Opened};
 use super::summary::RunSummary;
@@ -135,6 +136,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
             symbols: Vec::new(),
             trusted: Vec::new(),
         },
+        lookups: Lookups::default(),
         gate: Policy::default(),
         prices: Prices { url: prices, every: Duration::from_millis(500) },
         launches: None,

@@ -18,10 +18,12 @@ use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
 use sniper_store::journal::Journal;
 
 use super::desk::Desk;
+use super::lookup;
 use super::publish::Publisher;
 use super::replay::{Wire, replay_records};
 use super::session::{LiveSigner, Orders, Session, Sources};
 use super::tables::Tables;
+use super::trade::Plan;
 use super::universe::{self, Universe};
 
 /// What the start found.
@@ -121,12 +123,13 @@ pub(super) fn venue(
     Ok(venue)
 }
 
-/// At the first start: makes the token accounts that are missing and books all that is found, and what making
+/// At the first start: makes the token accounts that are missing, and a lookup table if one is wanted, and books all that is found, and what making
 /// them cost. Nothing is booked before it is known, so a crash in between only repeats the look.
 pub(super) async fn fund_from_chain(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
     venue: &SolanaVenue<LiveSigner>,
+    plan: &Plan,
 ) -> anyhow::Result<()> {
     if is_funded(desk) {
         return Ok(());
@@ -154,6 +157,9 @@ pub(super) async fn fund_from_chain(
             )?;
             costs.push(land(rpc, venue, &prepared).await.context("make our token accounts")?);
         }
+    }
+    if plan.lookups.make {
+        costs.extend(lookup::make(rpc, venue, &plan.folder).await?);
     }
     let slot = costs.iter().map(|landed| landed.slot).max().unwrap_or_default();
     let after = balances(venue, slot).await?;
@@ -211,7 +217,7 @@ pub(super) async fn take_up_newcomers(
 }
 
 /// Sends a transaction and waits until the chain says how it ended.
-async fn land(
+pub(super) async fn land(
     rpc: &RpcConnectionPool,
     venue: &SolanaVenue<LiveSigner>,
     prepared: &Prepared,

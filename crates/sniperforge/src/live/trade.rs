@@ -29,6 +29,7 @@ use super::arrays::Arrays;
 use super::drift_probe::DriftProbe;
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
+use super::lookup::{self, Lookups};
 use super::newcomers::Newcomers;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
@@ -52,6 +53,7 @@ pub(super) struct Plan {
     pub(super) endpoints: Vec<EndpointConfig>,
     pub(super) pool: PoolSettings,
     pub(super) universe: Universe,
+    pub(super) lookups: Lookups,
     /// What the token gate accepts of mints that nobody vouches for.
     pub(super) gate: Policy,
     pub(super) prices: Prices,
@@ -156,6 +158,10 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
             usd_mints: config.trading.usd_mints.clone(),
             symbols: config.trading.symbols.clone(),
             trusted: config.trading.trusted_mints.clone(),
+        },
+        lookups: Lookups {
+            named: config.trading.lookup_tables.clone(),
+            make: config.trading.make_lookup_table,
         },
         gate: config.trading.gate.clone(),
         prices: config.prices.clone(),
@@ -313,12 +319,18 @@ pub(super) async fn assemble(
                 builder.add_pool(&pool.spec)?;
                 venue.observe(&MarketEvent::Pool(Box::new(pool.spec.clone())));
             }
+            for table in lookup::read(&rpc, &plan.lookups, &plan.folder).await? {
+                builder.add_table(table);
+            }
             Orders::Paper(Box::new(venue), builder)
         }
         Money::Chain(signer) => {
             let signer = PolicySigner::new(signer, KillLatch::open(latch.path()));
-            let venue = start::venue(&desk, &rpc, signer, &blockhash)?;
-            start::fund_from_chain(&mut desk, &rpc, &venue).await?;
+            let mut venue = start::venue(&desk, &rpc, signer, &blockhash)?;
+            start::fund_from_chain(&mut desk, &rpc, &venue, plan).await?;
+            for table in lookup::read(&rpc, &plan.lookups, &plan.folder).await? {
+                venue.add_table(table);
+            }
             background.spawn(venue.tracker().clone().run(ends_in.clone()));
             Orders::Chain(Box::new(venue))
         }

@@ -1,27 +1,29 @@
 //! From an approved order to a signed transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrayvec::ArrayVec;
 use sniper_core::amm::{PoolSpec, SwapAccounts, swap_instruction};
 use sniper_core::event::MintSpec;
 use sniper_core::ids::{Address, MintId, PoolId, Signature};
-use sniper_core::order::{Leg, LegAmount, Order};
+use sniper_core::order::{Hop, Leg, LegAmount, Order};
 use sniper_core::risk::Limits;
-use sniper_core::units::{Atoms, Lamports};
+use sniper_core::units::{Atoms, Lamports, Slot};
 use sniper_wallet::{SignError, Signer};
 use solana_hash::Hash;
 use solana_instruction::Instruction;
 use thiserror::Error;
 
 use super::instructions as ix;
-use super::message::compile;
+use super::message::{LookupTable, compile};
 
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
 /// Compute units of a transaction that is only simulated: all there may be.
 const REHEARSAL_UNITS: u32 = 1_400_000;
+/// Compute units of making or extending a lookup table; the search for its address takes some.
+const TABLE_UNITS: u32 = 60_000;
 /// Compute units of a plain transfer, budget instructions included.
 const TRANSFER_UNITS: u32 = 1_000;
 
@@ -104,6 +106,8 @@ pub struct TransactionBuilder {
     /// From [`MintId`] 1 on; 0 is native SOL, which has no token account.
     mints: Vec<MintEntry>,
     pools: Vec<PoolEntry>,
+    /// Name keys by a byte each where a transaction would be too large without.
+    tables: Vec<LookupTable>,
     /// Addresses of tick and bin arrays, each derived once.
     arrays: Arc<Mutex<BTreeMap<(PoolId, i32), Address>>>,
 }
@@ -112,7 +116,8 @@ impl TransactionBuilder {
     /// A builder that knows no mint and no pool.
     #[must_use]
     pub fn new(owner: Address) -> Self {
-        Self { owner, mints: Vec::new(), pools: Vec::new(), arrays: Arc::default() }
+        let (mints, pools, tables) = (Vec::new(), Vec::new(), Vec::new());
+        Self { owner, mints, pools, tables, arrays: Arc::default() }
     }
 
     /// Who signs and pays.
@@ -174,7 +179,48 @@ impl TransactionBuilder {
         for leg in order.legs() {
             instructions.push(self.leg(leg)?);
         }
-        compile(self.owner, &instructions, blockhash, &[])
+        self.compile(&instructions, blockhash)
+    }
+
+    /// Adds a lookup table. What fits without one is built without: that is quicker, and needs nothing of anybody.
+    pub fn add_table(&mut self, table: LookupTable) {
+        self.tables.push(table);
+    }
+
+    fn compile(&self, instructions: &[Instruction], hash: &Hash) -> Result<Vec<u8>, BuildError> {
+        match compile(self.owner, instructions, hash, &[]) {
+            Err(BuildError::TooLarge { .. } | BuildError::TooManyKeys)
+                if !self.tables.is_empty() =>
+            {
+                compile(self.owner, instructions, hash, &self.tables)
+            }
+            built => built,
+        }
+    }
+
+    /// All keys that a lookup table could name for us: those of every pool's swap and of our token accounts, but for
+    /// tick and bin arrays, which change as prices move.
+    #[must_use]
+    pub fn table_keys(&self) -> Vec<Address> {
+        let mut keys = BTreeSet::new();
+        for (nth, pool) in (0_u32..).zip(&self.pools) {
+            // Every kind takes from one array to three; which, is not looked at.
+            let some: ArrayVec<Address, 3> =
+                [0; 3].iter().filter_map(|start| pool.spec.array(*start)).collect();
+            let [first, second] = pool.spec.mints;
+            for (mint_in, mint_out) in [(first, second), (second, first)] {
+                let hop = Hop { pool: PoolId(nth), mint_in, mint_out };
+                let amount =
+                    LegAmount::ExactIn { amount_in: Atoms::new(1), min_out: Atoms::new(1) };
+                let Ok(swap) = self.leg_through(hop, amount, &some) else { continue };
+                let named = swap.accounts.iter().filter(|meta| !meta.is_signer);
+                keys.extend(named.map(|meta| meta.pubkey).filter(|key| !some.contains(key)));
+            }
+        }
+        for entry in &self.mints {
+            keys.extend([entry.account, entry.spec.address, entry.spec.token_program]);
+        }
+        keys.into_iter().collect()
     }
 
     /// Whether a mint is wrapped SOL, which anybody who holds SOL can have.
@@ -209,7 +255,7 @@ impl TransactionBuilder {
         for leg in legs {
             instructions.push(self.leg(leg)?);
         }
-        compile(self.owner, &instructions, blockhash, &[])
+        self.compile(&instructions, blockhash)
     }
 
     /// Makes our account of a mint unless it is there.
@@ -224,14 +270,27 @@ impl TransactionBuilder {
     }
 
     fn leg(&self, leg: &Leg) -> Result<Instruction, BuildError> {
-        let hop = leg.hop;
+        let (hop, pool) = (leg.hop, self.pools.get(leg.hop.pool.index()));
+        let spec = &pool.ok_or(BuildError::UnknownPool(hop.pool))?.spec;
+        let starts = leg.arrays.iter();
+        let arrays: ArrayVec<Address, 3> =
+            starts.filter_map(|start| self.array(hop.pool, spec, *start)).collect();
+        self.leg_through(hop, leg.amount, &arrays)
+    }
+
+    fn leg_through(
+        &self,
+        hop: Hop,
+        amount: LegAmount,
+        arrays: &[Address],
+    ) -> Result<Instruction, BuildError> {
         let pool = self.pools.get(hop.pool.index()).ok_or(BuildError::UnknownPool(hop.pool))?;
         let forward = match pool.spec.mints {
             [first, second] if [hop.mint_in, hop.mint_out] == [first, second] => true,
             [first, second] if [hop.mint_out, hop.mint_in] == [first, second] => false,
             _ => return Err(BuildError::WrongMints(hop.pool)),
         };
-        let (least_out, in_most) = match leg.amount {
+        let (least_out, in_most) = match amount {
             LegAmount::ExactIn { amount_in, min_out } => (min_out, amount_in),
             LegAmount::ExactOut { amount_out, max_in } => (amount_out, max_in),
         };
@@ -246,13 +305,7 @@ impl TransactionBuilder {
             source: self.mint(hop.mint_in)?.account,
             destination: self.mint(hop.mint_out)?.account,
         };
-        let arrays: ArrayVec<Address, 3> = leg
-            .arrays
-            .iter()
-            .filter_map(|start| self.array(hop.pool, &pool.spec, *start))
-            .collect();
-        let built =
-            swap_instruction(&pool.spec, pool.mints, forward, leg.amount, accounts, &arrays);
+        let built = swap_instruction(&pool.spec, pool.mints, forward, amount, accounts, arrays);
         built.ok_or(BuildError::NotOffered(hop.pool))
     }
 
@@ -265,6 +318,25 @@ impl TransactionBuilder {
         let address = spec.array(start)?;
         known.insert((id, start), address);
         Some(address)
+    }
+
+    /// A lookup table of [`Self::table_keys`], and the messages that make it, to be landed one after the other.
+    ///
+    /// # Errors
+    /// [`BuildError::TooLarge`] if a message does not fit, which no number of keys can cause.
+    pub fn table_transactions(
+        &self,
+        recent: Slot,
+        priority: Priority,
+        blockhash: &Hash,
+    ) -> Result<(LookupTable, Vec<Vec<u8>>), BuildError> {
+        let (table, steps) = LookupTable::plan(self.owner, recent, self.table_keys());
+        let messages = steps.into_iter().map(|step| {
+            let mut instructions = budget(TABLE_UNITS, priority);
+            instructions.extend(step);
+            compile(self.owner, &instructions, blockhash, &[])
+        });
+        Ok((table, messages.collect::<Result<_, _>>()?))
     }
 
     /// Messages that make every token account we need and wrap `wrap` lamports, if not zero. Making an account that

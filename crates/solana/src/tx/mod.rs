@@ -3,6 +3,7 @@
 mod blockhash;
 mod builder;
 pub mod instructions;
+mod lookup;
 mod message;
 
 #[cfg(test)]
@@ -11,4 +12,5 @@ mod vectors;
 pub use blockhash::{BlockhashCache, BlockhashError};
 pub use builder::{BuildError, Priority, Signed, TransactionBuilder, sign};
 pub use instructions::associated_token_address;
+pub use lookup::{LOOKUP_TABLE_PROGRAM, TABLE_KEYS_MAX, TableError};
 pub use message::{LookupTable, WIRE_MAX, compile};

@@ -23,7 +23,7 @@ pub use prepared::{Prepared, ResumeError};
 pub use tracker::{Tracker, TrackerSettings};
 
 use crate::rpc::{At, Commitment, RpcConnectionPool, RpcError, TokenAccount};
-use crate::tx::{BlockhashCache, BuildError, TransactionBuilder, sign};
+use crate::tx::{BlockhashCache, BuildError, LookupTable, TransactionBuilder, sign};
 
 /// Takes approved orders to the chain.
 #[derive(Debug)]
@@ -121,6 +121,11 @@ impl<S: Signer> SolanaVenue<S> {
             MarketEvent::Pool(spec) => self.add_pool(spec).map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// Adds a lookup table for orders that would be too large without.
+    pub fn add_table(&mut self, table: LookupTable) {
+        self.builder.add_table(table);
     }
 
     /// What builds our transactions, for setup and transfers.
