@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use sniper_core::event::{Event, MarketEvent};
 use sniper_core::gate::{Reason, Verdict};
 use sniper_core::ids::{Address, MintId};
@@ -18,6 +19,8 @@ use super::judge::Judge;
 const EVERY: Duration = Duration::from_secs(300);
 /// The same of coins that have just begun to trade: what is safe now need not be in a minute.
 const EVERY_NEW: Duration = Duration::from_secs(10);
+/// New coins that are judged at the same time: one that a node is slow about must not hold up the others.
+const AT_ONCE: usize = 4;
 /// Pause after one that could not even begin.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -52,16 +55,20 @@ impl Gatekeeper {
                 standing_due = Instant::now() + pause;
             }
             due.retain(|mint, _| wards.iter().any(|ward| ward.id == *mint));
-            for (ward, pool) in wards.iter().filter_map(|ward| Some((ward, ward.launched?))) {
+            let now = Instant::now();
+            let newcomers = wards.iter().filter_map(|ward| Some((*ward, ward.launched?)));
+            let is_due = |(ward, _): &(Ward, Address)| {
                 // Whoever brought it here has had it judged.
-                let at = due.entry(ward.id).or_insert_with(|| Instant::now() + EVERY_NEW);
-                if Instant::now() < *at {
-                    continue;
+                let at = due.entry(ward.id).or_insert(now + EVERY_NEW);
+                let is_due = *at <= now;
+                if is_due {
+                    *at = now + EVERY_NEW;
                 }
-                *at = Instant::now() + EVERY_NEW;
-                if !self.newcomer(ward, pool).await {
-                    return;
-                }
+                is_due
+            };
+            let asked: Vec<(Ward, Address)> = newcomers.filter(is_due).collect();
+            if !self.newcomers(asked).await {
+                return;
             }
             let until = due.values().copied().fold(standing_due, Instant::min);
             tokio::select! {
@@ -72,8 +79,14 @@ impl Gatekeeper {
         }
     }
 
+    /// Judges coins that have just begun to trade, again. Whether anybody still listens.
+    async fn newcomers(&self, asked: Vec<(Ward, Address)>) -> bool {
+        let words = stream::iter(asked).map(|(ward, pool)| self.newcomer(ward, pool));
+        words.buffer_unordered(AT_ONCE).all(std::future::ready).await
+    }
+
     /// Judges a coin that has just begun to trade, again. Whether anybody still listens.
-    async fn newcomer(&self, ward: &Ward, pool: Address) -> bool {
+    async fn newcomer(&self, ward: Ward, pool: Address) -> bool {
         let Some(mut verdict) = self.look_at(ward, pool).await else { return true };
         if may_change(&verdict) {
             // A price that rises while it is rehearsed fails a rehearsal as a trap does: it counts the second time.
@@ -86,7 +99,7 @@ impl Gatekeeper {
         !is_word || self.tell(ward.id, &verdict).await
     }
 
-    async fn look_at(&self, ward: &Ward, pool: Address) -> Option<Verdict> {
+    async fn look_at(&self, ward: Ward, pool: Address) -> Option<Verdict> {
         match self.judge.look(Some(pool)).await {
             Ok(sight) => Some(self.judge.judge(&sight, ward.mint, None).await),
             Err(error) => {
