@@ -135,8 +135,14 @@ impl Session {
     /// Takes what the scout has found.
     pub(super) fn take_find(&mut self, find: Find) -> anyhow::Result<()> {
         let counts = &mut self.newcomers.counts;
-        counts.seen += 1;
+        counts.seen += u64::from(!matches!(find, Find::Held(_)));
         match find {
+            Find::Held(found) => {
+                if let Err(error) = self.take_up(&found) {
+                    let error = format!("{error:#}");
+                    tracing::error!(pool = %found.address, error, "a coin that is held cannot be followed");
+                }
+            }
             Find::Passed => counts.passed += 1,
             Find::Unread => counts.unread += 1,
             Find::Judged(candidate) => {

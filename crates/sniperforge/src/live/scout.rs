@@ -42,6 +42,8 @@ pub(super) enum Find {
     Passed,
     /// It could not be read.
     Unread,
+    /// The pool of a coin that is held from an earlier run, which could not be read before.
+    Held(Box<Found>),
 }
 
 /// A pool that was made, and the word on its coin.

@@ -16,15 +16,20 @@ use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
 use sniper_store::journal::Journal;
+use tokio::sync::mpsc;
 
 use super::desk::Desk;
 use super::lookup;
 use super::publish::Publisher;
 use super::replay::{Wire, replay_records};
+use super::scout::Find;
 use super::session::{LiveSigner, Orders, Session, Sources};
 use super::tables::Tables;
-use super::trade::Plan;
+use super::trade::{Background, Plan};
 use super::universe::{self, Universe};
+
+/// Pause between two tries to read the pool of a coin that is held.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the start found.
 pub(super) struct Opened {
@@ -179,6 +184,8 @@ pub(super) async fn fund_from_chain(
 pub(super) async fn take_up_newcomers(
     session: &mut Session,
     wanted: &Universe,
+    finds: &mpsc::Sender<Find>,
+    background: &mut Background,
 ) -> anyhow::Result<()> {
     let engine = session.desk.engine();
     let announced = (0_u32..).map(PoolId).zip(engine.market().pools());
@@ -206,14 +213,37 @@ pub(super) async fn take_up_newcomers(
         let one = Universe { pools: vec![address], ..wanted.clone() };
         match universe::discover(&session.rpc, &one).await {
             Ok(found) => found.iter().try_for_each(|found| session.take_up(found))?,
-            Err(error) => tracing::error!(
-                pool = %address,
-                error = format!("{error:#}"),
-                "a coin is held whose pool cannot be read: it is not sold by this run; look at it"
-            ),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(pool = %address, error, "{UNREAD}");
+                background.spawn(take_up_later(session.rpc.clone(), one, finds.clone()));
+            }
         }
     }
     Ok(())
+}
+
+const UNREAD: &str =
+    "a coin is held whose pool cannot be read: it cannot be sold until it is; asking again";
+
+/// Asks for a pool until it can be read, and has it followed then.
+async fn take_up_later(rpc: RpcConnectionPool, one: Universe, finds: mpsc::Sender<Find>) {
+    loop {
+        tokio::time::sleep(ASK_AGAIN).await;
+        match universe::discover(&rpc, &one).await {
+            Ok(found) => {
+                for found in found {
+                    // Nobody listens any more when the run has ended.
+                    finds.send(Find::Held(Box::new(found))).await.ok();
+                }
+                return;
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(pools = ?one.pools, error, "{UNREAD}");
+            }
+        }
+    }
 }
 
 /// Sends a transaction and waits until the chain says how it ended.

@@ -374,8 +374,6 @@ pub(super) async fn assemble(
         let judge = Judge { wanted, ..judge.clone() };
         launches.start(plan, judge, finds_in.clone())?;
     }
-    // Where nobody looks for new pools, nobody sends, and the session must not take that for an end.
-    background.spawn(async move { finds_in.closed().await });
     let gatekeeper = Gatekeeper { judge, wards, events: prices_in.clone() };
     background.spawn(gatekeeper.keep());
     let source =
@@ -405,7 +403,9 @@ pub(super) async fn assemble(
         newcomers,
         plan.page.is_some(),
     );
-    start::take_up_newcomers(&mut session, &plan.universe).await?;
+    start::take_up_newcomers(&mut session, &plan.universe, &finds_in, background).await?;
+    // Where nobody looks for new pools, nobody sends, and the session must not take that for an end.
+    background.spawn(async move { finds_in.closed().await });
     Ok((session, Sources { feed, ends, prices, finds }, wires))
 }
 
