@@ -59,13 +59,13 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
         chain = Some(child);
         announced = Some(told);
     }
-    let summary = on_one_thread(async {
+    let summary = on_one_thread(async move {
         let announced = match (announced, &args.attach) {
             (Some(announced), _) => announced,
             (None, url) => ask(url.as_deref().unwrap_or_default()).await?,
         };
         let announced = through(&args.through, announced);
-        let plan = plan(&args, &announced, folder.clone())?;
+        let plan = plan(&args, &announced, folder)?;
         fund(&plan, &signer, &announced).await?;
         run(plan, Money::Chain(signer)).await
     });

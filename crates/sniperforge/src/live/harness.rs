@@ -117,11 +117,14 @@ fn engine() -> (EngineConfig, Vec<Box<dyn Strategy>>) {
 /// # Errors
 ///
 /// As [`super::trade()`].
-pub fn run(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Result<Measured> {
+pub fn run(
+    setup: Setup,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<Measured> {
     on_one_thread(session(setup, until))
 }
 
-async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Result<Measured> {
+async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow::Result<Measured> {
     let Setup { http, ws, prices, pool, dollars, signer, folder } = setup;
     let (engine, strategies) = engine();
     let plan = Plan {

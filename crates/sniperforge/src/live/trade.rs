@@ -178,12 +178,17 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
 }
 
 /// The whole hot path lives on this thread.
-pub(super) fn on_one_thread<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the event loop")?
-        .block_on(run)
+pub(super) fn on_one_thread<T: Send + 'static>(
+    run: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A task among the others: the loop would ask the system for news before it gave the main future its turn.
+    let ended =
+        runtime.context("start the event loop")?.block_on(async { tokio::spawn(run).await });
+    ended.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(ended) => Err(ended).context("run the event loop"),
+    })
 }
 
 fn paper(config: &Config) -> Money {

@@ -118,8 +118,9 @@ impl Connection {
 }
 
 pub(super) async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCause> {
+    // All of it is zeroed before every read.
     let config = WebSocketConfig::default()
-        .read_buffer_size(32 << 10)
+        .read_buffer_size(8 << 10)
         .max_message_size(Some(FRAME_MAX))
         .max_frame_size(Some(FRAME_MAX));
     let url = endpoint.ws().expose().as_str();

@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
+use super::answer::Reply;
 use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::latency::{ErrorRate, Latency};
-use super::line::{Line, LineError, Reply};
+use super::line::{Line, LineError};
 use super::read::SMALL_ANSWER;
 use super::sketch::Sketch;
 use super::window::Window;
@@ -21,7 +22,7 @@ use super::window::Window;
 pub struct SecretUrl(reqwest::Url);
 
 impl SecretUrl {
-    fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, &'static str> {
         let url = reqwest::Url::parse(text).map_err(|_| "it is not a URL")?;
         if !schemes.contains(&url.scheme()) {
             return Err("its scheme is neither of the two that belong here");
@@ -418,10 +419,10 @@ impl Endpoint {
     /// Writes a request on the line kept for sends. None where the line is busy or down; then [`Self::ask`].
     pub(crate) fn begin(
         &self,
-        body: &Bytes,
-        limits: Limits,
+        body: &[u8],
+        answer_bytes: usize,
     ) -> Option<impl Future<Output = Result<Reply, LineError>> + Send + use<>> {
-        let answer = self.line.as_ref()?.begin(body.clone(), limits.answer_bytes)?;
+        let answer = self.line.as_ref()?.begin(body, answer_bytes)?;
         self.vitals().requests += 1;
         Some(answer)
     }

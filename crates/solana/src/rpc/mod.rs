@@ -1,5 +1,6 @@
 //! Requests over HTTP.
 
+mod answer;
 mod breaker;
 mod calls;
 pub(crate) mod endpoint;

@@ -59,7 +59,7 @@ impl Weight {
         }
     }
 
-    fn answer_bytes(self, method: &str) -> usize {
+    pub(super) fn answer_bytes(self, method: &str) -> usize {
         match (self, method) {
             (Self::Heavy, _) => 256 << 20,
             (

@@ -9,9 +9,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use sniper_core::ids::Signature;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
+use super::answer::Reply;
 use super::endpoint::Endpoint;
 use super::error::{EndpointName, RpcError};
-use super::line::{LineError, Reply};
+use super::line::LineError;
 use super::pool::{RpcConnectionPool, usable};
 use super::read::{Doubt, Weight, ask_typed, judge};
 
@@ -38,11 +39,12 @@ impl RpcConnectionPool {
         signature: Signature,
     ) -> impl Future<Output = Result<SendReport, Vec<RpcError>>> + Send + use<> {
         // All are on the wire before anything else is done.
+        let answer_bytes = Weight::Light.answer_bytes(SEND);
         let begun: Vec<_> = self
             .send_targets()
             .into_iter()
             .map(|endpoint| {
-                let begun = endpoint.begin(body, endpoint.limits(SEND, Weight::Light));
+                let begun = endpoint.begin(body, answer_bytes);
                 (endpoint, begun)
             })
             .collect();
