@@ -105,8 +105,8 @@ pub enum Command {
     NewConfig(config::NewConfigArgs),
     /// Print the configuration that holds and where each value comes from, without secrets.
     ShowConfig,
-    /// Check that configuration, data folder, key file and endpoints are ready.
-    Doctor,
+    /// Check that this machine, the configuration and every endpoint are ready, and measure the endpoints.
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs what the process was asked to.

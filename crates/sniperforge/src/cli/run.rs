@@ -86,9 +86,9 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Wallet(command) => wallet::wallet(&command, &global).map(|()| Exit::Done),
         Command::NewConfig(args) => config::new_config(&args, &global).map(|()| Exit::Done),
         Command::ShowConfig => config::show_config(&global).map(|()| Exit::Done),
-        Command::Doctor => {
+        Command::Doctor(args) => {
             let _logging = quiet_logging(&global)?;
-            doctor::doctor(&global)
+            doctor::doctor(&args, &global, hardening)
         }
     }
 }

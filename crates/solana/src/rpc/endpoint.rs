@@ -96,6 +96,12 @@ impl EndpointConfig {
         &self.name
     }
 
+    /// Requests a second that it may be asked.
+    #[must_use]
+    pub const fn requests_per_second(&self) -> u32 {
+        self.requests_per_second
+    }
+
     pub(crate) fn needs_tls(&self) -> bool {
         self.http.is_tls() || self.ws.is_tls()
     }
@@ -369,7 +375,7 @@ impl Endpoint {
     }
 
     /// Sends a request and judges the head of the answer; its body is still to be read.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         method: &'static str,
         body: Bytes,

@@ -40,3 +40,4 @@ pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
 };
+pub(crate) use verify::make_endpoints;
