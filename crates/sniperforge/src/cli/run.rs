@@ -8,7 +8,7 @@ use super::exit::{Exit, UsageError};
 use super::{
     Cli, Command, Global, config, doctor, kill, output, quote, scan, status, verify, wallet,
 };
-use crate::config::{Config, Sources};
+use crate::config::{Config, Reload, Sources};
 use crate::telemetry::{Logging, init_logging};
 
 pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -117,8 +117,10 @@ fn trade(
     let passphrase = flags
         .passphrase
         .source(config.wallet.passphrase_file.as_ref(), PassphraseSource::Terminal { prompt });
+    let reload = Reload::of(Sources::of_process(global.config.clone()))?;
     let summary = crate::live::trade(TradeArgs {
         config,
+        reload: Some(reload),
         live: flags.live,
         run_for: flags.run_for,
         headless: flags.headless,

@@ -25,6 +25,7 @@ use sniper_store::journal::Journal;
 use sniper_wallet::{KillLatch, LocalSigner};
 
 use super::desk::Desk;
+use super::endpoints::Wanted;
 use super::publish::Publisher;
 use super::start::{self, Opened};
 use super::summary::RunSummary;
@@ -127,7 +128,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         mode: "bench",
         run_mode: RunMode::Live,
         engine,
-        endpoints: vec![EndpointConfig::new("bench", &http, &ws, 10_000)?],
+        endpoints: Wanted::new(vec![EndpointConfig::new("bench", &http, &ws, 10_000)?], None),
         pool: PoolSettings::default(),
         universe: Universe {
             pools: vec![pool],
@@ -144,7 +145,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         run_for: None,
         log: None,
     };
-    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
     let (mut file, _) = Journal::open(plan.folder.join("journal.bin"))?;
     file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;

@@ -48,7 +48,7 @@ impl fmt::Debug for SecretUrl {
 }
 
 /// One node as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointConfig {
     name: EndpointName,
     http: SecretUrl,
