@@ -9,6 +9,7 @@
 //! - Show a secret: endpoints have names, never addresses.
 
 pub mod backtest;
+mod bench;
 #[cfg(feature = "localnet")]
 pub mod chaos;
 pub mod cli;

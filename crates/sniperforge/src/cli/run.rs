@@ -6,7 +6,7 @@ use sniper_wallet::PassphraseSource;
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
 use super::{
-    Cli, Command, Global, config, doctor, kill, output, quote, scan, status, verify, wallet,
+    Cli, Command, Global, bench, config, doctor, kill, output, quote, scan, status, verify, wallet,
 };
 use crate::config::{Config, Reload, Sources};
 use crate::telemetry::{Logging, init_logging};
@@ -74,6 +74,10 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let config = load(&global)?;
             let _logging = quiet_logging(&global)?;
             scan::scan(&args, config, &global)
+        }
+        Command::Bench(args) => {
+            let _logging = init_logging(false, global.log_level.as_deref().unwrap_or("error"))?;
+            bench::bench(&args, &global)
         }
         Command::Verify(args) => {
             without_config(&global, "verify takes no settings; leave out -c")?;
