@@ -136,8 +136,10 @@ const SIGNATURE: Signature = Signature([5; 64]);
 type Outcome = Result<(), RpcError>;
 type Asking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+type Ask = fn(RpcConnectionPool) -> Asking;
+
 /// Every method of ours, by the node's name for it.
-fn asks() -> Vec<(&'static str, fn(RpcConnectionPool) -> Asking)> {
+fn asks() -> Vec<(&'static str, Ask)> {
     const AT: Commitment = Commitment::Confirmed;
     macro_rules! ask {
         ($pool:ident => $call:expr) => {

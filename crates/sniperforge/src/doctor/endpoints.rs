@@ -203,7 +203,7 @@ impl Says {
     }
 
     fn advice(mut self) -> Vec<String> {
-        self.0.sort_by(|one, other| other.0.cmp(&one.0));
+        self.0.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
         self.0.into_iter().map(|(_, text)| text).collect()
     }
 
