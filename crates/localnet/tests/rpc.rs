@@ -221,7 +221,7 @@ fn a_transaction_that_cannot_be_one_is_refused_where_it_arrives() {
         let ahead = json!({"encoding": "base64", "minContextSlot": u64::MAX});
         assert_eq!(code(wire(&tx), ahead).await, -32016);
         tx.signatures[0] = solana_signature::Signature::from([7; 64]);
-        assert_eq!(code(wire(&tx), base64).await, -32003);
+        assert_eq!(code(wire(&tx), base64).await, -32002);
         let lost = client.send_unchecked(&tx).await;
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert_eq!(client.status(&lost).await, Value::Null, "a leader drops a bad signature");

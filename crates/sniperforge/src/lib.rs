@@ -9,11 +9,13 @@
 //! - Show a secret: endpoints have names, never addresses.
 
 pub mod backtest;
+mod bench;
 #[cfg(feature = "localnet")]
 pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
+mod doctor;
 pub mod live;
 mod scan;
 pub mod telemetry;

@@ -6,6 +6,7 @@
 //! - [`feed`]: subscriptions, [`feed::WebSocketManager`], delivering decoded market events through one channel;
 //! - [`gate`]: reads what the core's token gate wants to know of a mint;
 //! - [`launch`]: finds where a new pool is that its program did not tell;
+//! - [`probe`]: what an endpoint is worth, measured from outside;
 //! - [`scan`]: all pools of a program, read in one pass into the core's table;
 //! - [`tx`]: transaction building and the blockhash it needs;
 //! - [`venue`]: [`venue::SolanaVenue`] takes orders, and tells of each how it ended.
@@ -24,6 +25,7 @@
 pub mod feed;
 pub mod gate;
 pub mod launch;
+pub mod probe;
 pub mod rpc;
 pub mod scan;
 pub mod tx;

@@ -199,9 +199,7 @@ impl Keystore {
     ///
     /// See [`KeystoreError`]: each way of being wrong has its own.
     pub fn unlock(&self, passphrase: &SecretString) -> Result<LocalSigner, KeystoreError> {
-        let file = std::fs::File::open(&self.path).map_err(|source| self.io("open", source))?;
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|source| self.io("read", source))?;
+        let bytes = self.read()?;
         let armored = self.kind(&bytes)?;
         let key = if armored {
             self.decrypt(ArmoredReader::new(BufReader::new(bytes.as_slice())), passphrase)?
@@ -209,6 +207,22 @@ impl Keystore {
             self.decrypt(bytes.as_slice(), passphrase)?
         };
         Ok(LocalSigner::new(key))
+    }
+
+    /// That it is there, can be read, and begins as a keystore does. Whether it opens, only its passphrase can tell.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is some other file.
+    pub fn look(&self) -> Result<(), KeystoreError> {
+        self.kind(&self.read()?).map(drop)
+    }
+
+    fn read(&self) -> Result<Vec<u8>, KeystoreError> {
+        let file = std::fs::File::open(&self.path).map_err(|source| self.io("open", source))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|source| self.io("read", source))?;
+        Ok(bytes)
     }
 
     /// Whether `bytes` are armored, judged by how they start.

@@ -24,7 +24,7 @@ pub(crate) struct Simulated {
     pub(crate) error: Option<TransactionError>,
     pub(crate) logs: Vec<String>,
     pub(crate) units: u64,
-    /// Known once the transaction has run.
+    /// Known once somebody was found to pay it.
     pub(crate) fee: Option<u64>,
     pub(crate) return_data: Option<(Address, Vec<u8>)>,
     pub(crate) accounts: Vec<(Address, AccountSharedData)>,
@@ -90,11 +90,12 @@ impl Simulator {
             Err(failed) => (Some(failed.err), failed.meta, Vec::new()),
         };
         let data = meta.return_data;
+        let fee = (!error.as_ref().is_some_and(is_unpaid)).then_some(meta.fee);
         Ok(Simulated {
             error,
             logs: meta.logs,
             units: meta.compute_units_consumed,
-            fee: Some(meta.fee),
+            fee,
             return_data: (!data.data.is_empty()).then_some((data.program_id, data.data)),
             accounts,
             keys: keys.len(),
@@ -112,6 +113,16 @@ impl Simulator {
             }
         }
     }
+}
+
+/// Nobody is there who could pay the fee.
+const fn is_unpaid(error: &TransactionError) -> bool {
+    matches!(
+        error,
+        TransactionError::AccountNotFound
+            | TransactionError::InsufficientFundsForFee
+            | TransactionError::InvalidAccountForFee
+    )
 }
 
 fn lookup_tables(message: &VersionedMessage) -> Vec<Address> {

@@ -39,12 +39,9 @@ pub(super) fn send_transaction(node: &Node, params: &Params<'_>) -> Answer {
             return Ok(json!(signature));
         }
     } else {
-        if !signed {
-            return Err(RpcError::new(-32003, "Transaction signature verification failure"));
-        }
         slots::health(node)?;
         let commitment = config.commitment_at("preflightCommitment", Commitment::Finalized)?;
-        preflight(node, &transaction, commitment, config)?;
+        preflight(node, &transaction, signed, commitment, config)?;
     }
     if !node.port.loses_transaction() {
         node.chain.submit(transaction);
@@ -55,13 +52,15 @@ pub(super) fn send_transaction(node: &Node, params: &Params<'_>) -> Answer {
 fn preflight(
     node: &Node,
     transaction: &VersionedTransaction,
+    signed: bool,
     commitment: Commitment,
     config: Config<'_>,
 ) -> Result<(), RpcError> {
     let ledger = node.chain.read();
     let bank = node.bank(&ledger, commitment);
     check_min_slot(bank, config)?;
-    let simulated = match unusable(&ledger, &bank, transaction) {
+    let forged = (!signed).then_some(TransactionError::SignatureFailure);
+    let simulated = match forged.or_else(|| unusable(&ledger, &bank, transaction)) {
         Some(error) => Simulated::failed(error),
         None => node.chain.simulator().run(&ledger, bank.slot, transaction.clone()),
     };
@@ -125,11 +124,13 @@ pub(super) fn simulate_transaction(node: &Node, params: &Params<'_>) -> Answer {
             "lastValidBlockHeight": bank.height + BLOCKHASH_BLOCKS,
         });
     }
-    if verify && !transaction.verify_with_results().iter().all(|valid| *valid) {
-        return Err(RpcError::new(-32003, "Transaction signature verification failure"));
-    }
-    // With another blockhash it is another transaction, which nobody has processed.
-    let refused = if replace { None } else { unusable(&ledger, &bank, &transaction) };
+    let forged = verify && !transaction.verify_with_results().iter().all(|valid| *valid);
+    let refused = match (forged, replace) {
+        (true, _) => Some(TransactionError::SignatureFailure),
+        // With another blockhash it is another transaction, which nobody has processed.
+        (false, true) => None,
+        (false, false) => unusable(&ledger, &bank, &transaction),
+    };
     let simulated = match refused {
         Some(error) => Simulated::failed(error),
         None => node.chain.simulator().run(&ledger, bank.slot, transaction),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sniper_wallet::PassphraseSource;
 
-use crate::config::Config;
+use crate::config::{Config, Reload};
 use crate::telemetry::LogRing;
 
 /// Arguments of `demo`.
@@ -29,6 +29,9 @@ pub struct DemoArgs {
     /// Reach that chain through these addresses, such as those of fault proxies, in the place of its own.
     #[arg(long, value_name = "URL", requires = "attach", hide = true)]
     pub through: Vec<String>,
+    /// Reach that chain through the endpoints of this configuration, and follow its changes.
+    #[arg(long, value_name = "FILE", requires = "attach", conflicts_with = "through", hide = true)]
+    pub endpoints: Option<PathBuf>,
     /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
     #[arg(
         long,
@@ -72,6 +75,8 @@ pub struct TradeFlags {
 pub struct TradeArgs {
     /// The checked configuration.
     pub config: Config,
+    /// Where it came from: its endpoints are taken up when they change.
+    pub reload: Option<Reload>,
     /// Whether real money is at stake.
     pub live: bool,
     /// How long, or until Ctrl-C.

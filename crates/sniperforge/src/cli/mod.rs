@@ -5,6 +5,7 @@
 //! and what to do, and ends with one of the codes of [`Exit`].
 
 mod args;
+mod bench;
 mod config;
 mod doctor;
 mod exit;
@@ -90,6 +91,8 @@ pub enum Command {
     Quote(quote::QuoteArgs),
     /// All pools of the exchanges, looked at as they change.
     Scan(scan::ScanArgs),
+    /// Measure what this machine and these endpoints can do.
+    Bench(bench::BenchArgs),
     /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
     Verify(verify::VerifyArgs),
     /// Show what a running instance does.
@@ -105,8 +108,8 @@ pub enum Command {
     NewConfig(config::NewConfigArgs),
     /// Print the configuration that holds and where each value comes from, without secrets.
     ShowConfig,
-    /// Check that configuration, data folder, key file and endpoints are ready.
-    Doctor,
+    /// Check that this machine, the configuration and every endpoint are ready, and measure the endpoints.
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs what the process was asked to.

@@ -6,9 +6,9 @@ use sniper_wallet::PassphraseSource;
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
 use super::{
-    Cli, Command, Global, config, doctor, kill, output, quote, scan, status, verify, wallet,
+    Cli, Command, Global, bench, config, doctor, kill, output, quote, scan, status, verify, wallet,
 };
-use crate::config::{Config, Sources};
+use crate::config::{Config, Reload, Sources};
 use crate::telemetry::{Logging, init_logging};
 
 pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
@@ -75,6 +75,10 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let _logging = quiet_logging(&global)?;
             scan::scan(&args, config, &global)
         }
+        Command::Bench(args) => {
+            let _logging = init_logging(false, global.log_level.as_deref().unwrap_or("error"))?;
+            bench::bench(&args, &global)
+        }
         Command::Verify(args) => {
             without_config(&global, "verify takes no settings; leave out -c")?;
             let _logging = quiet_logging(&global)?;
@@ -86,9 +90,9 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Wallet(command) => wallet::wallet(&command, &global).map(|()| Exit::Done),
         Command::NewConfig(args) => config::new_config(&args, &global).map(|()| Exit::Done),
         Command::ShowConfig => config::show_config(&global).map(|()| Exit::Done),
-        Command::Doctor => {
+        Command::Doctor(args) => {
             let _logging = quiet_logging(&global)?;
-            doctor::doctor(&global)
+            doctor::doctor(&args, &global, hardening)
         }
     }
 }
@@ -117,8 +121,10 @@ fn trade(
     let passphrase = flags
         .passphrase
         .source(config.wallet.passphrase_file.as_ref(), PassphraseSource::Terminal { prompt });
+    let reload = Reload::of(Sources::of_process(global.config.clone()))?;
     let summary = crate::live::trade(TradeArgs {
         config,
+        reload: Some(reload),
         live: flags.live,
         run_for: flags.run_for,
         headless: flags.headless,

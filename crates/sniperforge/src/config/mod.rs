@@ -12,6 +12,7 @@ mod defaults;
 mod error;
 mod layers;
 pub mod raw;
+mod reload;
 mod show;
 mod template;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use solana_hash::Hash;
 pub(crate) use check::pubsub_of;
 pub use error::{ConfigError, Place, Problem, variable_of};
 pub use layers::{Layers, Sources};
+pub use reload::{Changed, Reload};
 pub use show::{to_json, to_toml};
 pub use template::{template, write_new};
 

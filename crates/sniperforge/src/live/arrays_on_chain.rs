@@ -22,6 +22,7 @@ use sniper_solana::tx::{Priority, TransactionBuilder, sign};
 use sniper_wallet::{KillLatch, LocalSigner, Signer as _};
 use tokio::sync::oneshot;
 
+use super::endpoints::Wanted;
 use super::lookup::Lookups;
 use super::publish::Publisher;
 use super::replay::replay_file;
@@ -92,7 +93,7 @@ impl Chain {
                 candle_width: Timestamp::SECOND,
                 equity_every: Timestamp::SECOND,
             },
-            endpoints: urls.map(endpoint).collect(),
+            endpoints: Wanted::new(urls.map(endpoint).collect(), None),
             pool: PoolSettings { genesis, ..PoolSettings::default() },
             universe: Universe {
                 pools: vec![pool.unwrap().address.parse().unwrap()],
@@ -282,7 +283,7 @@ impl World {
 
 async fn world(chain: &Chain, folder: &Path, background: &mut Background) -> World {
     let plan = chain.plan(folder);
-    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await.unwrap();
+    let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await.unwrap();
     background.spawn(rpc.clone().monitor());
     let trader = Trader::new(rpc.clone(), plan.universe.clone(), chain.mint("USDC")).await;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);

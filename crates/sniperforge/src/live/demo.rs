@@ -20,12 +20,13 @@ use sniper_wallet::{
 };
 
 use super::child::{Announced, LocalChain};
+use super::endpoints::Wanted;
 use super::lookup::Lookups;
 use super::summary::RunSummary;
 use super::trade::{Launches, Money, Plan, on_loopback, on_one_thread, run};
 use super::universe::Universe;
 use crate::cli::DemoArgs;
-use crate::config::Prices;
+use crate::config::{Prices, Reload, Sources};
 use crate::telemetry::RunMode;
 
 /// What the demo's wallet is given: ten SOL for fees, and two thousand dollars.
@@ -134,8 +135,13 @@ fn through(addresses: &[String], mut chain: Announced) -> Announced {
 }
 
 fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<Plan> {
-    let mut endpoints = Vec::new();
-    for (nth, (http, ws)) in chain.rpc_urls.iter().zip(&chain.ws_urls).enumerate() {
+    let reload = reload(args.endpoints.as_deref())?;
+    let mut endpoints = match &reload {
+        Some(reload) => reload.read()?.endpoints,
+        None => Vec::new(),
+    };
+    let own = chain.rpc_urls.iter().zip(&chain.ws_urls).filter(|_| reload.is_none());
+    for (nth, (http, ws)) in own.enumerate() {
         endpoints.push(EndpointConfig::new(&format!("local-{}", nth + 1), http, ws, 500)?);
     }
     let parse = |text: &str| text.parse::<Address>().context("understand the local chain");
@@ -161,7 +167,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         run_mode: RunMode::Demo,
         launches: Launches::of(&engine, vec![Program::Cpmm]),
         engine,
-        endpoints,
+        endpoints: Wanted::new(endpoints, reload),
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,
         lookups: Lookups { make: true, ..Lookups::default() },
@@ -173,6 +179,12 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         run_for: args.run_for,
         log: args.log.clone(),
     })
+}
+
+/// A file whose endpoints are those of the demo, followed as `trade` follows its own.
+fn reload(file: Option<&Path>) -> anyhow::Result<Option<Reload>> {
+    let sources = |file: &Path| Sources { files: vec![file.to_owned()], variables: Vec::new() };
+    Ok(file.map(|file| Reload::of(sources(file))).transpose()?)
 }
 
 /// Candles of a second and quick parameters, so that a minute shows something. Limits are the defaults but for
@@ -203,7 +215,7 @@ fn engine(with_launches: bool) -> EngineConfig {
 /// Brings SOL and dollars to the wallet, once: from the chain's faucet and its mint authority.
 async fn fund(plan: &Plan, signer: &LocalSigner, chain: &Announced) -> anyhow::Result<()> {
     let owner = signer.address();
-    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
     if rpc.balance(&owner, Commitment::Confirmed).await?.value > Lamports::ZERO {
         return Ok(());
     }

@@ -25,6 +25,7 @@ use sniper_store::journal::Journal;
 use sniper_wallet::{KillLatch, LocalSigner};
 
 use super::desk::Desk;
+use super::endpoints::Wanted;
 use super::lookup::Lookups;
 use super::publish::Publisher;
 use super::start::{self, Opened};
@@ -131,7 +132,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         mode: "bench",
         run_mode: RunMode::Live,
         engine,
-        endpoints: vec![EndpointConfig::new("bench", &http, &ws, 10_000)?],
+        endpoints: Wanted::new(vec![EndpointConfig::new("bench", &http, &ws, 10_000)?], None),
         pool: PoolSettings::default(),
         universe: Universe {
             pools: vec![pool],
@@ -149,7 +150,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         run_for: None,
         log: None,
     };
-    let rpc = RpcConnectionPool::connect(plan.endpoints.clone(), plan.pool).await?;
+    let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
     let (mut file, _) = Journal::open(plan.folder.join("journal.bin"))?;
     file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;

@@ -15,6 +15,7 @@ mod child;
 mod demo;
 mod desk;
 mod drift_probe;
+mod endpoints;
 mod gate;
 #[doc(hidden)]
 pub mod harness;

@@ -17,9 +17,10 @@ use sniper_core::market::WRAPPED_SOL;
 use sniper_core::units::Slot;
 use sniper_solana::feed::{LogEvent, LogSettings, LogWatch, ReconnectionHandler, Sighting};
 use sniper_solana::launch::{Located, Patience, locate};
-use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
-use tokio::sync::{Semaphore, mpsc};
+use sniper_solana::rpc::{EndpointConfig, EndpointName, PoolSettings, RpcConnectionPool};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::endpoints::{Share, keep_members};
 use super::gate::may_change;
 use super::judge::Judge;
 use super::universe::{Found, account_rent};
@@ -32,6 +33,9 @@ const SEATS: usize = 8;
 const LOOKS_MAX: u32 = 24;
 /// The longest pause between two looks, where no slot comes.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the endpoint that is listened to is still a member.
+const MEMBERS_EVERY: Duration = Duration::from_secs(2);
 
 /// What came of a launch.
 #[derive(Debug)]
@@ -60,6 +64,9 @@ pub(super) struct Candidate {
 /// What a scout needs: endpoints with a share of their budgets for it alone, since it has a thread of its own.
 pub(super) struct Orders {
     pub(super) endpoints: Vec<EndpointConfig>,
+    /// Whole endpoints, as they come and go, and what of them is the scout's.
+    pub(super) wanted: watch::Receiver<Vec<EndpointConfig>>,
+    pub(super) share: Share,
     pub(super) settings: PoolSettings,
     pub(super) programs: Vec<Program>,
     /// Judges on the scout's own connections; its `rpc` is replaced.
@@ -87,13 +94,20 @@ pub(super) fn start(orders: Orders) -> anyhow::Result<JoinHandle<()>> {
 }
 
 async fn watch(orders: Orders) -> anyhow::Result<()> {
-    let Orders { endpoints, settings, programs, mut judge, finds } = orders;
+    let Orders { endpoints, wanted, share, settings, programs, mut judge, finds } = orders;
     let rpc = RpcConnectionPool::connect(endpoints, settings).await?;
-    let monitor = tokio::spawn(rpc.clone().monitor());
+    // Both end with the thread's runtime.
+    tokio::spawn(rpc.clone().monitor());
+    tokio::spawn(keep_members(rpc.clone(), wanted.clone(), share));
     judge.rpc = rpc.clone();
-    let addresses = programs.iter().map(|program| program.address()).collect();
-    let (log_watch, mut notices) =
-        LogWatch::start(rpc, addresses, LogSettings::default(), ReconnectionHandler::default())?;
+    let addresses: Vec<Address> = programs.iter().map(|program| program.address()).collect();
+    let listen = || {
+        let (rpc, reconnection) = (rpc.clone(), ReconnectionHandler::default());
+        LogWatch::start(rpc, addresses.clone(), LogSettings::default(), reconnection)
+    };
+    let (mut log_watch, mut notices) = listen()?;
+    let mut listening = None;
+    let mut looks = tokio::time::interval(MEMBERS_EVERY);
     let (judge, seats) = (Arc::new(judge), Arc::new(Semaphore::new(SEATS)));
     let mut detector = Detector::new(KNOWN_MAX);
     let mut sightings = Vec::new();
@@ -101,11 +115,23 @@ async fn watch(orders: Orders) -> anyhow::Result<()> {
         let event = tokio::select! {
             event = notices.recv() => event,
             () = finds.closed() => None,
+            _ = looks.tick() => {
+                let is_member = |name: &EndpointName| rpc.report().iter().any(|member| member.name == *name);
+                if listening.as_ref().is_some_and(|name| !is_member(name)) {
+                    // Its endpoint was taken away: listen to one that is here.
+                    (log_watch, notices) = listen()?;
+                    listening = None;
+                }
+                continue;
+            }
         };
         match event {
             None => break,
             Some(LogEvent::Logs(notice)) => notice.detect(&mut detector, &mut sightings),
-            Some(LogEvent::Up { endpoint }) => tracing::info!(%endpoint, "listening for new pools"),
+            Some(LogEvent::Up { endpoint }) => {
+                tracing::info!(%endpoint, "listening for new pools");
+                listening = Some(endpoint);
+            }
             Some(LogEvent::Down { cause, .. }) => {
                 tracing::warn!(%cause, "new pools may be missed until the connection is back");
             }
@@ -131,7 +157,6 @@ async fn watch(orders: Orders) -> anyhow::Result<()> {
         }
     }
     drop(log_watch);
-    monitor.abort();
     Ok(())
 }
 

@@ -213,6 +213,7 @@ impl Session {
                         published = Instant::now();
                         // Logs what it moves.
                         self.manager.leave_lost_endpoints();
+                        self.manager.leave_removed_endpoints();
                         self.publish();
                     }
                 }

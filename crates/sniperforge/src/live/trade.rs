@@ -18,7 +18,7 @@ use sniper_core::sim::{SimSettings, SimVenue};
 use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Lamports, Timestamp, Usd};
 use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
-use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
+use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrays::Arrays;
 use super::drift_probe::DriftProbe;
+use super::endpoints::{Share, Wanted, keep_members};
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
 use super::lookup::{self, Lookups};
@@ -50,7 +51,7 @@ pub(super) struct Plan {
     pub(super) mode: &'static str,
     pub(super) run_mode: RunMode,
     pub(super) engine: EngineConfig,
-    pub(super) endpoints: Vec<EndpointConfig>,
+    pub(super) endpoints: Wanted,
     pub(super) pool: PoolSettings,
     pub(super) universe: Universe,
     pub(super) lookups: Lookups,
@@ -67,15 +68,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The endpoints, less the share of their budgets that looking at new pools takes.
-    pub(super) fn trading_endpoints(&self) -> Vec<EndpointConfig> {
-        let share = |endpoint: &EndpointConfig| match &self.launches {
-            Some(_) => endpoint.clone().with_share(3, 4),
-            None => endpoint.clone(),
-        };
-        self.endpoints.iter().map(share).collect()
+    /// What trading has of each endpoint's budget: all but what looking at new pools takes.
+    fn trading_share(&self) -> Share {
+        self.launches.as_ref().map(|_| (3, 4))
     }
 }
+
+/// What looking at new pools has of it.
+const LAUNCH_SHARE: Share = Some((1, 4));
 
 /// New pools that are looked at.
 #[derive(Clone, Debug)]
@@ -98,9 +98,10 @@ impl Launches {
 
     /// Looks at them on a thread of its own, with a quarter of each endpoint's budget.
     fn start(&self, plan: &Plan, judge: Judge, finds: mpsc::Sender<Find>) -> anyhow::Result<()> {
-        let share = |endpoint: &EndpointConfig| endpoint.clone().with_share(1, 4);
         scout::start(scout::Orders {
-            endpoints: plan.endpoints.iter().map(share).collect(),
+            endpoints: plan.endpoints.list(LAUNCH_SHARE),
+            wanted: plan.endpoints.subscribe(),
+            share: LAUNCH_SHARE,
             settings: plan.pool,
             programs: self.programs.clone(),
             judge,
@@ -151,7 +152,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         run_mode,
         launches: Launches::of(&engine, config.trading.launch_programs.clone()),
         engine,
-        endpoints: config.node.endpoints.clone(),
+        endpoints: Wanted::new(config.node.endpoints.clone(), args.reload.clone()),
         pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
         universe: Universe {
             pools: config.trading.pools.clone(),
@@ -253,11 +254,14 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         tracing::info!(url = page.url(), "dashboard");
     }
 
-    let rpc = RpcConnectionPool::connect(plan.trading_endpoints(), plan.pool).await?;
+    let rpc = connected(&plan).await?;
     let opened = start::open(&journal, &plan.engine, publisher, Some(tables))?;
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
     background.spawn(rpc.clone().keep_lines());
+    background.spawn(plan.endpoints.follow());
+    let (wanted, share) = (plan.endpoints.subscribe(), plan.trading_share());
+    background.spawn(keep_members(rpc.clone(), wanted, share));
     let (mut session, mut sources, wires) =
         assemble(&plan, money, rpc, opened, latch, &mut background).await?;
 
@@ -279,6 +283,11 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         page.wait();
     }
     summary
+}
+
+async fn connected(plan: &Plan) -> anyhow::Result<RpcConnectionPool> {
+    let endpoints = plan.endpoints.list(plan.trading_share());
+    Ok(RpcConnectionPool::connect(endpoints, plan.pool).await?)
 }
 
 /// Tasks that end with the run.

@@ -10,6 +10,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sniperforge");
 /// A local chain that ends with the test, however that ends.
 pub(crate) struct Chain {
     child: Child,
+    #[allow(dead_code, reason = "not every test that shares this module asks")]
     pub(crate) url: String,
     /// What it said when it was ready.
     #[allow(dead_code, reason = "not every test that shares this module asks")]
@@ -18,8 +19,14 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::start_at(200, more)
+    }
+
+    /// With so many milliseconds from block to block.
+    pub(crate) fn start_at(slot_ms: u32, more: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["localnet", "--port", "0", "--slot-ms", "200", "--seed", "7", "--json"])
+            .args(["localnet", "--port", "0", "--seed", "7", "--json"])
+            .args(["--slot-ms", &slot_ms.to_string()])
             .args(["--until-stdin-closes", "--log-level", "warn"])
             .args(more)
             .stdin(Stdio::piped())

@@ -20,7 +20,7 @@ use super::subscriptions::{Answered, Subscriptions};
 use crate::rpc::EndpointConfig;
 
 /// How long a connection may take to be made, and a request to be answered.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often pings, silence and deadlines are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 /// Unreadable frames after which a connection is given up.
@@ -31,7 +31,7 @@ const FRAME_MAX: usize = 8 << 20;
 /// Slots a connection may be away from what requests told: more than an hour.
 pub(super) const SLOTS_APART_MAX: u64 = 10_000;
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) struct Connection {
     pub(crate) index: usize,
@@ -117,7 +117,7 @@ impl Connection {
     }
 }
 
-pub(super) async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCause> {
+pub(crate) async fn connect(endpoint: &EndpointConfig) -> Result<Socket, DownCause> {
     // All of it is zeroed before every read.
     let config = WebSocketConfig::default()
         .read_buffer_size(8 << 10)

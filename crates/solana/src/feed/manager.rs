@@ -1,5 +1,7 @@
 //! The feed as a whole: which connection listens to which endpoint, and whether it is fast enough.
 
+mod members;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -24,6 +24,7 @@ mod router;
 mod subscriptions;
 mod watch;
 
+pub(crate) use connection::{PATIENCE, Socket, connect};
 pub use event::{DownCause, FeedEvent, GapCause};
 pub use hub::FeedCounters;
 pub use log_watch::{LogEvent, LogSettings, LogWatch};

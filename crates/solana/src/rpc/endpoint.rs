@@ -49,7 +49,7 @@ impl fmt::Debug for SecretUrl {
 }
 
 /// One node as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointConfig {
     name: EndpointName,
     http: SecretUrl,
@@ -95,6 +95,12 @@ impl EndpointConfig {
     #[must_use]
     pub fn name(&self) -> &EndpointName {
         &self.name
+    }
+
+    /// Requests a second that it may be asked.
+    #[must_use]
+    pub const fn requests_per_second(&self) -> u32 {
+        self.requests_per_second
     }
 
     pub(crate) fn needs_tls(&self) -> bool {
@@ -370,7 +376,7 @@ impl Endpoint {
     }
 
     /// Sends a request and judges the head of the answer; its body is still to be read.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         method: &'static str,
         body: Bytes,

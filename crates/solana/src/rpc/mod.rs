@@ -41,3 +41,4 @@ pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
 };
+pub(crate) use verify::make_endpoints;

@@ -40,6 +40,8 @@ pub struct PoolSettings {
     pub lag_max_slots: u64,
     /// Attempts of one read, the first included.
     pub attempts_max: u32,
+    /// A second endpoint is asked when the first is slow. Off to measure what that brings.
+    pub hedge: bool,
     /// Pause between two looks at every endpoint.
     pub monitor_every: Duration,
     /// Fixes the lots by which reads are spread; without it each process draws its own.
@@ -52,6 +54,7 @@ impl Default for PoolSettings {
             genesis: None,
             lag_max_slots: 50,
             attempts_max: 4,
+            hedge: true,
             monitor_every: Duration::from_secs(2),
             seed: None,
         }

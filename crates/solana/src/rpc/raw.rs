@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sniper_core::ids::Address;
 use sniper_core::units::{Atoms, Lamports, Slot};
@@ -16,9 +17,16 @@ use super::types::{AccountInfo, At, Commitment, Landed, SignatureStatus, TokenAm
 
 /// `{"context":{"slot"},"value"}`.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub(crate) struct Wrapped<T> {
     context: Context,
+    #[serde(deserialize_with = "there")]
     pub(crate) value: T,
+}
+
+/// A field that must be there, even if it may be null: a value left out is not an account that does not exist.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
 }
 
 #[derive(Deserialize)]
@@ -33,6 +41,27 @@ impl<T> Wrapped<T> {
 
     pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At { slot: Slot::new(self.context.slot), value: f(self.value) }
+    }
+}
+
+/// Something with names. Read as itself, a list would do as well: its first element for the first field.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldsVisitor<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor(PhantomData)).map(Self)
     }
 }
 
@@ -265,17 +294,18 @@ impl RawTransaction {
     }
 
     /// What it did to `owner`; an error says what is missing or impossible.
-    pub(crate) fn landed(self, owner: &Address) -> Result<Landed, &'static str> {
-        let meta = self.meta.ok_or("a transaction without meta")?;
+    pub(crate) fn landed(&self, owner: &Address) -> Result<Landed, &'static str> {
+        let meta = self.meta.as_ref().ok_or("a transaction without meta")?;
         let keys = &self.transaction.message.account_keys;
         let ours =
             keys.iter().position(|key| key.0 == *owner).ok_or("not a transaction of ours")?;
         let balance = |list: &[u64]| list.get(ours).copied().ok_or("too few balances");
         let mut sums: Vec<(Address, i128)> = Vec::new();
         let mut add =
-            |list: Option<Vec<RawTokenBalance>>, sign: i128| -> Result<(), &'static str> {
-                for entry in list.ok_or("no token balances")? {
-                    if entry.owner.ok_or("a token balance without its owner")?.0 != *owner {
+            |list: &Option<Vec<RawTokenBalance>>, sign: i128| -> Result<(), &'static str> {
+                for entry in list.as_ref().ok_or("no token balances")? {
+                    let holder = entry.owner.as_ref().ok_or("a token balance without its owner")?;
+                    if holder.0 != *owner {
                         continue;
                     }
                     let change = sign * i128::from(entry.ui_token_amount.amount.0);
@@ -286,14 +316,14 @@ impl RawTransaction {
                 }
                 Ok(())
             };
-        add(meta.pre_token_balances, -1)?;
-        add(meta.post_token_balances, 1)?;
+        add(&meta.pre_token_balances, -1)?;
+        add(&meta.post_token_balances, 1)?;
         let deltas = sums.into_iter().filter(|(_, sum)| *sum != 0).map(|(mint, sum)| {
             i64::try_from(sum).map(|sum| (mint, sum)).map_err(|_| "a change beyond 64 bits")
         });
         Ok(Landed {
             slot: Slot::new(self.slot),
-            err: meta.err,
+            err: meta.err.clone(),
             fee: Lamports::new(meta.fee),
             lamports_before: Lamports::new(balance(&meta.pre_balances)?),
             lamports_after: Lamports::new(balance(&meta.post_balances)?),

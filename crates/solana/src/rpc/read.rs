@@ -293,7 +293,8 @@ impl RpcConnectionPool {
 
     /// Another endpoint with room and budget to spare, or none.
     fn hedge_with(&self, first: &Arc<Endpoint>, method: &str) -> Option<Ticket> {
-        if self.endpoints().iter().filter(|endpoint| usable(endpoint)).count() < 2
+        if !self.inner.settings.hedge
+            || self.endpoints().iter().filter(|endpoint| usable(endpoint)).count() < 2
             || !with(&self.inner.hedges, ShareBudget::spend)
         {
             return None;

@@ -55,13 +55,20 @@ impl Validator {
         Some(Self { process, folder, port: ports.rpc })
     }
 
+    #[allow(dead_code, reason = "not every test that shares this module asks")]
     pub(crate) fn endpoint(&self, name: &str) -> EndpointConfig {
-        let (http, ws) = (self.port, self.port + 1);
-        let (http, ws) = (format!("http://127.0.0.1:{http}"), format!("ws://127.0.0.1:{ws}"));
+        let (http, ws) = self.urls();
         EndpointConfig::new(name, &http, &ws, 500).unwrap()
     }
 
+    /// Where it takes requests and subscriptions.
+    pub(crate) fn urls(&self) -> (String, String) {
+        let (http, ws) = (self.port, self.port + 1);
+        (format!("http://127.0.0.1:{http}"), format!("ws://127.0.0.1:{ws}"))
+    }
+
     /// What it printed, for a failed test.
+    #[allow(dead_code, reason = "not every test that shares this module asks")]
     pub(crate) fn words(&mut self) -> String {
         let read =
             |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
