@@ -23,6 +23,7 @@
 
 pub mod feed;
 pub mod gate;
+mod json;
 pub mod launch;
 pub mod rpc;
 pub mod scan;

@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::event::DownCause;
+use super::frame::{Frame, FrameError, FrameReader};
 use super::hub::{Hub, Notice};
 use super::manager::FeedSettings;
-use super::parse::{Incoming, parse};
 use super::reconnect::ReconnectionHandler;
 use super::subscriptions::{Answered, Subscriptions};
 use crate::rpc::EndpointConfig;
@@ -66,7 +66,7 @@ struct Session<'a> {
     last_ping: Option<Instant>,
     next_ping: Instant,
     garbage: u32,
-    scratch: Vec<u8>,
+    reader: FrameReader,
 }
 
 impl Connection {
@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
             last_ping: None,
             next_ping: now + owner.settings.ping_every,
             garbage: 0,
-            scratch: Vec::with_capacity(1 << 10),
+            reader: FrameReader::default(),
         }
     }
 
@@ -261,37 +261,46 @@ impl<'a> Session<'a> {
 
     fn text(&mut self, text: &Utf8Bytes) -> Option<DownCause> {
         let received = Instant::now();
-        match parse(text.as_str()) {
-            Ok(Incoming::Account { subscription, slot, lamports, owner, base64 }) => {
-                let slot = Slot::new(slot);
-                let notice = Notice { slot, lamports, owner: &owner, base64: &base64, received };
-                for watch in self.subscriptions.watches(subscription) {
-                    self.owner.hub.account(self.owner.index, *watch, &notice, &mut self.scratch);
+        // Set aside, since what it read lies in it.
+        let mut reader = std::mem::take(&mut self.reader);
+        let ended = match reader.read(text.as_str()) {
+            Ok(frame) => self.told(&frame, received),
+            Err(error) => self.unreadable(Some(error)),
+        };
+        self.reader = reader;
+        ended
+    }
+
+    fn told(&mut self, frame: &Frame<'_>, received: Instant) -> Option<DownCause> {
+        match frame {
+            Frame::Account { subscription, slot, account } => {
+                let notice = Notice { slot: Slot::new(*slot), account, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.account(self.owner.index, *watch, &notice);
                 }
                 None
             }
-            Ok(Incoming::Slot { slot, .. }) => self.slot(Slot::new(slot), received),
-            Ok(Incoming::Accepted { id, subscription }) => {
-                let answered = self.subscriptions.accepted(id, subscription);
+            Frame::Slot { slot, .. } => self.slot(Slot::new(*slot), received),
+            Frame::Accepted { id, subscription } => {
+                let answered = self.subscriptions.accepted(*id, *subscription);
                 self.answered(answered, 0)
             }
-            Ok(Incoming::Released { id, done }) => {
-                let answered = self.subscriptions.released(id, done);
+            Frame::Released { id, done } => {
+                let answered = self.subscriptions.released(*id, *done);
                 self.answered(answered, 0)
             }
-            Ok(Incoming::Refused { id, code }) => {
-                let answered = self.subscriptions.refused(id, code);
-                self.answered(answered, code)
+            Frame::Refused { id, code } => {
+                let answered = self.subscriptions.refused(*id, *code);
+                self.answered(answered, *code)
             }
-            Ok(Incoming::Other) => None,
-            Err(_) => self.unreadable(),
+            _ => None,
         }
     }
 
     fn answered(&mut self, answered: Answered, code: i64) -> Option<DownCause> {
         match answered {
             Answered::Fine => {}
-            Answered::Unreadable => return self.unreadable(),
+            Answered::Unreadable => return self.unreadable(None),
             Answered::Refused(address) => {
                 if !self.owner.hub.give_up(self.owner.shard, &address, code) {
                     return Some(DownCause::Refused { code });
@@ -303,7 +312,7 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn unreadable(&mut self) -> Option<DownCause> {
+    fn unreadable(&mut self, _error: Option<FrameError>) -> Option<DownCause> {
         self.owner.hub.garbage();
         self.garbage = self.garbage.saturating_add(1);
         (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)

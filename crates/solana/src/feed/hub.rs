@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use sniper_core::amm::Kind;
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
@@ -13,6 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::event::{DownCause, FeedEvent, GapCause};
+use super::frame::Held;
 use super::manager::FeedError;
 use super::registry::{Entry, Place, Registry, Target};
 use super::router::{MessageRouter, Verdict};
@@ -195,28 +194,20 @@ impl Hub {
     }
 
     /// An account notice of a connection.
-    pub(super) fn account(
-        &self,
-        connection: usize,
-        place: Place,
-        notice: &Notice<'_>,
-        scratch: &mut Vec<u8>,
-    ) {
-        scratch.clear();
-        let decoded = STANDARD.decode_vec(notice.base64.as_bytes(), scratch);
-        let print = decoding::fingerprint(notice.lamports, scratch);
+    pub(super) fn account(&self, connection: usize, place: Place, notice: &Notice<'_>) {
+        let Notice { slot, account, received } = *notice;
+        let print = decoding::fingerprint(account.lamports, account.data);
         let mut state = self.state();
         let State { registry, router, counters, .. } = &mut *state;
         // One that was let go a moment ago is still told of, until the node knows.
         let Some(entry) = registry.get(place) else { return };
-        let verdict = router.notice(place.index, connection, notice.slot, print, notice.received);
+        let verdict = router.notice(place.index, connection, slot, print, received);
         match verdict {
             Verdict::Duplicate => counters.duplicates += 1,
             Verdict::Late => counters.late += 1,
             Verdict::Deliver(slot) => {
-                let readable = decoded.is_ok() && entry.owner == notice.owner;
-                let data = readable.then_some(&scratch[..]);
-                let event = event(entry, slot, notice.lamports, data, notice.received);
+                let data = (entry.owner == account.owner).then_some(account.data);
+                let event = event(entry, slot, account.lamports, data, received);
                 let shard = entry.shard;
                 self.offer(&mut state, place, shard, slot, event);
             }
@@ -398,10 +389,8 @@ pub(super) fn event(
 }
 
 /// An account notice as it came.
-pub(crate) struct Notice<'a> {
-    pub(crate) slot: Slot,
-    pub(crate) lamports: u64,
-    pub(crate) owner: &'a str,
-    pub(crate) base64: &'a str,
-    pub(crate) received: Instant,
+pub(super) struct Notice<'a> {
+    pub(super) slot: Slot,
+    pub(super) account: &'a Held<'a>,
+    pub(super) received: Instant,
 }

@@ -13,7 +13,8 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::connection::{GARBAGE_MAX, PATIENCE, SLOTS_APART_MAX, Socket, TICK, connect};
 use super::event::DownCause;
-use super::logs::{LogFrame, LogNotice, parse};
+use super::frame::{Frame, FrameReader};
+use super::logs::LogNotice;
 use super::manager::FeedError;
 use super::reconnect::ReconnectionHandler;
 use super::subscriptions::slot_subscribe;
@@ -202,6 +203,7 @@ impl Listener {
             next_ping: now + self.settings.ping_every,
             live: false,
             garbage: 0,
+            reader: FrameReader::default(),
         };
         let cause = match session.subscribe(&mut socket, &self.programs).await {
             Ok(()) => session.listen(&mut socket).await,
@@ -227,6 +229,7 @@ struct Session<'a> {
     next_ping: Instant,
     live: bool,
     garbage: u32,
+    reader: FrameReader,
 }
 
 impl Session<'_> {
@@ -290,8 +293,9 @@ impl Session<'_> {
 
     fn text(&mut self, text: &str) -> Option<DownCause> {
         let received = Instant::now();
-        match parse(text) {
-            Ok(LogFrame::Logs { slot, signature, succeeded, logs, .. }) => {
+        match self.reader.read(text) {
+            Ok(Frame::Logs { slot, signature, succeeded, logs, .. }) => {
+                let slot = Slot::new(slot);
                 if self.told.recent.is_new((slot, signature)) {
                     let logs = logs.into_iter().map(std::borrow::Cow::into_owned).collect();
                     let notice = LogNotice { slot, signature, succeeded, logs, received };
@@ -299,13 +303,13 @@ impl Session<'_> {
                 }
                 None
             }
-            Ok(LogFrame::Slot(slot)) => {
+            Ok(Frame::Slot { slot, .. }) => {
                 self.last_slot = received;
                 // Only requests can be checked against the genesis hash; the slot tells whether this is that chain.
-                let apart = self.pool.highest_slot().get().abs_diff(slot.get());
+                let apart = self.pool.highest_slot().get().abs_diff(slot);
                 (apart > SLOTS_APART_MAX).then_some(DownCause::OtherChain)
             }
-            Ok(LogFrame::Accepted { id }) => {
+            Ok(Frame::Accepted { id, .. }) => {
                 self.waiting.remove(&id);
                 if self.waiting.is_empty() && !self.live {
                     self.live = true;
@@ -314,8 +318,8 @@ impl Session<'_> {
                 }
                 None
             }
-            Ok(LogFrame::Refused { code }) => Some(DownCause::Refused { code }),
-            Ok(LogFrame::Other) => None,
+            Ok(Frame::Refused { code, .. }) => Some(DownCause::Refused { code }),
+            Ok(_) => None,
             Err(error) => {
                 tracing::debug!(%error, endpoint = %self.endpoint.name(), "log frame skipped");
                 self.garbage = self.garbage.saturating_add(1);

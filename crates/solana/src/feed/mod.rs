@@ -12,12 +12,12 @@
 
 mod connection;
 mod event;
+mod frame;
 mod heal;
 mod hub;
 mod log_watch;
 mod logs;
 mod manager;
-mod parse;
 mod reconnect;
 mod registry;
 mod router;
@@ -25,9 +25,10 @@ mod subscriptions;
 mod watch;
 
 pub use event::{DownCause, FeedEvent, GapCause};
+pub use frame::{Fault, Frame, FrameError, FrameReader, Held};
 pub use hub::FeedCounters;
 pub use log_watch::{LogEvent, LogSettings, LogWatch};
-pub use logs::{LogError, LogNotice, Sighting};
+pub use logs::{LogNotice, Sighting};
 pub use manager::{ConnectionReport, DeliveryReport, FeedError, FeedSettings, WebSocketManager};
 pub use reconnect::ReconnectionHandler;
 pub use router::{ConnectionDelivery, MessageRouter, Verdict};
