@@ -11,9 +11,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use super::deliver::{Lines, Notice};
 use super::event::DownCause;
 use super::frame::{Frame, FrameError, FrameReader};
-use super::hub::{Hub, Notice};
+use super::hub::Hub;
 use super::manager::FeedSettings;
 use super::reconnect::ReconnectionHandler;
 use super::subscriptions::{Answered, Subscriptions};
@@ -180,10 +181,11 @@ impl<'a> Session<'a> {
 
     /// Writes what may be asked now. False when the socket does not take it.
     async fn ask(&mut self, socket: &mut Socket) -> bool {
-        let (now, commitment) = (Instant::now(), self.owner.settings.commitment);
+        let now = Instant::now();
+        let (commitment, encoding) = (self.owner.hub.commitment, self.owner.hub.encoding);
         let subscriptions = &mut self.subscriptions;
         let written = async {
-            while let Some(request) = subscriptions.write(now, commitment) {
+            while let Some(request) = subscriptions.write(now, commitment, encoding) {
                 socket.feed(Message::text(request)).await?;
             }
             socket.flush().await
@@ -280,6 +282,33 @@ impl<'a> Session<'a> {
                 }
                 None
             }
+            Frame::Program { subscription, slot, address, account } => {
+                let notice = Notice { slot: Slot::new(*slot), account, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.program(self.owner.index, *watch, *address, &notice);
+                }
+                None
+            }
+            Frame::Logs { subscription, slot, signature, succeeded, logs } => {
+                let (slot, signature, succeeded) = (Slot::new(*slot), *signature, *succeeded);
+                let lines = Lines { slot, signature, succeeded, logs, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.logs(*watch, &lines);
+                }
+                None
+            }
+            Frame::Signature { subscription, slot, succeeded: Some(succeeded) } => {
+                for watch in self.subscriptions.ended(*subscription) {
+                    self.owner.hub.signature(watch, Slot::new(*slot), *succeeded, received);
+                }
+                None
+            }
+            Frame::Root { subscription, slot } => {
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.root(*watch, Slot::new(*slot), received);
+                }
+                None
+            }
             Frame::Slot { slot, .. } => self.slot(Slot::new(*slot), received),
             Frame::Accepted { id, subscription } => {
                 let answered = self.subscriptions.accepted(*id, *subscription);
@@ -293,7 +322,8 @@ impl<'a> Session<'a> {
                 let answered = self.subscriptions.refused(*id, *code);
                 self.answered(answered, *code)
             }
-            _ => None,
+            // One that has only been received, and what was not asked for.
+            Frame::Signature { .. } | Frame::Other => None,
         }
     }
 
@@ -301,8 +331,8 @@ impl<'a> Session<'a> {
         match answered {
             Answered::Fine => {}
             Answered::Unreadable => return self.unreadable(None),
-            Answered::Refused(address) => {
-                if !self.owner.hub.give_up(self.owner.shard, &address, code) {
+            Answered::Refused(subject) => {
+                if !self.owner.hub.give_up(self.owner.shard, &subject, code) {
                     return Some(DownCause::Refused { code });
                 }
             }
@@ -312,8 +342,12 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn unreadable(&mut self, _error: Option<FrameError>) -> Option<DownCause> {
-        self.owner.hub.garbage();
+    fn unreadable(&mut self, error: Option<FrameError>) -> Option<DownCause> {
+        let Connection { index, shard, hub, .. } = self.owner;
+        let number = error.and_then(|error| error.subscription);
+        let places = number.map(|number| self.subscriptions.watches(number)).unwrap_or_default();
+        let told = error.as_ref().map(|error| (error, places));
+        hub.unreadable(*index, *shard, self.endpoint.name(), told);
         self.garbage = self.garbage.saturating_add(1);
         (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)
     }

@@ -18,6 +18,9 @@ use crate::json::{Cursor, Decoder, Item, ItemError, Stop, account, members};
 /// Most lines of one transaction: the runtime cuts its log at ten thousand bytes.
 const LINES_MAX: usize = 10_000;
 
+/// The method of a frame whose own is not known.
+pub(super) const UNKNOWN_METHOD: &str = "frame";
+
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -171,7 +174,7 @@ impl FrameReader {
     pub fn read<'a>(&'a mut self, text: &'a str) -> Result<Frame<'a>, FrameError> {
         let mut envelope = Envelope::default();
         let read = envelope.read(text.as_bytes());
-        let method = envelope.method().map_or("frame", Method::as_str);
+        let method = envelope.method().map_or(UNKNOWN_METHOD, Method::as_str);
         let known = envelope.params.as_ref().and_then(|params| params.subscription);
         let error = |fault| FrameError { method, subscription: known, fault };
         read.map_err(|stop| match stop {
@@ -227,7 +230,7 @@ impl Method {
             Self::Signature => "signatureNotification",
             Self::Slot => "slotNotification",
             Self::Root => "rootNotification",
-            Self::Other => "frame",
+            Self::Other => UNKNOWN_METHOD,
         }
     }
 }
