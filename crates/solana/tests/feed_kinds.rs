@@ -244,8 +244,9 @@ async fn the_end_of_a_transaction_is_told_once_and_then_it_is_followed_no_more()
     feed.restored().await;
     feed.up().await;
     for round in 0..40 {
-        let name = base58(SIGNATURE);
-        let ids = feed.manager.subscribe(&[Subscription::Signature(SIGNATURE)]).unwrap();
+        let signature = Signature([round + 1; 64]);
+        let name = base58(signature);
+        let ids = feed.manager.subscribe(&[Subscription::Signature(signature)]).unwrap();
         let asked = format!("signature {name}");
         let both = || [&a, &b].iter().all(|node| node.subscribed().contains_key(&asked));
         until("both follow it", LONG, both).await;
@@ -366,7 +367,7 @@ async fn a_broken_notice_is_named_counted_against_its_endpoint_and_made_up_for()
     // Of no subscription that there is, or cut off: nothing is taken for it.
     node.tell_text(&text("", 999_999));
     let whole = text("", number);
-    (1..8).for_each(|nth| node.tell_text(&whole[..whole.len() - nth * 9]));
+    (1..9).for_each(|nth| node.tell_text(&whole[..whole.len() - nth * 9]));
     node.tell_text("{}");
     node.tell_text(&whole[..20]);
     assert_eq!(feed.down().await, DownCause::Garbage);

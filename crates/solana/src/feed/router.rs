@@ -266,6 +266,9 @@ fn judge(
         teller.late.record(now, now.saturating_duration_since(at));
         return Verdict::Duplicate;
     }
+    if state.ends_with(slot.get(), print) {
+        return Verdict::Duplicate; // said again by the one that said it
+    }
     let newer = slot.get() > state.high() || state.is_blank();
     let unheard = slot.get() == state.high() && state.find_from(0, slot.get(), print).is_none();
     if !newer && !unheard && cursor != state.end() {
@@ -330,6 +333,15 @@ mod tests {
         assert_eq!(story.router.delivery(1).first, 0);
         let late = story.router.delivery(1).late_p50_us;
         assert!((990..=1_010).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn what_a_connection_says_twice_goes_on_once() {
+        let mut story = Tale::new();
+        assert_eq!(story.tell(0, 5, 1), deliver(5));
+        assert_eq!(story.tell(0, 5, 1), Verdict::Duplicate);
+        assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
+        assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl Story {
         self.start.saturating_add(u64::try_from(self.versions.len()).unwrap_or(u64::MAX))
     }
 
+    /// That version is the last that was passed on.
+    pub(super) fn ends_with(&self, slot: u64, print: u64) -> bool {
+        self.versions.last().is_some_and(|last| last.slot == slot && last.print == print)
+    }
+
     /// The first telling of a version from number `cursor` on.
     pub(super) fn find_from(&self, cursor: u64, slot: u64, print: u64) -> Option<(u64, Instant)> {
         let numbered = (self.start..).zip(&self.versions);
