@@ -246,6 +246,8 @@ enum Answer {
 struct Envelope<'a> {
     method: Option<Option<Method>>,
     params: Option<Params<'a>>,
+    /// Parameters were there, of whatever method.
+    told: bool,
     /// Parameters that came before their method.
     passed: Option<Cursor<'a>>,
     id: Option<Option<u64>>,
@@ -277,14 +279,17 @@ impl<'a> Envelope<'a> {
                     if cursor.null()? { None } else { Some(Method::of(&cursor.string()?)) };
                 cursor.once(&mut self.method, method)
             }
-            b"params" if self.params.is_some() || self.passed.is_some() => cursor.bad(),
-            b"params" => match self.method() {
-                Some(method) => self.params(cursor, method),
-                None => {
-                    self.passed = Some(*cursor);
-                    cursor.skip()
+            b"params" if self.told => cursor.bad(),
+            b"params" => {
+                self.told = true;
+                match self.method() {
+                    Some(method) => self.params(cursor, method),
+                    None => {
+                        self.passed = Some(*cursor);
+                        cursor.skip()
+                    }
                 }
-            },
+            }
             b"id" => {
                 let id = if cursor.null()? { None } else { Some(cursor.number()?) };
                 cursor.once(&mut self.id, id)
