@@ -96,6 +96,10 @@ impl Shared {
         chain.slot += 1;
         drop(self.socket.send(Told::Slot(chain.slot)));
     }
+
+    pub(crate) fn tell_text(&self, text: &str) {
+        drop(self.socket.send(Told::Text(text.to_owned())));
+    }
 }
 
 /// What the test makes a node tell its subscribers.
@@ -226,7 +230,7 @@ impl Node {
     }
 
     pub(crate) fn tell_text(&self, text: &str) {
-        drop(self.shared.socket.send(Told::Text(text.to_owned())));
+        self.shared.tell_text(text);
     }
 
     /// Tears every subscription connection.
