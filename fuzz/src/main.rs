@@ -8,13 +8,14 @@
 
 mod seeds;
 mod targets;
+mod wire;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::exit;
 use std::sync::OnceLock;
 
-use targets::TARGETS;
+use targets::{TARGETS, Target};
 
 static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
 
@@ -27,24 +28,30 @@ libfuzzer_sys::fuzz_target!(
     }
 );
 
+/// Every target: of the core, and of what reads the wire.
+fn all() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter().chain(&wire::TARGETS)
+}
+
 /// Reads our own flags before libFuzzer reads its.
 fn prepare() {
     let flag =
         |name: &str| std::env::args().find_map(|arg| Some(arg.strip_prefix(name)?.to_owned()));
     if flag("--list").is_some() {
-        let names: String = TARGETS.iter().map(|(name, _)| format!("{name}\n")).collect();
+        let names: String = all().map(|(name, _)| format!("{name}\n")).collect();
         exit(i32::from(std::io::stdout().write_all(names.as_bytes()).is_err()));
     }
     if let Some(folder) = flag("--seeds=") {
         let vectors = flag("--vectors=");
-        if let Err(error) = seeds::write(Path::new(&folder), vectors.as_deref().map(Path::new)) {
-            eprintln!("seeds: {folder}: {error}");
+        let (folder, vectors) = (Path::new(&folder), vectors.as_deref().map(Path::new));
+        if let Err(error) = seeds::write(folder, vectors, wire::seeds()) {
+            eprintln!("seeds: {}: {error}", folder.display());
             exit(1);
         }
         exit(0);
     }
     let wanted = flag("--target=").unwrap_or_default();
-    let Some((_, target)) = TARGETS.iter().find(|(name, _)| *name == wanted) else {
+    let Some((_, target)) = all().find(|(name, _)| *name == wanted) else {
         eprintln!("no target {wanted:?}; --list names them");
         exit(2);
     };

@@ -24,6 +24,7 @@
 
 pub mod feed;
 pub mod gate;
+mod json;
 pub mod launch;
 pub mod probe;
 pub mod rpc;

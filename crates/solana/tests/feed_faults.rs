@@ -211,35 +211,57 @@ async fn a_connection_that_tells_too_late_is_moved_to_another_endpoint() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_too_slow_is_told_of_the_gap_and_ends_with_the_truth() {
+async fn a_receiver_that_stalls_holds_up_no_socket_and_ends_with_the_newest_of_each_account() {
+    const NOTICES: u64 = 9_000;
     let node = Node::start("a").await;
     let _clock = clock(&node);
     let mut feed = Feed::start(&[&node], 3, FeedSettings { capacity: 16, ..settings() }).await;
     feed.restored().await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (reads, before) = (node.calls("getMultipleAccounts").len(), feed.manager.counters());
     let slot = node.chain().slot + 1_000;
-    for step in 0..500 {
-        node.tell(&ours(u8::try_from(step % 3).unwrap()).to_string(), slot + step, step);
+    for step in 0..NOTICES {
+        node.tell(&ours(u8::try_from(step % 3).unwrap()).to_string(), slot + step / 9, step);
     }
-    until("it overflowed", LONG, || feed.manager.counters().overflows > 0).await;
-    let mut known = std::collections::BTreeMap::new();
-    let mut gaps = 0;
-    feed.until("restored", |event| match event {
-        FeedEvent::OwnLamports { lamports, .. } => {
-            // The last word on each account; its balances tell it apart.
-            known.insert(lamports.get() % 3, lamports.get());
-            None
+    // Nobody receives, and still every notice is read off the socket.
+    let all_read = || {
+        let now = feed.manager.counters();
+        now.delivered + now.overflows >= before.delivered + before.overflows + NOTICES
+    };
+    until("every notice was read", LONG, all_read).await;
+    let full = feed.manager.counters();
+    // Three accounts, and at most one slot behind each and one at the end.
+    assert!(full.waiting <= 7, "{full:?}");
+    assert!(full.coalesced >= NOTICES - 16 - 3, "{full:?}");
+    // Long after a silent connection would have been given up, this one lives.
+    tokio::time::sleep(settings().stall_after * 2).await;
+    assert_eq!(feed.manager.counters().connects, before.connects);
+    let (mut known, mut heard) = (std::collections::BTreeMap::new(), 0);
+    feed.until("the last word on each", |event| match event {
+        FeedEvent::Gap { .. } | FeedEvent::ConnectionDown { .. } => panic!("{event:?}"),
+        FeedEvent::OwnLamports { lamports, slot: at } => {
+            heard += 1;
+            let last = known.insert(lamports.get() % 3, (at.get(), lamports.get()));
+            assert!(last < Some((at.get(), lamports.get())), "never back");
+            let newest = |nth: u64| known.get(&nth).is_some_and(|word| word.1 >= NOTICES - 3);
+            (0..3).all(newest).then_some(())
         }
-        FeedEvent::Gap { cause: GapCause::Overflow, .. } => {
-            gaps += 1;
-            None
+        FeedEvent::Slot { slot: at, .. } if at.get() > slot + NOTICES / 9 => {
+            panic!("a slot overtook what was told before it: {at:?}")
         }
-        FeedEvent::Restored { .. } => Some(()),
         _ => None,
     })
     .await;
-    assert_eq!(gaps, 1);
-    assert_eq!(known.into_values().collect::<Vec<_>>(), [498, 499, 497]);
+    assert!(heard <= 16 + 3 + 3, "{heard} of {NOTICES}");
+    assert_eq!(node.calls("getMultipleAccounts").len(), reads, "nothing had to be read again");
+    // And at its own pace again.
+    let slot = node.chain().slot + 5;
+    node.tell(&ours(0).to_string(), slot, 1_000_000);
+    let told = feed.until("news", |event| match event {
+        FeedEvent::OwnLamports { lamports, .. } => (lamports.get() == 1_000_000).then_some(()),
+        _ => None,
+    });
+    told.await;
+    assert_eq!(feed.manager.counters().waiting, 0);
 }
 
 #[tokio::test]
@@ -264,9 +286,10 @@ async fn while_nobody_tells_of_an_account_an_endpoint_that_is_away_is_looked_for
     let http = format!("http://127.0.0.1:{}/{KEY}", node.port);
     let endpoint = EndpointConfig::new("a", &http, &format!("ws://{away}"), 1_000).unwrap();
     let pool = RpcConnectionPool::connect(vec![endpoint], PoolSettings::default()).await.unwrap();
-    let mut manager = WebSocketManager::new(pool, settings(), ReconnectionHandler::default());
+    let mut manager =
+        WebSocketManager::new(pool.clone(), settings(), ReconnectionHandler::default());
     let events = manager.start_optimized_feeds(vec![Watch::own_lamports(ours(0))]).unwrap();
-    let mut feed = Feed { manager, events };
+    let mut feed = Feed { manager, events, pool };
     // At pauses that go on doubling, nine failures take at least 12.75 s.
     let nine = async {
         for _ in 0..9 {

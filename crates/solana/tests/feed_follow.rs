@@ -10,8 +10,8 @@ use scripted::feed::{Feed, LONG, clock, ours, settings};
 use scripted::{Node, until};
 use serde_json::Value;
 use sniper_solana::feed::{
-    DownCause, FeedError, FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Watch,
-    WebSocketManager,
+    DownCause, FeedError, FeedEvent, FeedSettings, GapCause, ReconnectionHandler, Subscription,
+    Watch, WebSocketManager,
 };
 
 fn name(index: u8) -> String {
@@ -375,18 +375,29 @@ async fn more_watches_than_may_be_are_refused_all_together() {
 async fn what_is_not_acknowledged_yet_is_not_read_with_the_others() {
     let node = Node::start("a").await;
     let _clock = clock(&node);
-    let mut feed = Feed::start(&[&node], 1, FeedSettings { capacity: 16, ..settings() }).await;
+    let program = ours(200);
+    let key = ("getProgramAccounts", program.to_string());
+    node.chain().told.insert(key, serde_json::json!([]));
+    let all = vec![watch(0).into(), Subscription::Program { program, filters: vec![] }];
+    let mut feed = Feed::of(&[&node], all, FeedSettings { capacity: 16, ..settings() }).await;
     feed.restored().await;
     node.set(&name(5), 1_000, 1_000_055);
     node.shared.withheld.lock().unwrap().insert(name(5));
     feed.manager.follow(&[watch(5)]).unwrap();
     until("it is asked for", LONG, || node.subscribed().contains_key(&name(5))).await;
     let slot = next(&node) + 1_000;
-    (0..200).for_each(|step| node.tell(&name(0), slot + step, step));
-    until("it overflowed", LONG, || feed.manager.counters().overflows > 0).await;
+    node.set(&name(0), slot, 199);
+    // More accounts of the program than may wait.
+    for nth in 0_u32..5_000 {
+        let mut bytes = [9; 32];
+        bytes[..4].copy_from_slice(&nth.to_le_bytes());
+        let address = sniper_core::ids::Address::new_from_array(bytes).to_string();
+        node.tell_program(&program.to_string(), &address, slot, 7);
+    }
+    until("the gap is told", LONG, || feed.manager.counters().waiting >= 4_096).await;
     // All of the part is read again; of this account, what changes after that would go unheard.
     let told = feed.restored().await;
     assert!(told.contains(&199) && !told.contains(&1_000_055), "{told:?}");
-    node.acknowledge(&name(5), 2);
+    node.acknowledge(&name(5), 3);
     feed.told_undisturbed(1_000_055).await;
 }

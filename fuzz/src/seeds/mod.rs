@@ -21,13 +21,15 @@ use super::targets::shape::{Shape, shapes};
 /// Inputs by target.
 pub type Seeds = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// Writes every target's corpus into a folder of its name under `folder`, and the dictionary beside them.
+/// Writes every target's corpus into a folder of its name under `folder`, those of `others` included, and the dictionary
+/// beside them.
 ///
 /// # Errors
 ///
 /// A file cannot be written, or a vector file cannot be read.
-pub fn write(folder: &Path, vector_folder: Option<&Path>) -> io::Result<()> {
+pub fn write(folder: &Path, vector_folder: Option<&Path>, others: &Seeds) -> io::Result<()> {
     let mut seeds = synthetic();
+    seeds.extend(others.clone());
     if let Some(vector_folder) = vector_folder.filter(|folder| folder.is_dir()) {
         vectors::add(&mut seeds, vector_folder)?;
     }

@@ -294,7 +294,14 @@ impl Session {
                 tracing::warn!(connection, %endpoint, %cause, "feed connection lost");
                 Ok(())
             }
-            FeedEvent::OwnToken { .. } | FeedEvent::OwnLamports { .. } => Ok(()),
+            // Asked for by nobody here.
+            FeedEvent::OwnToken { .. }
+            | FeedEvent::OwnLamports { .. }
+            | FeedEvent::Program { .. }
+            | FeedEvent::Logs { .. }
+            | FeedEvent::Signature { .. }
+            | FeedEvent::Root { .. }
+            | FeedEvent::Missed { .. } => Ok(()),
         }
     }
 

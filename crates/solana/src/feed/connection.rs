@@ -11,10 +11,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use super::deliver::{Lines, Notice};
 use super::event::DownCause;
-use super::hub::{Hub, Notice};
+use super::frame::{Frame, FrameError, FrameReader};
+use super::hub::Hub;
 use super::manager::FeedSettings;
-use super::parse::{Incoming, parse};
 use super::reconnect::ReconnectionHandler;
 use super::subscriptions::{Answered, Subscriptions};
 use crate::rpc::EndpointConfig;
@@ -66,7 +67,7 @@ struct Session<'a> {
     last_ping: Option<Instant>,
     next_ping: Instant,
     garbage: u32,
-    scratch: Vec<u8>,
+    reader: FrameReader,
 }
 
 impl Connection {
@@ -150,7 +151,7 @@ impl<'a> Session<'a> {
             last_ping: None,
             next_ping: now + owner.settings.ping_every,
             garbage: 0,
-            scratch: Vec::with_capacity(1 << 10),
+            reader: FrameReader::default(),
         }
     }
 
@@ -181,10 +182,11 @@ impl<'a> Session<'a> {
 
     /// Writes what may be asked now. False when the socket does not take it.
     async fn ask(&mut self, socket: &mut Socket) -> bool {
-        let (now, commitment) = (Instant::now(), self.owner.settings.commitment);
+        let now = Instant::now();
+        let (commitment, encoding) = (self.owner.hub.commitment, self.owner.hub.encoding);
         let subscriptions = &mut self.subscriptions;
         let written = async {
-            while let Some(request) = subscriptions.write(now, commitment) {
+            while let Some(request) = subscriptions.write(now, commitment, encoding) {
                 socket.feed(Message::text(request)).await?;
             }
             socket.flush().await
@@ -262,39 +264,76 @@ impl<'a> Session<'a> {
 
     fn text(&mut self, text: &Utf8Bytes) -> Option<DownCause> {
         let received = Instant::now();
-        match parse(text.as_str()) {
-            Ok(Incoming::Account { subscription, slot, lamports, owner, base64 }) => {
-                let slot = Slot::new(slot);
-                let notice = Notice { slot, lamports, owner: &owner, base64: &base64, received };
-                for watch in self.subscriptions.watches(subscription) {
-                    self.owner.hub.account(self.owner.index, *watch, &notice, &mut self.scratch);
+        // Set aside, since what it read lies in it.
+        let mut reader = std::mem::take(&mut self.reader);
+        let ended = match reader.read(text.as_str()) {
+            Ok(frame) => self.told(&frame, received),
+            Err(error) => self.unreadable(Some(error)),
+        };
+        self.reader = reader;
+        ended
+    }
+
+    fn told(&mut self, frame: &Frame<'_>, received: Instant) -> Option<DownCause> {
+        match frame {
+            Frame::Account { subscription, slot, account } => {
+                let notice = Notice { slot: Slot::new(*slot), account, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.account(self.owner.index, *watch, &notice);
                 }
                 None
             }
-            Ok(Incoming::Slot { slot, .. }) => self.slot(Slot::new(slot), received),
-            Ok(Incoming::Accepted { id, subscription }) => {
-                let answered = self.subscriptions.accepted(id, subscription);
+            Frame::Program { subscription, slot, address, account } => {
+                let notice = Notice { slot: Slot::new(*slot), account, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.program(self.owner.index, *watch, *address, &notice);
+                }
+                None
+            }
+            Frame::Logs { subscription, slot, signature, succeeded, logs } => {
+                let (slot, signature, succeeded) = (Slot::new(*slot), *signature, *succeeded);
+                let lines = Lines { slot, signature, succeeded, logs, received };
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.logs(*watch, &lines);
+                }
+                None
+            }
+            Frame::Signature { subscription, slot, succeeded: Some(succeeded) } => {
+                for watch in self.subscriptions.ended(*subscription) {
+                    self.owner.hub.signature(watch, Slot::new(*slot), *succeeded, received);
+                }
+                None
+            }
+            Frame::Root { subscription, slot } => {
+                for watch in self.subscriptions.watches(*subscription) {
+                    self.owner.hub.root(*watch, Slot::new(*slot), received);
+                }
+                None
+            }
+            Frame::Slot { slot, .. } => self.slot(Slot::new(*slot), received),
+            Frame::Accepted { id, subscription } => {
+                let answered = self.subscriptions.accepted(*id, *subscription);
                 self.answered(answered, 0)
             }
-            Ok(Incoming::Released { id, done }) => {
-                let answered = self.subscriptions.released(id, done);
+            Frame::Released { id, done } => {
+                let answered = self.subscriptions.released(*id, *done);
                 self.answered(answered, 0)
             }
-            Ok(Incoming::Refused { id, code }) => {
-                let answered = self.subscriptions.refused(id, code);
-                self.answered(answered, code)
+            Frame::Refused { id, code } => {
+                let answered = self.subscriptions.refused(*id, *code);
+                self.answered(answered, *code)
             }
-            Ok(Incoming::Other) => None,
-            Err(_) => self.unreadable(),
+            // One that has only been received, and what was not asked for.
+            Frame::Signature { .. } | Frame::Other => None,
         }
     }
 
     fn answered(&mut self, answered: Answered, code: i64) -> Option<DownCause> {
         match answered {
             Answered::Fine => {}
-            Answered::Unreadable => return self.unreadable(),
-            Answered::Refused(address) => {
-                if !self.owner.hub.give_up(self.owner.shard, &address, code) {
+            Answered::Unreadable => return self.unreadable(None),
+            Answered::Refused(subject) => {
+                if !self.owner.hub.give_up(self.owner.shard, &subject, code) {
                     return Some(DownCause::Refused { code });
                 }
             }
@@ -304,8 +343,12 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn unreadable(&mut self) -> Option<DownCause> {
-        self.owner.hub.garbage();
+    fn unreadable(&mut self, error: Option<FrameError>) -> Option<DownCause> {
+        let Connection { index, shard, hub, .. } = self.owner;
+        let number = error.and_then(|error| error.subscription);
+        let places = number.map(|number| self.subscriptions.watches(number)).unwrap_or_default();
+        let told = error.as_ref().map(|error| (error, places));
+        hub.unreadable(*index, *shard, self.endpoint.name(), told);
         self.garbage = self.garbage.saturating_add(1);
         (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)
     }

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use sniper_core::amm::Kind;
 use sniper_core::event::MarketEvent;
-use sniper_core::ids::MintId;
+use sniper_core::ids::{Address, MintId};
 use sniper_core::units::{Atoms, Lamports, Slot};
 use thiserror::Error;
 
+use super::logs::LogNotice;
 use super::watch::WatchId;
-use crate::rpc::EndpointName;
+use crate::rpc::{AccountInfo, EndpointName};
 
 /// What a feed delivers, through one channel, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +57,54 @@ pub enum FeedEvent {
         /// The right program wrote it in a shape that is not known: it has changed.
         drifted: Option<Kind>,
     },
-    /// A node does not subscribe to an account that was added while the feed ran. The feed has let it go.
+    /// An account of a program that is followed.
+    Program {
+        /// Which watch.
+        watch: WatchId,
+        /// Which account.
+        address: Address,
+        /// What it holds.
+        account: Box<AccountInfo>,
+        /// As of when.
+        slot: Slot,
+        /// When its bytes arrived.
+        received: Instant,
+    },
+    /// What a transaction printed that mentions an address.
+    Logs {
+        /// Which watch.
+        watch: WatchId,
+        /// The lines.
+        notice: Box<LogNotice>,
+    },
+    /// A transaction was executed, as surely as the feed's commitment says. The watch is gone with this.
+    Signature {
+        /// Which watch.
+        watch: WatchId,
+        /// It did not fail.
+        succeeded: bool,
+        /// As of when.
+        slot: Slot,
+        /// When the notice arrived.
+        received: Instant,
+    },
+    /// A slot can no longer be undone.
+    Root {
+        /// Which watch.
+        watch: WatchId,
+        /// The slot.
+        slot: Slot,
+        /// When the notice arrived.
+        received: Instant,
+    },
+    /// The receiver was too slow for notices of which each counts: so many did not reach it.
+    Missed {
+        /// Which watch.
+        watch: WatchId,
+        /// How many.
+        notices: u64,
+    },
+    /// A node does not subscribe to something that was added while the feed ran. The feed has let it go.
     Refused {
         /// Which.
         watch: WatchId,
@@ -102,7 +150,7 @@ pub enum GapCause {
     Start,
     /// No connection is left.
     Disconnected,
-    /// The receiver was too slow and its channel full.
+    /// The receiver was too slow, and more accounts of a program changed meanwhile than may wait.
     Overflow,
 }
 

@@ -7,8 +7,10 @@ use sniper_core::amm::Part;
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 
+use super::backlog::Key;
+use super::deliver::{Closed, event};
 use super::event::{FeedEvent, GapCause};
-use super::hub::{Hub, State, event};
+use super::hub::{Hub, State};
 use super::registry::Place;
 use super::router::Verdict;
 use super::watch::{self, Role, WatchId};
@@ -35,9 +37,6 @@ enum Work {
     Nothing,
 }
 
-/// The receiver is gone.
-struct Closed;
-
 impl Hub {
     /// Tells of gaps and heals them, for ever.
     pub(crate) async fn heal(self: Arc<Self>) {
@@ -52,10 +51,12 @@ impl Hub {
                     continue;
                 }
                 Work::Gap(shard, cause) => {
-                    self.tell(FeedEvent::Gap { shard, cause }).await.map(|()| Ok(()))
+                    let gap = FeedEvent::Gap { shard, cause };
+                    self.tell(Key::Gap(shard), gap).await.map(|()| Ok(()))
                 }
                 Work::Refused(watch, code) => {
-                    self.tell(FeedEvent::Refused { watch, code }).await.map(|()| Ok(()))
+                    let refused = FeedEvent::Refused { watch, code };
+                    self.tell(Key::Watch(watch), refused).await.map(|()| Ok(()))
                 }
                 Work::Snapshot(shard, at_least, places) => {
                     self.snapshot(shard, Slot::new(at_least), &places).await
@@ -111,8 +112,16 @@ impl Hub {
         Work::Nothing
     }
 
-    async fn tell(&self, event: FeedEvent) -> Result<(), Closed> {
-        self.events.send(event).await.map_err(|_| Closed)
+    /// Waits for room, and then speaks behind what has waited before.
+    async fn tell(&self, key: Key, event: FeedEvent) -> Result<(), Closed> {
+        let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
+        let mut state = self.state();
+        if state.backlog.is_empty() {
+            permit.send(event);
+        } else {
+            state.backlog.put(key, event);
+        }
+        Ok(())
     }
 
     /// Reads every account of a shard.
@@ -134,11 +143,14 @@ impl Hub {
         places: &[Place],
         at_least: Slot,
     ) -> Result<Result<Slot, RpcError>, Closed> {
-        let mut oldest = Slot::MAX;
+        let mut oldest = match self.read_others(places, at_least).await? {
+            Ok(slot) => slot,
+            Err(error) => return Ok(Err(error)),
+        };
         for part in self.parts(places) {
             let followed: Vec<(Place, Address)> = {
                 let state = self.state();
-                let address = |at: &Place| Some((*at, state.registry.get(*at)?.watch.address));
+                let address = |at: &Place| Some((*at, state.registry.get(*at)?.watch()?.address));
                 part.iter().filter_map(address).collect()
             };
             if followed.is_empty() {
@@ -163,7 +175,7 @@ impl Hub {
     /// Cuts places into calls. A pool's stay together where they can: it is quoted from all of them.
     fn parts<'p>(&self, places: &'p [Place]) -> Vec<&'p [Place]> {
         let state = self.state();
-        let role = |place: &Place| state.registry.get(*place).map(|entry| entry.watch.role);
+        let role = |place: &Place| Some(state.registry.get(*place)?.watch()?.role);
         let pool = |place: &Place| match role(place) {
             Some(Role::Pool { pool, .. }) => Some(pool),
             _ => None,
@@ -197,7 +209,8 @@ impl Hub {
         // Room first, then judge and send in one go: nothing newer can slip in between.
         let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
         let (received, mut state) = (Instant::now(), self.state());
-        let State { registry, router, counters, .. } = &mut *state;
+        let key = Key::Watch(place.id);
+        let State { registry, router, backlog, counters, .. } = &mut *state;
         let Some(entry) = registry.get_mut(place) else { return Ok(()) };
         entry.wanted = entry.wanted.filter(|wanted| *wanted > at_least.get());
         let (lamports, owner, data) = account.map_or_else(
@@ -206,9 +219,14 @@ impl Hub {
         );
         let print = watch::fingerprint(lamports, &data);
         if let Verdict::Deliver(slot) = router.snapshot(place.index, slot, print, received) {
-            let fits = entry.watch.accepts(&owner, &data);
-            counters.delivered += 1;
-            permit.send(event(entry, slot, lamports, fits.then_some(&data), received));
+            let fits = entry.watch().is_some_and(|watch| watch.accepts(&owner, &data));
+            let event = event(entry, slot, lamports, fits.then_some(&data), received);
+            if backlog.get_mut(&key).is_some() {
+                backlog.put(key, event); // in place of what is older
+            } else {
+                counters.delivered += 1;
+                permit.send(event);
+            }
         }
         Ok(())
     }
@@ -220,17 +238,32 @@ impl Hub {
         at_least: Slot,
         slot: Slot,
     ) -> Result<(), Closed> {
+        let restored = {
+            let mut state = self.state();
+            state.counters.snapshots += 1;
+            let live = state.router.is_live(shard);
+            let Some(need) = state.needs.get_mut(shard) else { return Ok(()) };
+            if need.snapshot.is_some_and(|wanted| wanted <= at_least.get()) {
+                need.snapshot = None;
+            }
+            need.is_healed() && live
+        };
+        if !restored {
+            return Ok(());
+        }
         let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
         let mut state = self.state();
-        state.counters.snapshots += 1;
-        let live = state.router.is_live(shard);
-        let Some(need) = state.needs.get_mut(shard) else { return Ok(()) };
-        if need.snapshot.is_some_and(|wanted| wanted <= at_least.get()) {
-            need.snapshot = None;
-        }
-        if need.snapshot.is_none() && need.gap.is_none() && need.open && live {
+        let State { router, needs, backlog, .. } = &mut *state;
+        let Some(need) = needs.get_mut(shard) else { return Ok(()) };
+        // A new one may have been opened while there was no room.
+        if need.is_healed() && router.is_live(shard) {
             need.open = false;
-            permit.send(FeedEvent::Restored { shard, slot });
+            let event = FeedEvent::Restored { shard, slot };
+            if backlog.is_empty() {
+                permit.send(event);
+            } else {
+                backlog.put(Key::Restored(shard), event);
+            }
         }
         Ok(())
     }

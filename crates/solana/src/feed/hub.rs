@@ -1,43 +1,49 @@
-//! What all connections of a feed share: the watches, the router and the channel.
+//! What all connections of a feed share: the watches, the router and the channel. What they tell goes through `deliver`.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sniper_core::amm::Kind;
-use sniper_core::ids::Address;
 use sniper_core::units::Slot;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::backlog::Backlog;
 use super::event::{DownCause, FeedEvent, GapCause};
+use super::frame::{FrameError, UNKNOWN_METHOD};
 use super::manager::FeedError;
-use super::registry::{Entry, Place, Registry, Target};
-use super::router::{MessageRouter, Verdict};
-use super::watch::{self as decoding, Content, Watch, WatchId};
+use super::registry::{Place, Registry, Target};
+use super::router::MessageRouter;
+use super::subscription::{Subject, Subscription};
+use super::watch::{Watch, WatchId};
+use crate::json::Encoding;
 use crate::rpc::{Commitment, EndpointName, Latency, RpcConnectionPool};
 
 pub(crate) struct Hub {
     pub(super) commitment: Commitment,
+    pub(super) encoding: Encoding,
     /// Connections of each shard.
     replicas: usize,
     pub(crate) pool: RpcConnectionPool,
     pub(super) events: mpsc::Sender<FeedEvent>,
     state: Mutex<State>,
+    /// There is something to heal.
     pub(super) wake: Notify,
+    /// Something waits for room in the channel.
+    pub(super) waits: Notify,
 }
 
 pub(super) struct State {
     pub(super) registry: Registry,
     pub(super) router: MessageRouter,
+    pub(super) backlog: Backlog,
     /// One of each shard.
     pub(super) needs: Vec<Need>,
     /// What the receiver is to be told of, as soon as there is room.
     pub(super) refused: Vec<(WatchId, i64)>,
     round_trips: Vec<Latency>,
     endpoints: Vec<Option<EndpointName>>,
+    /// Of each connection, the last frame that could not be read.
+    faults: Vec<Option<FrameError>>,
     pub(super) counters: FeedCounters,
 }
 
@@ -54,6 +60,13 @@ pub(super) struct Need {
     pub(super) some: bool,
 }
 
+impl Need {
+    /// A gap is open, and everything was read since.
+    pub(super) fn is_healed(&self) -> bool {
+        self.snapshot.is_none() && self.gap.is_none() && self.open
+    }
+}
+
 /// What a feed has counted since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeedCounters {
@@ -65,8 +78,14 @@ pub struct FeedCounters {
     pub late: u64,
     /// Accounts or frames that could not be read.
     pub unreadable: u64,
-    /// Notices that found the channel full; a snapshot makes up for them.
+    /// Notices that found the channel full and had to wait.
     pub overflows: u64,
+    /// Events that wait for room in the channel now.
+    pub waiting: u64,
+    /// Notices that were overtaken while they waited: a newer one of the same account took their place.
+    pub coalesced: u64,
+    /// Notices that could not wait, as each of their kind counts; told as [`FeedEvent::Missed`].
+    pub missed: u64,
     /// Snapshots read.
     pub snapshots: u64,
     /// Connections made.
@@ -75,8 +94,8 @@ pub struct FeedCounters {
 
 /// Which watches are to come, and where to.
 pub(super) struct Coming<'a> {
-    pub(super) watches: &'a [Watch],
-    /// Addresses of a shard, at most.
+    pub(super) subscriptions: &'a [Subscription],
+    /// Subjects of a shard, at most.
     pub(super) room: usize,
     /// They are what the feed begins with: until they are read there is a gap.
     pub(super) first: bool,
@@ -93,20 +112,31 @@ impl Hub {
     pub(crate) fn new(
         most: usize,
         replicas: usize,
-        commitment: Commitment,
+        (commitment, encoding): (Commitment, Encoding),
         pool: RpcConnectionPool,
         events: mpsc::Sender<FeedEvent>,
     ) -> Self {
         let state = State {
             registry: Registry::new(most),
             router: MessageRouter::new(),
+            backlog: Backlog::default(),
             needs: Vec::new(),
             refused: Vec::new(),
             round_trips: Vec::new(),
             endpoints: Vec::new(),
+            faults: Vec::new(),
             counters: FeedCounters::default(),
         };
-        Self { commitment, replicas, pool, events, state: Mutex::new(state), wake: Notify::new() }
+        Self {
+            commitment,
+            encoding,
+            replicas,
+            pool,
+            events,
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            waits: Notify::new(),
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -119,7 +149,8 @@ impl Hub {
     }
 
     pub(crate) fn counters(&self) -> FeedCounters {
-        self.state().counters
+        let state = self.state();
+        FeedCounters { waiting: state.backlog.len(), ..state.counters }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -130,16 +161,17 @@ impl Hub {
     pub(super) fn follow(&self, coming: &Coming<'_>) -> Result<Came, FeedError> {
         let mut state = self.state();
         // Those given up take room until the receiver has heard of it: else it could be made to wait without end.
-        let more = coming.watches.len().saturating_add(state.refused.len());
+        let more = coming.subscriptions.len().saturating_add(state.refused.len());
         state.registry.check_room(more)?;
         let mut came = Came { ids: Vec::new(), connections: Vec::new() };
         let mut touched = BTreeSet::new();
-        for watch in coming.watches {
-            let shard = match state.registry.shard_for(&watch.address, coming.room) {
+        for subscription in coming.subscriptions {
+            let subject = Subject::of(subscription);
+            let shard = match state.registry.shard_for(&subject, coming.room) {
                 Some(shard) => shard,
                 None => self.add_shard(&mut state, coming.first, &mut came.connections),
             };
-            let place = state.registry.add(shard, *watch, !coming.first);
+            let place = state.registry.add(shard, subscription.clone(), !coming.first);
             state.router.follow(place.index, shard);
             came.ids.push(place.id);
             touched.insert(shard);
@@ -161,6 +193,7 @@ impl Hub {
             connections.push((state.router.connect(shard, now), shard));
             state.round_trips.push(Latency::new(now));
             state.endpoints.push(None);
+            state.faults.push(None);
         }
         shard
     }
@@ -169,14 +202,23 @@ impl Hub {
     pub(super) fn unfollow(&self, watches: &[WatchId]) -> usize {
         let mut state = self.state();
         let mut touched = BTreeSet::new();
-        let gone = watches.iter().filter(|id| state.remove(**id, &mut touched)).count();
+        let mut gone = 0;
+        for id in watches {
+            state.backlog.forget(*id);
+            gone += usize::from(state.remove(*id, &mut touched));
+        }
         state.registry.raise(&touched);
         gone
     }
 
-    /// What a watch follows.
+    /// The account that a watch follows.
     pub(super) fn watch(&self, id: WatchId) -> Option<Watch> {
-        self.state().registry.find(id).map(|entry| entry.watch)
+        self.state().registry.find(id).and_then(|entry| entry.watch().copied())
+    }
+
+    /// What a watch follows.
+    pub(super) fn subscription(&self, id: WatchId) -> Option<Subscription> {
+        self.state().registry.find(id).map(|entry| entry.subscription.clone())
     }
 
     /// How many watches there are.
@@ -189,68 +231,9 @@ impl Hub {
         self.state().registry.revisions(shard)
     }
 
-    /// The addresses a shard subscribes to, each with its watches, and the revision that this is.
+    /// The subjects a shard subscribes to, each with its watches, and the revision that this is.
     pub(super) fn targets(&self, shard: usize) -> (u64, Vec<Target>) {
         self.state().registry.targets(shard)
-    }
-
-    /// An account notice of a connection.
-    pub(super) fn account(
-        &self,
-        connection: usize,
-        place: Place,
-        notice: &Notice<'_>,
-        scratch: &mut Vec<u8>,
-    ) {
-        scratch.clear();
-        let decoded = STANDARD.decode_vec(notice.base64.as_bytes(), scratch);
-        let print = decoding::fingerprint(notice.lamports, scratch);
-        let mut state = self.state();
-        let State { registry, router, counters, .. } = &mut *state;
-        // One that was let go a moment ago is still told of, until the node knows.
-        let Some(entry) = registry.get(place) else { return };
-        let verdict = router.notice(place.index, connection, notice.slot, print, notice.received);
-        match verdict {
-            Verdict::Duplicate => counters.duplicates += 1,
-            Verdict::Late => counters.late += 1,
-            Verdict::Deliver(slot) => {
-                let readable = decoded.is_ok() && entry.owner == notice.owner;
-                let data = readable.then_some(&scratch[..]);
-                let event = event(entry, slot, notice.lamports, data, notice.received);
-                let shard = entry.shard;
-                self.offer(&mut state, place, shard, slot, event);
-            }
-        }
-    }
-
-    /// Puts an event into the channel; a full channel is a gap to be healed, never a wait.
-    fn offer(&self, state: &mut State, place: Place, shard: usize, slot: Slot, event: FeedEvent) {
-        if matches!(event, FeedEvent::Unreadable { .. }) {
-            state.counters.unreadable += 1;
-        }
-        match self.events.try_send(event) {
-            Ok(()) => state.counters.delivered += 1,
-            Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                state.counters.overflows += 1;
-                state.router.forget(place.index);
-                if let Some(need) = state.needs.get_mut(shard) {
-                    need.gap = need.gap.or((!need.open).then_some(GapCause::Overflow));
-                    need.snapshot = need.snapshot.max(Some(slot.get()));
-                }
-                self.wake.notify_one();
-            }
-        }
-    }
-
-    /// A slot notice of a connection.
-    pub(crate) fn slot(&self, connection: usize, slot: Slot, received: Instant) {
-        self.pool.observe_slot(slot);
-        let mut state = self.state();
-        if let Some(slot) = state.router.slot(connection, slot, received) {
-            // Missing one is harmless: the next says more.
-            drop(self.events.try_send(FeedEvent::Slot { slot, received }));
-        }
     }
 
     /// A connection has all the acknowledgements that its endpoint owed it at first.
@@ -285,14 +268,14 @@ impl Hub {
         self.wake.notify_one();
     }
 
-    /// A node refuses an address. Says whether its watches could be given up for that, and were.
-    pub(super) fn give_up(&self, shard: usize, address: &Address, code: i64) -> bool {
+    /// A node refuses a subject. Says whether its watches could be given up for that, and were.
+    pub(super) fn give_up(&self, shard: usize, subject: &Subject, code: i64) -> bool {
         let mut state = self.state();
-        if !state.registry.may_give_up(shard, address) {
+        if !state.registry.may_give_up(shard, subject) {
             return false;
         }
         let mut touched = BTreeSet::new();
-        for id in state.registry.of_address(shard, address) {
+        for id in state.registry.of_subject(shard, subject) {
             tracing::warn!(watch = id.0, code, "subscription refused, watch given up");
             state.remove(id, &mut touched);
             state.refused.push((id, code));
@@ -315,7 +298,10 @@ impl Hub {
             *name = None;
         }
         let lost = state.router.down(connection);
-        let State { registry, needs, .. } = &mut *state;
+        let State { registry, router, needs, .. } = &mut *state;
+        if let Some(nth) = router.nth(connection) {
+            registry.lose(shard, nth);
+        }
         if !lost.is_empty()
             && registry.of_shard(shard).any(|(_, entry)| lost.contains(&entry.since))
             && let Some(need) = needs.get_mut(shard)
@@ -333,8 +319,38 @@ impl Hub {
         self.state().needs.get(shard).is_some_and(|need| need.open || need.gap.is_some())
     }
 
-    pub(crate) fn garbage(&self) {
-        self.state().counters.unreadable += 1;
+    /// The last frame of a connection that could not be read.
+    pub(super) fn fault(&self, connection: usize) -> Option<FrameError> {
+        self.state().faults.get(connection).copied().flatten()
+    }
+
+    /// A connection told something that cannot be read, which may have been news of any account: those that it can have
+    /// been about are read again. Its endpoint comes later wherever one is chosen.
+    pub(super) fn unreadable(
+        &self,
+        connection: usize,
+        shard: usize,
+        endpoint: &EndpointName,
+        told: Option<(&FrameError, &[Place])>,
+    ) {
+        self.pool.blame(endpoint);
+        let slot = self.pool.highest_slot().get();
+        let mut state = self.state();
+        let State { registry, needs, counters, faults, .. } = &mut *state;
+        counters.unreadable += 1;
+        let Some((error, places)) = told else { return };
+        tracing::warn!(%endpoint, connection, %error, "feed frame unreadable");
+        if let Some(last) = faults.get_mut(connection) {
+            *last = Some(*error);
+        }
+        let wanted = match error.subscription {
+            Some(_) => places.iter().filter(|place| registry.want_one(**place, slot)).count() > 0,
+            None => error.method != UNKNOWN_METHOD && registry.want(shard, 0, u64::MAX, slot),
+        };
+        if wanted && let Some(need) = needs.get_mut(shard) {
+            need.some = true;
+            self.wake.notify_one();
+        }
     }
 
     pub(crate) fn round_trip(&self, connection: usize, now: Instant, took: Duration) {
@@ -365,43 +381,10 @@ impl Hub {
 }
 
 impl State {
-    fn remove(&mut self, id: WatchId, touched: &mut BTreeSet<usize>) -> bool {
+    pub(super) fn remove(&mut self, id: WatchId, touched: &mut BTreeSet<usize>) -> bool {
         let Some((index, entry)) = self.registry.remove(id) else { return false };
         self.router.unfollow(index);
         touched.insert(entry.shard);
         true
     }
-}
-
-/// The event of an account's bytes; none stands for bytes that are not what they should be.
-pub(super) fn event(
-    entry: &Entry,
-    slot: Slot,
-    lamports: u64,
-    data: Option<&[u8]>,
-    received: Instant,
-) -> FeedEvent {
-    let watch = entry.id;
-    match data.map(|data| decoding::decode(entry.watch.role, lamports, data)) {
-        Some(Ok(Content::Market { pool, update })) => {
-            FeedEvent::Market { watch, event: Content::market(pool, slot, update), received }
-        }
-        Some(Ok(Content::OwnToken { mint, amount })) => FeedEvent::OwnToken { mint, amount, slot },
-        Some(Ok(Content::OwnLamports(lamports))) => FeedEvent::OwnLamports { lamports, slot },
-        Some(Err(error)) => {
-            tracing::warn!(watch = watch.0, %error, "account unreadable");
-            let drifted: Option<Kind> = entry.watch.drifted(&error);
-            FeedEvent::Unreadable { watch, slot, drifted }
-        }
-        None => FeedEvent::Unreadable { watch, slot, drifted: None },
-    }
-}
-
-/// An account notice as it came.
-pub(crate) struct Notice<'a> {
-    pub(crate) slot: Slot,
-    pub(crate) lamports: u64,
-    pub(crate) owner: &'a str,
-    pub(crate) base64: &'a str,
-    pub(crate) received: Instant,
 }

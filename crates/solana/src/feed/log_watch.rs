@@ -1,10 +1,10 @@
 //! A connection of its own that listens to what the transactions of some programs print.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use sniper_core::ids::{Address, Signature};
+use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -13,14 +13,13 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::connection::{GARBAGE_MAX, PATIENCE, SLOTS_APART_MAX, Socket, TICK, connect};
 use super::event::DownCause;
-use super::logs::{LogFrame, LogNotice, parse};
+use super::frame::{Frame, FrameReader};
+use super::known::Recent;
+use super::logs::LogNotice;
 use super::manager::FeedError;
 use super::reconnect::ReconnectionHandler;
 use super::subscriptions::slot_subscribe;
 use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
-
-/// Transactions remembered, so that one which mentions two programs is told once.
-const RECENT_MAX: usize = 8_192;
 
 /// Settings of a [`LogWatch`].
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +118,7 @@ struct Listener {
 struct Told {
     events: mpsc::Sender<LogEvent>,
     missed: u64,
+    /// So that a transaction which mentions two programs is told once.
     recent: Recent,
 }
 
@@ -134,28 +134,6 @@ impl Told {
         if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
             self.missed = self.missed.saturating_add(1);
         }
-    }
-}
-
-/// The last transactions told, by slot: in another slot it is another fork's.
-#[derive(Default)]
-struct Recent {
-    known: HashSet<(Slot, Signature)>,
-    order: VecDeque<(Slot, Signature)>,
-}
-
-impl Recent {
-    fn is_new(&mut self, key: (Slot, Signature)) -> bool {
-        if !self.known.insert(key) {
-            return false;
-        }
-        self.order.push_back(key);
-        if self.order.len() > RECENT_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
     }
 }
 
@@ -202,6 +180,7 @@ impl Listener {
             next_ping: now + self.settings.ping_every,
             live: false,
             garbage: 0,
+            reader: FrameReader::default(),
         };
         let cause = match session.subscribe(&mut socket, &self.programs).await {
             Ok(()) => session.listen(&mut socket).await,
@@ -227,6 +206,7 @@ struct Session<'a> {
     next_ping: Instant,
     live: bool,
     garbage: u32,
+    reader: FrameReader,
 }
 
 impl Session<'_> {
@@ -290,22 +270,23 @@ impl Session<'_> {
 
     fn text(&mut self, text: &str) -> Option<DownCause> {
         let received = Instant::now();
-        match parse(text) {
-            Ok(LogFrame::Logs { slot, signature, succeeded, logs, .. }) => {
-                if self.told.recent.is_new((slot, signature)) {
+        match self.reader.read(text) {
+            Ok(Frame::Logs { slot, signature, succeeded, logs, .. }) => {
+                let slot = Slot::new(slot);
+                if self.told.recent.is_new(slot, &signature) {
                     let logs = logs.into_iter().map(std::borrow::Cow::into_owned).collect();
                     let notice = LogNotice { slot, signature, succeeded, logs, received };
                     self.told.tell(LogEvent::Logs(notice));
                 }
                 None
             }
-            Ok(LogFrame::Slot(slot)) => {
+            Ok(Frame::Slot { slot, .. }) => {
                 self.last_slot = received;
                 // Only requests can be checked against the genesis hash; the slot tells whether this is that chain.
-                let apart = self.pool.highest_slot().get().abs_diff(slot.get());
+                let apart = self.pool.highest_slot().get().abs_diff(slot);
                 (apart > SLOTS_APART_MAX).then_some(DownCause::OtherChain)
             }
-            Ok(LogFrame::Accepted { id }) => {
+            Ok(Frame::Accepted { id, .. }) => {
                 self.waiting.remove(&id);
                 if self.waiting.is_empty() && !self.live {
                     self.live = true;
@@ -314,10 +295,11 @@ impl Session<'_> {
                 }
                 None
             }
-            Ok(LogFrame::Refused { code }) => Some(DownCause::Refused { code }),
-            Ok(LogFrame::Other) => None,
+            Ok(Frame::Refused { code, .. }) => Some(DownCause::Refused { code }),
+            Ok(_) => None,
             Err(error) => {
                 tracing::debug!(%error, endpoint = %self.endpoint.name(), "log frame skipped");
+                self.pool.blame(self.endpoint.name());
                 self.garbage = self.garbage.saturating_add(1);
                 (self.garbage >= GARBAGE_MAX).then_some(DownCause::Garbage)
             }

@@ -12,10 +12,13 @@ use tokio::task::JoinHandle;
 
 use super::connection::Connection;
 use super::event::FeedEvent;
+use super::frame::FrameError;
 use super::hub::{Came, Coming, FeedCounters, Hub};
 use super::reconnect::ReconnectionHandler;
 use super::router::ConnectionDelivery;
+use super::subscription::{Subject, Subscription};
 use super::watch::{Watch, WatchId};
+use crate::json::Encoding;
 use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
 
 /// Settings of a [`WebSocketManager`].
@@ -23,9 +26,11 @@ use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
 pub struct FeedSettings {
     /// How sure the cluster must be of what is told. `Processed` is fastest; forks are handled.
     pub commitment: Commitment,
+    /// How nodes write account data.
+    pub encoding: Encoding,
     /// Endpoints that tell the same, at most.
     pub replicas: usize,
-    /// Accounts of one connection, at most.
+    /// Subscriptions of one connection, at most.
     pub accounts_per_connection: usize,
     /// Watches at once, at most, those that come while the feed runs included.
     pub watches_max: usize,
@@ -41,6 +46,7 @@ impl Default for FeedSettings {
     fn default() -> Self {
         Self {
             commitment: Commitment::Processed,
+            encoding: Encoding::Base64,
             replicas: 2,
             accounts_per_connection: 200,
             watches_max: 10_000,
@@ -56,7 +62,7 @@ impl Default for FeedSettings {
 #[non_exhaustive]
 pub enum FeedError {
     /// There is nothing to follow.
-    #[error("a feed needs at least one account to watch")]
+    #[error("a feed needs at least one thing to follow")]
     NothingToWatch,
     /// There is nobody to listen to.
     #[error("a feed needs at least one usable endpoint")]
@@ -104,6 +110,8 @@ pub struct ConnectionReport {
     pub round_trip_us: Option<u64>,
     /// Measured delivery.
     pub delivery: ConnectionDelivery,
+    /// The last frame of it that could not be read, whatever endpoint it was to then.
+    pub fault: Option<FrameError>,
 }
 
 /// Outcome of [`WebSocketManager::ensure_sub_100ms_delivery`].
@@ -173,10 +181,22 @@ impl WebSocketManager {
         &mut self,
         watches: Vec<Watch>,
     ) -> Result<mpsc::Receiver<FeedEvent>, FeedError> {
+        let all: Vec<Subscription> = watches.into_iter().map(Subscription::from).collect();
+        self.start(&all)
+    }
+
+    /// The same with subscriptions of any kind.
+    ///
+    /// # Errors
+    /// As [`Self::start_optimized_feeds`].
+    pub fn start(
+        &mut self,
+        subscriptions: &[Subscription],
+    ) -> Result<mpsc::Receiver<FeedEvent>, FeedError> {
         if self.message_router.is_some() {
             return Err(FeedError::AlreadyStarted);
         }
-        if watches.is_empty() {
+        if subscriptions.is_empty() {
             return Err(FeedError::NothingToWatch);
         }
         let candidates = self.pool.ws_candidates();
@@ -185,12 +205,14 @@ impl WebSocketManager {
             return Err(FeedError::NoEndpoint);
         }
         let (events, receiver) = mpsc::channel(self.settings.capacity.max(16));
-        let (most, commitment) = (self.settings.watches_max, self.settings.commitment);
-        let hub = Hub::new(most, replicas.len(), commitment, self.pool.clone(), events);
-        let room = even_room(&watches, self.settings.accounts_per_connection);
-        let came = hub.follow(&Coming { watches: &watches, room, first: true })?;
+        let FeedSettings { watches_max, commitment, encoding, .. } = self.settings;
+        let wire = (commitment, encoding);
+        let hub = Hub::new(watches_max, replicas.len(), wire, self.pool.clone(), events);
+        let room = even_room(subscriptions, self.settings.accounts_per_connection);
+        let came = hub.follow(&Coming { subscriptions, room, first: true })?;
         let hub = Arc::new(hub);
         self.tasks.push(tokio::spawn(Arc::clone(&hub).heal()));
+        self.tasks.push(tokio::spawn(Arc::clone(&hub).drain()));
         self.connect(&hub, &came, &replicas);
         self.message_router = Some(RouterHandle(hub));
         Ok(receiver)
@@ -207,15 +229,24 @@ impl WebSocketManager {
     /// # Errors
     /// Not started, nothing to follow, or more than [`FeedSettings::watches_max`].
     pub fn follow(&mut self, watches: &[Watch]) -> Result<Vec<WatchId>, FeedError> {
+        let all: Vec<Subscription> = watches.iter().copied().map(Subscription::from).collect();
+        self.subscribe(&all)
+    }
+
+    /// The same with subscriptions of any kind.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn subscribe(&mut self, subscriptions: &[Subscription]) -> Result<Vec<WatchId>, FeedError> {
         let Some(RouterHandle(hub)) = &self.message_router else {
             return Err(FeedError::NotStarted);
         };
-        if watches.is_empty() {
+        if subscriptions.is_empty() {
             return Err(FeedError::NothingToWatch);
         }
         let hub = Arc::clone(hub);
         let room = self.settings.accounts_per_connection.max(1);
-        let came = hub.follow(&Coming { watches, room, first: false })?;
+        let came = hub.follow(&Coming { subscriptions, room, first: false })?;
         // Where the first part is listened to now: what was too slow was moved away from.
         let first = self.connections.iter().filter(|line| line.shard == 0);
         let endpoints: Vec<_> = first.map(|line| line.assign.borrow().clone()).collect();
@@ -231,6 +262,12 @@ impl WebSocketManager {
     }
 
     /// What a watch follows, while it does.
+    #[must_use]
+    pub fn subscription(&self, id: WatchId) -> Option<Subscription> {
+        self.message_router.as_ref().and_then(|router| router.0.subscription(id))
+    }
+
+    /// The account that a watch follows, while it does follow one.
     #[must_use]
     pub fn watch(&self, id: WatchId) -> Option<Watch> {
         self.message_router.as_ref().and_then(|router| router.0.watch(id))
@@ -346,6 +383,7 @@ impl WebSocketManager {
                 live: hub.endpoint_of(connection).is_some_and(|name| name == line.endpoint),
                 round_trip_us: hub.round_trip_us(connection),
                 delivery: hub.with_router(|router| router.delivery(connection)),
+                fault: hub.fault(connection),
             })
             .collect()
     }
@@ -383,11 +421,11 @@ fn all_met(reports: &[ConnectionReport]) -> bool {
     shards > 0 && (0..shards).all(met)
 }
 
-/// Addresses of a connection, so that all have about the same number and none more than `most`.
-fn even_room(watches: &[Watch], most: usize) -> usize {
-    let addresses: BTreeSet<_> = watches.iter().map(|watch| watch.address).collect();
-    let parts = addresses.len().div_ceil(most.max(1)).max(1);
-    addresses.len().div_ceil(parts)
+/// Subjects of a connection, so that all have about the same number and none more than `most`.
+fn even_room(subscriptions: &[Subscription], most: usize) -> usize {
+    let subjects: BTreeSet<_> = subscriptions.iter().map(Subject::of).collect();
+    let parts = subjects.len().div_ceil(most.max(1)).max(1);
+    subjects.len().div_ceil(parts)
 }
 
 #[cfg(test)]
@@ -402,9 +440,9 @@ mod tests {
             let address = |index: usize| {
                 let mut bytes = [0; 32];
                 bytes[..8].copy_from_slice(&index.to_le_bytes());
-                Watch::own_lamports(Address::new_from_array(bytes))
+                Subscription::Account(Watch::own_lamports(Address::new_from_array(bytes)))
             };
-            let watches: Vec<Watch> = (0..count).chain(0..count / 2).map(address).collect();
+            let watches: Vec<_> = (0..count).chain(0..count / 2).map(address).collect();
             let room = even_room(&watches, most);
             prop_assert!(room <= most);
             prop_assert_eq!(count.div_ceil(room), count.div_ceil(most));
@@ -419,7 +457,15 @@ mod tests {
             ..ConnectionDelivery::default()
         };
         let endpoint = "a".into();
-        ConnectionReport { connection: 0, shard: 0, endpoint, live: true, round_trip_us, delivery }
+        ConnectionReport {
+            connection: 0,
+            shard: 0,
+            endpoint,
+            live: true,
+            round_trip_us,
+            delivery,
+            fault: None,
+        }
     }
 
     #[test]

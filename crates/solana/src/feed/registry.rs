@@ -10,10 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sniper_core::ids::Address;
 use tokio::sync::watch;
 
+use super::known::{Accounts, Recent};
 use super::manager::FeedError;
+use super::subscription::{Subject, Subscription};
 use super::watch::{Watch, WatchId};
 
 /// Where a watch stands, and which one it is.
@@ -27,9 +28,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: WatchId,
-    pub(super) watch: Watch,
-    /// The owner as the wire has it.
-    pub(super) owner: String,
+    pub(super) subscription: Subscription,
+    pub(super) known: Known,
     pub(super) shard: usize,
     /// The revision of its shard that brought it.
     pub(super) since: u64,
@@ -39,16 +39,51 @@ pub(super) struct Entry {
     pub(super) wanted: Option<u64>,
 }
 
+/// What of it was told, so that it is told once.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// The router knows; here is the owner as the wire has it.
+    Account(Box<str>),
+    Program(Box<Accounts>),
+    Logs(Box<Recent>),
+    /// Told once, and then it is gone.
+    Signature,
+    /// The newest slot.
+    Root(u64),
+}
+
+impl Known {
+    fn nothing_of(subscription: &Subscription) -> Self {
+        match subscription {
+            Subscription::Account(watch) => Self::Account(watch.owner.to_string().into()),
+            Subscription::Program { .. } => Self::Program(Box::default()),
+            Subscription::Logs { .. } => Self::Logs(Box::default()),
+            Subscription::Signature(_) => Self::Signature,
+            Subscription::Root => Self::Root(0),
+        }
+    }
+}
+
+impl Entry {
+    /// The account that is watched, if one is.
+    pub(super) const fn watch(&self) -> Option<&Watch> {
+        match &self.subscription {
+            Subscription::Account(watch) => Some(watch),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shard {
-    addresses: BTreeMap<Address, Vec<Place>>,
+    subjects: BTreeMap<Subject, Vec<Place>>,
     revision: watch::Sender<u64>,
     /// The newest revision that any connection ever acknowledged.
     acknowledged: u64,
 }
 
-/// An address to subscribe to, and who is told of it.
-pub(super) type Target = (Address, Vec<Place>);
+/// What to subscribe to, and who is told of it.
+pub(super) type Target = (Subject, Vec<Place>);
 
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -87,23 +122,23 @@ impl Registry {
         Ok(())
     }
 
-    /// The shard for an address: the one that has it, so that it is subscribed to once, or else one with fewer than
-    /// `room` addresses.
-    pub(super) fn shard_for(&self, address: &Address, room: usize) -> Option<usize> {
-        let has = |shard: &Shard| shard.addresses.contains_key(address);
-        let has_room = |shard: &Shard| shard.addresses.len() < room;
+    /// The shard for a subject: the one that has it, so that it is subscribed to once, or else one with fewer than
+    /// `room` subjects.
+    pub(super) fn shard_for(&self, subject: &Subject, room: usize) -> Option<usize> {
+        let has = |shard: &Shard| shard.subjects.contains_key(subject);
+        let has_room = |shard: &Shard| shard.subjects.len() < room;
         let mut shards = self.shards.iter();
         shards.position(has).or_else(|| self.shards.iter().position(has_room))
     }
 
     pub(super) fn add_shard(&mut self) -> usize {
-        let (addresses, revision) = (BTreeMap::new(), watch::Sender::new(0));
-        self.shards.push(Shard { addresses, revision, acknowledged: 0 });
+        let (subjects, revision) = (BTreeMap::new(), watch::Sender::new(0));
+        self.shards.push(Shard { subjects, revision, acknowledged: 0 });
         self.shards.len().saturating_sub(1)
     }
 
     /// Adds a watch to a shard, in force with its next [`Self::raise`].
-    pub(super) fn add(&mut self, shard: usize, watch: Watch, late: bool) -> Place {
+    pub(super) fn add(&mut self, shard: usize, subscription: Subscription, late: bool) -> Place {
         let id = WatchId(self.next);
         self.next = self.next.saturating_add(1);
         let index = self.free.pop().unwrap_or(self.places.len());
@@ -111,10 +146,10 @@ impl Registry {
         let mut since = 0;
         if let Some(shard) = self.shards.get_mut(shard) {
             since = shard.revision.borrow().saturating_add(1);
-            shard.addresses.entry(watch.address).or_default().push(place);
+            shard.subjects.entry(Subject::of(&subscription)).or_default().push(place);
         }
-        let owner = watch.owner.to_string();
-        let entry = Entry { id, watch, owner, shard, since, late, wanted: None };
+        let known = Known::nothing_of(&subscription);
+        let entry = Entry { id, subscription, known, shard, since, late, wanted: None };
         match self.places.get_mut(index) {
             Some(free) => *free = Some(entry),
             None => self.places.push(Some(entry)),
@@ -128,12 +163,13 @@ impl Registry {
         let index = self.by_id.remove(&id)?;
         let entry = self.places.get_mut(index)?.take()?;
         self.free.push(index);
+        let subject = Subject::of(&entry.subscription);
         if let Some(shard) = self.shards.get_mut(entry.shard)
-            && let Some(places) = shard.addresses.get_mut(&entry.watch.address)
+            && let Some(places) = shard.subjects.get_mut(&subject)
         {
             places.retain(|place| place.id != id);
             if places.is_empty() {
-                shard.addresses.remove(&entry.watch.address);
+                shard.subjects.remove(&subject);
             }
         }
         Some((index, entry))
@@ -161,22 +197,32 @@ impl Registry {
     /// What a shard subscribes to now, and as of which revision.
     pub(super) fn targets(&self, shard: usize) -> (u64, Vec<Target>) {
         let Some(shard) = self.shards.get(shard) else { return (0, Vec::new()) };
-        let targets = shard.addresses.iter().map(|(address, places)| (*address, places.clone()));
+        let targets =
+            shard.subjects.iter().map(|(subject, places)| (subject.clone(), places.clone()));
         (*shard.revision.borrow(), targets.collect())
     }
 
     /// The watches of a shard.
     pub(super) fn of_shard(&self, shard: usize) -> impl Iterator<Item = (Place, &Entry)> {
-        let addresses = self.shards.get(shard).map(|shard| &shard.addresses);
-        let places = addresses.into_iter().flat_map(BTreeMap::values).flatten();
+        let subjects = self.shards.get(shard).map(|shard| &shard.subjects);
+        let places = subjects.into_iter().flat_map(BTreeMap::values).flatten();
         places.filter_map(|place| Some((*place, self.get(*place)?)))
+    }
+
+    /// A connection of a shard is gone: what the next in its place tells of a program begins anew.
+    pub(super) fn lose(&mut self, shard: usize, nth: usize) {
+        for entry in self.places.iter_mut().flatten().filter(|entry| entry.shard == shard) {
+            if let Known::Program(accounts) = &mut entry.known {
+                accounts.lose(nth);
+            }
+        }
     }
 
     /// Marks what came to a shard in these revisions to be read again. Says whether there was any.
     pub(super) fn want(&mut self, shard: usize, after: u64, upto: u64, slot: u64) -> bool {
         let Some(shard) = self.shards.get(shard) else { return false };
         let mut any = false;
-        for place in shard.addresses.values().flatten() {
+        for place in shard.subjects.values().flatten() {
             if let Some(Some(entry)) = self.places.get_mut(place.index)
                 && (after < entry.since && entry.since <= upto)
             {
@@ -187,18 +233,24 @@ impl Registry {
         any
     }
 
-    /// Whether a shard's watches of an address may be given up: all came late, and no connection ever had them.
-    pub(super) fn may_give_up(&self, shard: usize, address: &Address) -> bool {
+    /// Marks a watch to be read again. Says whether it is there.
+    pub(super) fn want_one(&mut self, place: Place, slot: u64) -> bool {
+        let entry = self.get_mut(place);
+        entry.map(|entry| entry.wanted = entry.wanted.max(Some(slot))).is_some()
+    }
+
+    /// Whether a shard's watches of a subject may be given up: all came late, and no connection ever had them.
+    pub(super) fn may_give_up(&self, shard: usize, subject: &Subject) -> bool {
         let Some(shard) = self.shards.get(shard) else { return false };
-        let mut places = shard.addresses.get(address).into_iter().flatten();
+        let mut places = shard.subjects.get(subject).into_iter().flatten();
         places.all(|place| {
             self.get(*place).is_none_or(|one| one.late && one.since > shard.acknowledged)
         })
     }
 
-    /// The watches of an address within a shard.
-    pub(super) fn of_address(&self, shard: usize, address: &Address) -> Vec<WatchId> {
-        let places = self.shards.get(shard).and_then(|shard| shard.addresses.get(address));
+    /// The watches of a subject within a shard.
+    pub(super) fn of_subject(&self, shard: usize, subject: &Subject) -> Vec<WatchId> {
+        let places = self.shards.get(shard).and_then(|shard| shard.subjects.get(subject));
         places.into_iter().flatten().map(|place| place.id).collect()
     }
 
@@ -221,6 +273,7 @@ impl Registry {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sniper_core::ids::Address;
     use std::collections::BTreeMap;
 
     const ROOM: usize = 4;
@@ -230,8 +283,8 @@ mod tests {
     }
 
     fn add(registry: &mut Registry, address: u8) -> Place {
-        let watch = watch(address);
-        let shard = registry.shard_for(&watch.address, ROOM);
+        let watch = Subscription::Account(watch(address));
+        let shard = registry.shard_for(&Subject::of(&watch), ROOM);
         let shard = shard.unwrap_or_else(|| registry.add_shard());
         let place = registry.add(shard, watch, true);
         registry.raise(&BTreeSet::from([shard]));
@@ -247,22 +300,24 @@ mod tests {
         assert_eq!(old.index, new.index);
         assert_ne!(old.id, new.id);
         assert!(registry.get(old).is_none(), "a late word is not taken for the new one");
-        assert_eq!(registry.get(new).map(|entry| entry.watch), Some(watch(2)));
+        assert_eq!(registry.get(new).and_then(Entry::watch), Some(&watch(2)));
     }
 
     #[test]
     fn what_was_there_before_is_never_given_up_for_a_refusal() {
         let mut registry = Registry::new(10);
         let shard = registry.add_shard();
-        let first = registry.add(shard, watch(1), false);
+        let first = registry.add(shard, watch(1).into(), false);
         registry.raise(&BTreeSet::from([shard]));
-        let address = |place| registry.get(place).map(|entry| entry.watch.address);
-        assert!(!registry.may_give_up(shard, &address(first).unwrap()), "had from the start");
+        let subject = |registry: &Registry, place| {
+            registry.get(place).map(|entry| Subject::of(&entry.subscription)).unwrap()
+        };
+        assert!(!registry.may_give_up(shard, &subject(&registry, first)), "had from the start");
         let late = add(&mut registry, 2);
-        let address = registry.get(late).map(|entry| entry.watch.address).unwrap();
-        assert!(registry.may_give_up(shard, &address));
+        let late = subject(&registry, late);
+        assert!(registry.may_give_up(shard, &late));
         registry.acknowledge(shard, 2);
-        assert!(!registry.may_give_up(shard, &address), "somebody had it");
+        assert!(!registry.may_give_up(shard, &late), "somebody had it");
     }
 
     proptest! {
@@ -286,17 +341,17 @@ mod tests {
                 peak = peak.max(known.len());
                 prop_assert_eq!(registry.len(), known.len());
                 let mut told = BTreeMap::new();
-                let mut addresses = BTreeSet::new();
+                let mut subjects = BTreeSet::new();
                 for shard in 0..registry.shards.len() {
                     let (_, targets) = registry.targets(shard);
                     prop_assert!(targets.len() <= ROOM);
-                    for (address, places) in targets {
-                        prop_assert!(addresses.insert(address), "subscribed to once");
-                        told.extend(places.into_iter().map(|place| (place.id, address)));
+                    for (subject, places) in targets {
+                        told.extend(places.into_iter().map(|place| (place.id, subject.clone())));
+                        prop_assert!(subjects.insert(subject), "subscribed to once");
                     }
                 }
                 let wanted: BTreeMap<_, _> =
-                    known.iter().map(|(id, what)| (*id, watch(*what).address)).collect();
+                    known.iter().map(|(id, what)| (*id, Subject::Account(watch(*what).address))).collect();
                 prop_assert_eq!(told, wanted);
             }
             prop_assert!(registry.places.len() <= peak);

@@ -19,33 +19,11 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use sniper_core::units::Slot;
 
+use super::story::{Story, Told, Version};
 use crate::rpc::Latency;
 
-/// Versions of an account remembered.
-const VERSIONS: usize = 8;
 /// Slots whose start is remembered.
 const SLOTS: usize = 64;
-
-/// One version of an account, as it was passed on.
-#[derive(Clone, Copy, Debug)]
-struct Version {
-    /// The slot it was told under.
-    slot: u64,
-    print: u64,
-    at: Instant,
-}
-
-#[derive(Debug, Default)]
-struct WatchState {
-    shard: usize,
-    story: ArrayVec<Version, VERSIONS>,
-    /// Number of the story's first remembered version.
-    start: u64,
-    /// Highest slot passed on.
-    high: u64,
-    /// Number of the version after the one each connection of its shard told last.
-    cursors: Vec<u64>,
-}
 
 #[derive(Debug)]
 struct ConnectionState {
@@ -91,7 +69,7 @@ pub struct ConnectionDelivery {
 /// Decides about every notice.
 #[derive(Debug, Default)]
 pub struct MessageRouter {
-    watches: Vec<WatchState>,
+    watches: Vec<Story>,
     connections: Vec<ConnectionState>,
     shards: usize,
     forwarded_slot: u64,
@@ -124,18 +102,18 @@ impl MessageRouter {
     /// A watch of a shard is to come; its connections came before it.
     pub fn follow(&mut self, watch: usize, shard: usize) {
         if self.watches.len() <= watch {
-            self.watches.resize_with(watch.saturating_add(1), WatchState::default);
+            self.watches.resize_with(watch.saturating_add(1), Story::default);
         }
-        let connections = self.connections.iter().filter(|one| one.shard == shard).count();
+        let blank = self.blank(shard);
         if let Some(state) = self.watches.get_mut(watch) {
-            *state = WatchState { shard, cursors: vec![0; connections], ..WatchState::default() };
+            *state = blank;
         }
     }
 
     /// A watch is gone, and with it all that was known of it.
     pub fn unfollow(&mut self, watch: usize) {
         if let Some(state) = self.watches.get_mut(watch) {
-            *state = WatchState::default();
+            *state = Story::default();
         }
     }
 
@@ -153,40 +131,38 @@ impl MessageRouter {
         else {
             return Verdict::Late;
         };
-        let Some(cursor) = state.cursors.get(teller.nth).copied() else { return Verdict::Late };
-        if let Some((number, at)) = state.find_from(cursor, slot.get(), print) {
-            state.set_cursor(teller.nth, number);
-            teller.late.record(now, now.saturating_duration_since(at));
-            return Verdict::Duplicate;
+        judge(state, teller, &self.slot_starts, &Told { slot, print, at: now })
+    }
+
+    /// The same of an account of a program, whose state is kept elsewhere.
+    pub(super) fn judge(&mut self, state: &mut Story, connection: usize, told: &Told) -> Verdict {
+        match self.connections.get_mut(connection) {
+            Some(teller) => judge(state, teller, &self.slot_starts, told),
+            None => Verdict::Late,
         }
-        let newer = slot.get() > state.high || state.story.is_empty();
-        let unheard = slot.get() == state.high && state.find_from(0, slot.get(), print).is_none();
-        if !newer && !unheard && cursor != state.end() {
-            return Verdict::Late;
-        }
-        if newer {
-            teller.tell_first(now, slot, &self.slot_starts);
-        }
-        let number = state.push(Version { slot: slot.get(), print, at: now });
-        state.set_cursor(teller.nth, number);
-        Verdict::Deliver(Slot::new(state.high))
+    }
+
+    /// The state of an account of which a shard is told nothing yet.
+    pub(super) fn blank(&self, shard: usize) -> Story {
+        let connections = self.connections.iter().filter(|one| one.shard == shard).count();
+        Story::new(shard, connections)
+    }
+
+    /// Which one of its shard's connections this is.
+    pub(super) fn nth(&self, connection: usize) -> Option<usize> {
+        self.connections.get(connection).map(|one| one.nth)
     }
 
     /// A snapshot tells what an account holds; it is the truth as of its slot, unless something newer is known.
     pub fn snapshot(&mut self, watch: usize, slot: Slot, print: u64, now: Instant) -> Verdict {
         let Some(state) = self.watches.get_mut(watch) else { return Verdict::Late };
-        if !state.story.is_empty() && state.high > slot.get() {
-            return Verdict::Late;
-        }
-        state.push(Version { slot: slot.get(), print, at: now });
-        Verdict::Deliver(slot)
+        state.snapshot(&Told { slot, print, at: now })
     }
 
     /// What was said of an account did not reach the receiver: the next word counts, whatever it is.
     pub fn forget(&mut self, watch: usize) {
         if let Some(state) = self.watches.get_mut(watch) {
-            state.start = state.end();
-            state.story.clear();
+            state.forget();
         }
     }
 
@@ -232,10 +208,8 @@ impl MessageRouter {
         let covered = state.covers.take();
         state.slot = 0;
         let (shard, nth) = (state.shard, state.nth);
-        for watch in self.watches.iter_mut().filter(|watch| watch.shard == shard) {
-            if let Some(cursor) = watch.cursors.get_mut(nth) {
-                *cursor = 0;
-            }
+        for watch in self.watches.iter_mut().filter(|watch| watch.shard() == Some(shard)) {
+            watch.lose(nth);
         }
         let left = self.covered(shard).map_or(0, |left| left.saturating_add(1));
         covered.map_or(NONE, |covered| left..=covered)
@@ -279,38 +253,33 @@ impl MessageRouter {
     }
 }
 
-impl WatchState {
-    /// Number of the version to come.
-    fn end(&self) -> u64 {
-        self.start.saturating_add(u64::try_from(self.story.len()).unwrap_or(u64::MAX))
+fn judge(
+    state: &mut Story,
+    teller: &mut ConnectionState,
+    starts: &[(u64, Instant)],
+    told: &Told,
+) -> Verdict {
+    let Told { slot, print, at: now } = *told;
+    let Some(cursor) = state.cursor(teller.nth) else { return Verdict::Late };
+    if let Some((number, at)) = state.find_from(cursor, slot.get(), print) {
+        state.set_cursor(teller.nth, number);
+        teller.late.record(now, now.saturating_duration_since(at));
+        return Verdict::Duplicate;
     }
-
-    /// The first telling of a version from number `cursor` on.
-    fn find_from(&self, cursor: u64, slot: u64, print: u64) -> Option<(u64, Instant)> {
-        let numbered = (self.start..).zip(&self.story);
-        numbered
-            .filter(|(number, _)| *number >= cursor)
-            .find(|(_, version)| version.slot == slot && version.print == print)
-            .map(|(number, version)| (number, version.at))
+    if state.ends_with(slot.get(), print) {
+        return Verdict::Duplicate; // said again by the one that said it
     }
-
-    /// Adds a version and gives its number.
-    fn push(&mut self, version: Version) -> u64 {
-        let number = self.end();
-        if self.story.is_full() {
-            self.story.remove(0);
-            self.start = self.start.saturating_add(1);
-        }
-        self.high = self.high.max(version.slot);
-        self.story.push(version);
-        number
+    let newer = slot.get() > state.high() || state.is_blank();
+    let unheard = slot.get() == state.high() && state.find_from(0, slot.get(), print).is_none();
+    if !newer && !unheard && cursor != state.end() {
+        return Verdict::Late;
     }
-
-    fn set_cursor(&mut self, nth: usize, told: u64) {
-        if let Some(cursor) = self.cursors.get_mut(nth) {
-            *cursor = told.saturating_add(1);
-        }
+    if newer {
+        teller.tell_first(now, slot, starts);
     }
+    let number = state.push(Version { slot: slot.get(), print, at: now });
+    state.set_cursor(teller.nth, number);
+    Verdict::Deliver(Slot::new(state.high()))
 }
 
 impl ConnectionState {
@@ -328,12 +297,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    struct Story {
+    struct Tale {
         router: MessageRouter,
         now: Instant,
     }
 
-    impl Story {
+    impl Tale {
         fn new() -> Self {
             let now = Instant::now();
             let mut router = MessageRouter::new();
@@ -357,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_twin_is_dropped_and_measured() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         assert_eq!(story.tell(0, 5, 1), deliver(5));
         assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
         assert_eq!(story.router.delivery(0).first, 1);
@@ -367,8 +336,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_connection_says_twice_goes_on_once() {
+        let mut story = Tale::new();
+        assert_eq!(story.tell(0, 5, 1), deliver(5));
+        assert_eq!(story.tell(0, 5, 1), Verdict::Duplicate);
+        assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
+        assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
+    }
+
+    #[test]
     fn a_late_connection_does_not_take_the_account_back() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.tell(0, 5, 1);
         story.tell(0, 5, 2);
         story.tell(0, 6, 3);
@@ -380,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_second_write_in_the_slot_goes_on_once() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         assert_eq!(story.tell(0, 5, 1), deliver(5));
         assert_eq!(story.tell(0, 5, 2), deliver(5));
         assert_eq!(story.tell(1, 5, 1), Verdict::Duplicate);
@@ -391,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_fork_given_up_goes_on_once_and_never_under_an_older_slot() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         for connection in [0, 1] {
             story.tell(connection, 90, 1);
         }
@@ -406,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_behind_does_not_bring_a_given_up_fork_back() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.tell(0, 90, 1);
         story.tell(1, 90, 1);
         story.tell(0, 91, 2);
@@ -417,7 +395,7 @@ mod tests {
 
     #[test]
     fn a_write_after_a_snapshot_within_its_slot_is_not_lost() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         let now = story.now;
         assert_eq!(story.router.snapshot(0, Slot::new(100), 1, now), deliver(100));
         assert_eq!(story.tell(0, 100, 2), deliver(100));
@@ -427,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_never_hides_something_newer() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.tell(0, 101, 5);
         let now = story.now;
         assert_eq!(story.router.snapshot(0, Slot::new(100), 1, now), Verdict::Late);
@@ -436,7 +414,7 @@ mod tests {
 
     #[test]
     fn what_did_not_arrive_is_told_again() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.tell(0, 5, 1);
         story.router.forget(0);
         assert_eq!(story.tell(1, 5, 1), deliver(5));
@@ -459,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_lost_with_its_last_connection() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         assert!(story.router.down(0).is_empty());
         assert!(story.router.down(1).contains(&1));
         assert!(story.router.down(1).is_empty(), "only once");
@@ -470,7 +448,7 @@ mod tests {
 
     #[test]
     fn what_only_a_lost_connection_told_of_is_lost_with_it() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.router.up(0, 3);
         assert_eq!(story.router.covered(0), Some(3));
         assert_eq!(story.router.down(0), 2..=3, "the other one has the first alone");
@@ -480,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_watch_in_a_used_place_has_no_past() {
-        let mut story = Story::new();
+        let mut story = Tale::new();
         story.tell(0, 9, 1);
         story.router.unfollow(0);
         assert_eq!(story.tell(1, 9, 1), Verdict::Late, "nobody's");
@@ -502,7 +480,7 @@ mod tests {
                 slot += by;
                 (slot, u64::try_from(index).unwrap())
             }).collect();
-            let (mut story, mut at, mut passed) = (Story::new(), [0, 0], Vec::new());
+            let (mut story, mut at, mut passed) = (Tale::new(), [0, 0], Vec::new());
             let rest = std::iter::repeat([false, true]).flatten();
             for second in order.into_iter().chain(rest) {
                 let connection = usize::from(second);

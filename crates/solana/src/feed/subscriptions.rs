@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use sniper_core::ids::Address;
-
 use super::event::DownCause;
 use super::registry::{Place, Target};
+use super::subscription::Subject;
+use crate::json::Encoding;
 use crate::rpc::Commitment;
 
 /// Requests under way at once.
@@ -24,9 +24,9 @@ const UNRELEASED_MAX: u32 = 32;
 /// What is asked of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    Account(Address, Vec<Place>),
+    Follow(Subject, Vec<Place>),
     Slots,
-    Release(u64),
+    Release(Subject, u64),
 }
 
 /// What an answer of the node comes to.
@@ -36,8 +36,8 @@ pub(super) enum Answered {
     Fine,
     /// It answers something that was not asked.
     Unreadable,
-    /// This account is refused.
-    Refused(Address),
+    /// This is refused.
+    Refused(Subject),
     /// The connection is of no use.
     End(DownCause),
 }
@@ -45,7 +45,7 @@ pub(super) enum Answered {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// The node's number of each subscription.
-    numbers: BTreeMap<Address, u64>,
+    numbers: BTreeMap<Subject, u64>,
     /// Who is told, by the node's number.
     watches: HashMap<u64, Vec<Place>>,
     todo: VecDeque<Ask>,
@@ -67,20 +67,20 @@ impl Subscriptions {
     pub(super) fn aim(&mut self, targets: Vec<Target>) {
         debug_assert!(self.is_reached(), "one aim after the other");
         let mut gone = std::mem::take(&mut self.numbers);
-        for (address, places) in targets {
-            match gone.remove(&address) {
+        for (subject, places) in targets {
+            match gone.remove(&subject) {
                 Some(number) => {
-                    self.numbers.insert(address, number);
+                    self.numbers.insert(subject, number);
                     self.watches.insert(number, places);
                 }
-                None => self.todo.push_back(Ask::Account(address, places)),
+                None => self.todo.push_back(Ask::Follow(subject, places)),
             }
         }
         // First of all, so that the node has room for the others.
-        for number in gone.into_values() {
+        for (subject, number) in gone {
             // What it still tells is nobody's.
             self.watches.remove(&number);
-            self.todo.push_front(Ask::Release(number));
+            self.todo.push_front(Ask::Release(subject, number));
         }
     }
 
@@ -100,14 +100,19 @@ impl Subscriptions {
     }
 
     /// The next request, if one may be written.
-    pub(super) fn write(&mut self, now: Instant, commitment: Commitment) -> Option<String> {
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        commitment: Commitment,
+        encoding: Encoding,
+    ) -> Option<String> {
         let ask = if self.is_ready() { self.todo.pop_front()? } else { return None };
         let id = self.next;
         self.next = self.next.saturating_add(1);
         let text = match &ask {
-            Ask::Account(address, _) => account_subscribe(id, address, commitment),
+            Ask::Follow(subject, _) => subject.request(id, commitment, encoding),
             Ask::Slots => slot_subscribe(id),
-            Ask::Release(number) => account_unsubscribe(id, *number),
+            Ask::Release(subject, number) => unsubscribe(id, subject, *number),
         };
         self.asked.insert(id, (ask, now));
         Some(text)
@@ -118,13 +123,22 @@ impl Subscriptions {
         self.watches.get(&number).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The subscription of a signature has ended with what it told. Gives who is to be told.
+    pub(super) fn ended(&mut self, number: u64) -> Vec<Place> {
+        let found = self.numbers.iter().find(|(_, known)| **known == number);
+        let Some((subject @ Subject::Signature(_), _)) = found else { return Vec::new() };
+        let subject = subject.clone();
+        self.numbers.remove(&subject);
+        self.watches.remove(&number).unwrap_or_default()
+    }
+
     /// The node gave a number.
     pub(super) fn accepted(&mut self, id: u64, number: u64) -> Answered {
         match self.asked.get(&id) {
-            Some((Ask::Release(_), _)) => Answered::Unreadable,
+            Some((Ask::Release(..), _)) => Answered::Unreadable,
             Some(_) => match self.asked.remove(&id) {
-                Some((Ask::Account(address, places), _)) => {
-                    self.numbers.insert(address, number);
+                Some((Ask::Follow(subject, places), _)) => {
+                    self.numbers.insert(subject, number);
                     // Whose notices would those be?
                     match self.watches.insert(number, places) {
                         Some(_) => Answered::End(DownCause::Ambiguous),
@@ -140,9 +154,10 @@ impl Subscriptions {
     /// The node says whether a subscription ended.
     pub(super) fn released(&mut self, id: u64, done: bool) -> Answered {
         match self.asked.get(&id) {
-            Some((Ask::Release(_), _)) => {
+            Some((Ask::Release(subject, _), _)) => {
+                let ends = matches!(subject, Subject::Signature(_));
                 self.asked.remove(&id);
-                if done { Answered::Fine } else { self.keep() }
+                if done || ends { Answered::Fine } else { self.keep() }
             }
             Some(_) => Answered::Unreadable,
             None => Answered::Fine,
@@ -152,8 +167,10 @@ impl Subscriptions {
     /// The node refused something.
     pub(super) fn refused(&mut self, id: Option<u64>, code: i64) -> Answered {
         match id.and_then(|id| self.asked.remove(&id)) {
-            Some((Ask::Account(address, _), _)) => Answered::Refused(address),
-            Some((Ask::Release(_), _)) => self.keep(),
+            Some((Ask::Follow(subject, _), _)) => Answered::Refused(subject),
+            // It had ended by itself.
+            Some((Ask::Release(Subject::Signature(_), _), _)) => Answered::Fine,
+            Some((Ask::Release(..), _)) => self.keep(),
             Some((Ask::Slots, _)) | None => Answered::End(DownCause::Refused { code }),
         }
     }
@@ -168,15 +185,9 @@ impl Subscriptions {
     }
 }
 
-fn account_subscribe(id: u64, address: &Address, commitment: Commitment) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"accountSubscribe","params":["{address}",{{"encoding":"base64","commitment":"{}"}}]}}"#,
-        commitment.as_str()
-    )
-}
-
-fn account_unsubscribe(id: u64, number: u64) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"accountUnsubscribe","params":[{number}]}}"#)
+fn unsubscribe(id: u64, subject: &Subject, number: u64) -> String {
+    let noun = subject.noun();
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{noun}Unsubscribe","params":[{number}]}}"#)
 }
 
 pub(super) fn slot_subscribe(id: u64) -> String {
@@ -188,7 +199,14 @@ mod tests {
     use super::*;
     use crate::feed::watch::WatchId;
     use proptest::prelude::*;
+    use sniper_core::ids::{Address, Signature};
     use std::collections::BTreeSet;
+
+    impl Subscriptions {
+        fn ask(&mut self, now: Instant) -> Option<String> {
+            self.write(now, Commitment::Processed, Encoding::Base64)
+        }
+    }
 
     fn address(byte: u8) -> Address {
         Address::new_from_array([byte; 32])
@@ -196,7 +214,7 @@ mod tests {
 
     fn target(byte: u8) -> Target {
         let id = WatchId(u64::from(byte));
-        (address(byte), vec![Place { index: usize::from(byte), id }])
+        (Subject::Account(address(byte)), vec![Place { index: usize::from(byte), id }])
     }
 
     /// A node as it should be: answers in order, and has a number for each account.
@@ -209,7 +227,7 @@ mod tests {
         /// Answers all that is asked now.
         fn serve(&mut self, subscriptions: &mut Subscriptions, now: Instant) -> usize {
             let mut requests = Vec::new();
-            while let Some(text) = subscriptions.write(now, Commitment::Processed) {
+            while let Some(text) = subscriptions.ask(now) {
                 requests.push(serde_json::from_str::<serde_json::Value>(&text).unwrap());
             }
             for request in &requests {
@@ -276,7 +294,7 @@ mod tests {
         let (mut subscriptions, now) = (Subscriptions::new(vec![target(1)]), Instant::now());
         let patience = Duration::from_secs(10);
         assert!(!subscriptions.is_overdue(now + patience * 2, patience), "not asked yet");
-        subscriptions.write(now, Commitment::Processed);
+        subscriptions.ask(now);
         assert!(!subscriptions.is_overdue(now + patience, patience));
         assert!(subscriptions.is_overdue(now + patience * 2, patience));
     }
@@ -284,8 +302,9 @@ mod tests {
     #[test]
     fn an_account_is_refused_alone_and_the_slot_clock_with_the_connection() {
         let (mut subscriptions, now) = (Subscriptions::new(vec![target(1)]), Instant::now());
-        while subscriptions.write(now, Commitment::Processed).is_some() {}
-        assert_eq!(subscriptions.refused(Some(0), -1), Answered::Refused(address(1)));
+        while subscriptions.ask(now).is_some() {}
+        let refused = Answered::Refused(Subject::Account(address(1)));
+        assert_eq!(subscriptions.refused(Some(0), -1), refused);
         let end = Answered::End(DownCause::Refused { code: -1 });
         assert_eq!(subscriptions.refused(Some(1), -1), end);
         assert_eq!(subscriptions.refused(None, -1), end);
@@ -294,7 +313,7 @@ mod tests {
     #[test]
     fn one_number_for_two_accounts_ends_the_connection() {
         let mut subscriptions = Subscriptions::new(vec![target(1), target(2)]);
-        while subscriptions.write(Instant::now(), Commitment::Processed).is_some() {}
+        while subscriptions.ask(Instant::now()).is_some() {}
         assert_eq!(subscriptions.accepted(0, 7), Answered::Fine);
         assert_eq!(subscriptions.accepted(1, 7), Answered::End(DownCause::Ambiguous));
     }
@@ -302,13 +321,13 @@ mod tests {
     #[test]
     fn answers_of_the_wrong_kind_answer_nothing() {
         let (mut subscriptions, now) = (Subscriptions::new(vec![target(1)]), Instant::now());
-        while subscriptions.write(now, Commitment::Processed).is_some() {}
+        while subscriptions.ask(now).is_some() {}
         assert_eq!(subscriptions.released(0, true), Answered::Unreadable);
         assert_eq!(subscriptions.accepted(9, 9), Answered::Fine, "of nothing asked");
         assert_eq!(subscriptions.accepted(0, 7), Answered::Fine);
         assert_eq!(subscriptions.accepted(1, 8), Answered::Fine);
         subscriptions.aim(Vec::new());
-        while subscriptions.write(now, Commitment::Processed).is_some() {}
+        while subscriptions.ask(now).is_some() {}
         assert_eq!(subscriptions.accepted(2, 7), Answered::Unreadable);
         assert!(!subscriptions.is_reached(), "still to be answered");
     }
@@ -316,18 +335,43 @@ mod tests {
     #[test]
     fn a_node_that_keeps_what_was_given_back_is_left_in_the_end() {
         let (mut subscriptions, now) = (Subscriptions::new(Vec::new()), Instant::now());
-        subscriptions.write(now, Commitment::Processed);
+        subscriptions.ask(now);
         subscriptions.accepted(0, 1);
         for round in 0_u64.. {
             subscriptions.aim(vec![target(1)]);
-            subscriptions.write(now, Commitment::Processed);
+            subscriptions.ask(now);
             subscriptions.accepted(round * 2 + 1, 100 + round);
             subscriptions.aim(Vec::new());
-            subscriptions.write(now, Commitment::Processed);
+            subscriptions.ask(now);
             if subscriptions.refused(Some(round * 2 + 2), -1) != Answered::Fine {
                 assert_eq!(round, u64::from(UNRELEASED_MAX));
                 return;
             }
+        }
+    }
+
+    #[test]
+    fn a_signature_ends_by_itself_and_is_not_held_against_the_node() {
+        let now = Instant::now();
+        let subject = Subject::Signature(Box::new(Signature([3; 64])));
+        let place = Place { index: 0, id: WatchId(0) };
+        let target = || vec![(subject.clone(), vec![place])];
+        let mut subscriptions = Subscriptions::new(target());
+        while subscriptions.ask(now).is_some() {}
+        assert_eq!(subscriptions.accepted(0, 7), Answered::Fine);
+        assert_eq!(subscriptions.accepted(1, 8), Answered::Fine);
+        assert_eq!(subscriptions.ended(7), [place]);
+        assert!(subscriptions.ended(7).is_empty(), "once");
+        subscriptions.aim(Vec::new());
+        assert!(subscriptions.is_reached(), "nothing to give back");
+        // Another connection was first: this one gives back what may just have ended.
+        for round in 1..100 {
+            subscriptions.aim(target());
+            subscriptions.ask(now);
+            assert_eq!(subscriptions.accepted(round * 2, 100 + round), Answered::Fine);
+            subscriptions.aim(Vec::new());
+            assert!(subscriptions.ask(now).unwrap().contains("signatureUnsubscribe"));
+            assert_eq!(subscriptions.refused(Some(round * 2 + 1), -32_602), Answered::Fine);
         }
     }
 }

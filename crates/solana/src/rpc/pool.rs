@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::breaker::{BreakerState, ShareBudget};
 use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, jitter};
-use super::error::{ConnectError, RpcError};
+use super::error::{ConnectError, EndpointName, RpcError};
 use super::floor::{Floors, corroborated};
 use super::read::{Doubt, Weight, ask_typed, trust};
 use super::route::{Dice, cost};
@@ -295,6 +295,13 @@ impl RpcConnectionPool {
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         all.into_iter().map(|(_, _, config)| config).collect()
+    }
+
+    /// Counts what an endpoint told a subscriber against it: others come before it wherever one is chosen.
+    pub(crate) fn blame(&self, name: &EndpointName) {
+        if let Some(endpoint) = self.endpoints().iter().find(|endpoint| endpoint.name() == name) {
+            endpoint.vitals().errors.record(true);
+        }
     }
 
     /// The verified endpoints, for questions that several must answer: those ejected for now are asked as well.

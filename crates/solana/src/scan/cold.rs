@@ -7,15 +7,15 @@ use sniper_core::ids::Address;
 use sniper_core::scan::{RowId, TableError};
 use sniper_core::units::Slot;
 
-use super::data::Encoding;
 use super::error::{ReplyError, ScanError};
 use super::program::{BALANCE, Program};
-use super::reply::{Account, Summary};
+use super::reply::Summary;
 use super::report::ColdReport;
 use super::request::{KEYS_MAX, Request, accounts_request, pools_request};
 use super::scanner::Scanner;
 use super::state::Pools;
 use super::torn::From as Source;
+use crate::json::{Account, Encoding};
 use crate::rpc::{AccountFilter, CallKind, EndpointName, Next, RpcConnectionPool, RpcError};
 
 const POOLS: &str = "getProgramAccounts";

@@ -6,13 +6,13 @@ use sniper_core::scan::{Kind, RowId, Verdict};
 use sniper_core::units::{Atoms, Slot};
 
 use super::cold::{check, fetch};
-use super::data::Encoding;
 use super::error::ScanError;
 use super::program::Program;
 use super::report::Opportunity;
 use super::request::{Request, accounts_request};
 use super::scanner::Scanner;
 use super::state::Notice;
+use crate::json::Encoding;
 use crate::rpc::RpcConnectionPool;
 
 /// The bin that a DLMM pool trades in, and the account it lies in.

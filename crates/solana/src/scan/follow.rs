@@ -6,10 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde::Deserialize;
 use sniper_core::ids::Address;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
@@ -17,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::program::Program;
 use super::state::Notice;
-use crate::feed::DownCause;
+use crate::feed::{DownCause, Frame, FrameReader};
 use crate::rpc::{AccountFilter, Commitment, EndpointConfig, methods};
 
 const TOKEN: &str = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA";
@@ -78,6 +75,7 @@ pub struct Follower {
     last_slot: Instant,
     next_ping: Instant,
     garbage: u32,
+    reader: FrameReader,
 }
 
 impl Follower {
@@ -108,7 +106,8 @@ impl Follower {
         socket.flush().await.map_err(|_| DownCause::Broken)?;
         let now = Instant::now();
         let next_ping = now + PING_EVERY;
-        Ok(Self { socket, pending, begun: now, last_slot: now, next_ping, garbage: 0 })
+        let reader = FrameReader::default();
+        Ok(Self { socket, pending, begun: now, last_slot: now, next_ping, garbage: 0, reader })
     }
 
     /// What comes next. May be dropped and called again: nothing is lost.
@@ -152,20 +151,20 @@ impl Follower {
     }
 
     fn read(&mut self, text: &str) -> Result<Option<Told>, DownCause> {
-        match parse(text) {
-            Some(Incoming::Told(told)) => {
-                if matches!(told, Told::Slot(_)) {
-                    self.last_slot = Instant::now();
-                }
-                Ok(Some(told))
-            }
-            Some(Incoming::Accepted) => {
+        match self.reader.read(text) {
+            Ok(Frame::Accepted { .. }) => {
                 self.pending = self.pending.saturating_sub(1);
                 Ok((self.pending == 0).then_some(Told::Live))
             }
-            Some(Incoming::Refused(code)) => Err(DownCause::Refused { code }),
-            Some(Incoming::Other) => Ok(None),
-            None => {
+            Ok(Frame::Refused { code, .. }) => Err(DownCause::Refused { code }),
+            Ok(frame) => {
+                let told = told(frame);
+                if matches!(told, Some(Told::Slot(_))) {
+                    self.last_slot = Instant::now();
+                }
+                Ok(told)
+            }
+            Err(_) => {
                 self.garbage += 1;
                 if self.garbage >= GARBAGE_MAX { Err(DownCause::Garbage) } else { Ok(None) }
             }
@@ -206,96 +205,23 @@ fn subscriptions(programs: &[Program], commitment: Commitment) -> Vec<String> {
     out
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Incoming {
-    Told(Told),
-    Accepted,
-    Refused(i64),
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(borrow, default)]
-    params: Option<Params<'a>>,
-    #[serde(default)]
-    id: Option<u64>,
-    #[serde(default)]
-    result: Option<u64>,
-    #[serde(default)]
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    code: i64,
-}
-
-#[derive(Deserialize)]
-struct Params<'a> {
-    #[serde(borrow)]
-    result: Body<'a>,
-}
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(default)]
-    context: Option<Context>,
-    #[serde(borrow, default)]
-    value: Option<Value<'a>>,
-    #[serde(default)]
-    slot: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Context {
-    slot: u64,
-}
-
-#[derive(Deserialize)]
-struct Value<'a> {
-    pubkey: &'a str,
-    #[serde(borrow)]
-    account: Raw<'a>,
-}
-
-#[derive(Deserialize)]
-struct Raw<'a> {
-    owner: &'a str,
-    data: (&'a str, &'a str),
-}
-
-/// Reads a frame; none for what is no JSON-RPC, or an account that cannot be read.
-fn parse(text: &str) -> Option<Incoming> {
-    let frame: Frame<'_> = serde_json::from_str(text).ok()?;
-    if let Some(error) = frame.error {
-        return Some(Incoming::Refused(error.code));
-    }
-    if frame.id.is_some() && frame.result.is_some() {
-        return Some(Incoming::Accepted);
-    }
-    let Some(params) = frame.params else { return Some(Incoming::Other) };
-    match params.result {
-        Body { context: Some(context), value: Some(value), .. } => {
-            let (base64, "base64") = value.account.data else { return None };
-            Some(Incoming::Told(Told::Account(Account {
-                address: value.pubkey.parse().ok()?,
-                owner: value.account.owner.to_owned(),
-                slot: context.slot,
-                data: STANDARD.decode(base64).ok()?,
-            })))
-        }
-        Body { slot: Some(slot), .. } => Some(Incoming::Told(Told::Slot(slot))),
-        _ => Some(Incoming::Other),
+/// What of a frame is told; none for one that only keeps the connection going, or is no concern here.
+fn told(frame: Frame<'_>) -> Option<Told> {
+    match frame {
+        Frame::Program { slot, address, account, .. } => Some(Told::Account(Account {
+            address,
+            owner: account.owner.into_owned(),
+            slot,
+            data: account.data.to_vec(),
+        })),
+        Frame::Slot { slot, .. } => Some(Told::Slot(slot)),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    const ACCOUNT: &str = r#"{"jsonrpc":"2.0","method":"programNotification","params":{"result":{"context":{"slot":5},"value":{"pubkey":"So11111111111111111111111111111111111111112","account":{"data":["AQID","base64"],"executable":false,"lamports":1,"owner":"x","rentEpoch":0,"space":3}}},"subscription":7}}"#;
 
     #[test]
     fn each_program_and_the_owner_of_its_vaults_are_subscribed_to() {
@@ -303,26 +229,5 @@ mod tests {
         assert_eq!(all.len(), 7 + 2 + 1 + 1, "pools, vaults, Token-2022 vaults and slots");
         assert!(all[1].contains(r#""dataSize":165"#) && all[1].contains(r#""offset":32"#));
         assert!(all.iter().take(10).all(|text| text.contains("programSubscribe")));
-    }
-
-    #[test]
-    fn notifications_and_answers_are_read() {
-        let Some(Incoming::Told(Told::Account(account))) = parse(ACCOUNT) else { panic!("read") };
-        assert_eq!((account.slot, account.owner.as_str()), (5, "x"));
-        assert_eq!(account.data, [1, 2, 3]);
-        let slot = r#"{"method":"slotNotification","params":{"result":{"slot":9,"parent":8,"root":1},"subscription":1}}"#;
-        assert_eq!(parse(slot), Some(Incoming::Told(Told::Slot(9))));
-        assert_eq!(parse(r#"{"result":3,"id":1}"#), Some(Incoming::Accepted));
-        let no = r#"{"error":{"code":-32601,"message":"m"},"id":1}"#;
-        assert_eq!(parse(no), Some(Incoming::Refused(-32601)));
-        assert_eq!(parse(&ACCOUNT.replace("base64", "base58")), None);
-        assert_eq!(parse(&ACCOUNT.replace("AQID", "A")), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_or_refused_without_panic(text: String) {
-            drop(parse(&text));
-        }
     }
 }

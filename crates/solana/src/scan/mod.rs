@@ -17,13 +17,10 @@
 mod base58;
 mod cold;
 mod confirm;
-mod data;
 mod decode;
 mod error;
 mod fees;
 mod follow;
-mod item;
-mod json;
 mod program;
 mod reply;
 mod report;
@@ -33,14 +30,15 @@ mod standing;
 mod state;
 mod torn;
 
-pub use data::Encoding;
 pub use decode::{Decoded, Maker, Rates};
 pub use error::{ReplyError, ScanError};
 pub use fees::{Creator, Share};
 pub use follow::{Account as Followed, Follower, Told};
 pub use program::{Program, Slice};
-pub use reply::{Account, ReplyReader, Summary};
+pub use reply::{ReplyReader, Summary};
 pub use report::{ColdReport, CycleTimes, Opportunity, Report};
 pub use request::{Request, accounts_request, pools_request};
 pub use scanner::{ScanSettings, Scanner};
 pub use state::{Change, Notice};
+
+pub use crate::json::{Account, Encoding};

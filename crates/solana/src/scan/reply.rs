@@ -3,12 +3,8 @@
 //! An answer is read while it arrives: what is kept of it is the account under way, so that the answer for a hundred
 //! thousand pools needs no more memory than the answer for one.
 
-use sniper_core::ids::Address;
-
-use super::data::Decoder;
 use super::error::ReplyError;
-use super::item::item;
-use super::json::{Cursor, Stop};
+use crate::json::{Account, Cursor, Decoder, ItemError, Stop, item, members};
 use crate::rpc::wire::clean;
 
 /// Most text of one account: the largest there can be takes 14 million characters in base64.
@@ -16,21 +12,6 @@ const ITEM_MAX: usize = 16 << 20;
 
 /// How much of a new piece is looked at to end what the last one began.
 const SEAM: usize = 4_096;
-
-/// An account in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account<'a> {
-    /// Its address; `getMultipleAccounts` tells none.
-    pub address: Option<Address>,
-    /// The program that may write it, in base58.
-    pub owner: &'a str,
-    /// Its native balance.
-    pub lamports: u64,
-    /// All bytes that it has, where told: with a slice asked for, `data` are fewer.
-    pub space: Option<u64>,
-    /// Its bytes.
-    pub data: &'a [u8],
-}
 
 /// What an answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +147,11 @@ impl ReplyReader {
                 State::Item { wrapped } => match item(&mut ahead) {
                     Ok(item) => {
                         let account = match &item {
-                            Some(item) => Some(item.open(base + ahead.at(), &mut self.decoder)?),
+                            Some(item) => {
+                                let at = base + ahead.at();
+                                let opened = item.open(&mut self.decoder);
+                                Some(opened.map_err(|error| unreadable(error, at))?)
+                            }
                             None => None,
                         };
                         each(self.accounts, self.slot, account)?;
@@ -280,31 +265,20 @@ const fn after(wrapped: bool) -> State {
     if wrapped { State::Wrapped(false) } else { State::Envelope(false) }
 }
 
-/// Members of an object, in any order.
-#[inline]
-pub(super) fn members<'a>(
-    cursor: &mut Cursor<'a>,
-    mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Stop>,
-) -> Result<(), Stop> {
-    let mut more = cursor.begins(b'{', b'}')?;
-    while more {
-        let key = cursor.key()?;
-        member(cursor, &key)?;
-        more = cursor.comma_or(b'}')?;
+/// What is wrong with the account before this byte.
+const fn unreadable(error: ItemError, at: usize) -> ReplyError {
+    match error {
+        ItemError::Missing(field) => ReplyError::Missing { at, field },
+        ItemError::Key => ReplyError::Key { at },
+        ItemError::Data(encoding) => ReplyError::Data { at, encoding },
     }
-    Ok(())
 }
 
 fn node_error(cursor: &mut Cursor<'_>) -> Result<(i64, String), Stop> {
     let (mut code, mut message) = (0, String::new());
     members(cursor, |cursor, key| match key {
         b"code" => {
-            let negative = cursor.peek()? == b'-';
-            if negative {
-                cursor.expect(b'-')?;
-            }
-            let number = i64::try_from(cursor.number()?).unwrap_or(i64::MAX);
-            code = if negative { -number } else { number };
+            code = cursor.signed()?;
             Ok(())
         }
         b"message" => {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use sniper_core::ids::Address;
 
 use super::base58;
-use super::data::Encoding;
 use super::program::Slice;
+use crate::json::Encoding;
 use crate::rpc::{AccountFilter, Commitment, RpcError, methods, wire};
 
 /// How accounts are asked for.

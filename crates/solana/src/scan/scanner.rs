@@ -7,12 +7,12 @@ use sniper_core::ids::Address;
 use sniper_core::scan::{Anchor, Figures, PoolTable, RowId, Sweep, TableError};
 use sniper_core::units::Slot;
 
-use super::data::Encoding;
 use super::error::ScanError;
 use super::program::Program;
 use super::reply::ReplyReader;
 use super::report::{CycleTimes, Report};
 use super::state::{Change, Notice, Pools};
+use crate::json::Encoding;
 use crate::rpc::Commitment;
 
 /// What is scanned.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sniper_core::ids::Address;
 use sniper_solana::feed::{
-    DownCause, FeedEvent, FeedSettings, ReconnectionHandler, Watch, WebSocketManager,
+    DownCause, FeedEvent, FeedSettings, ReconnectionHandler, Subscription, Watch, WebSocketManager,
 };
+use sniper_solana::rpc::RpcConnectionPool;
 use tokio::sync::mpsc;
 
 use super::{Node, pool};
@@ -23,16 +24,26 @@ pub(crate) fn settings() -> FeedSettings {
 pub(crate) struct Feed {
     pub(crate) manager: WebSocketManager,
     pub(crate) events: mpsc::Receiver<FeedEvent>,
+    pub(crate) pool: RpcConnectionPool,
 }
 
 impl Feed {
     pub(crate) async fn start(nodes: &[&Node], watches: u8, settings: FeedSettings) -> Self {
+        let watch = |index| Watch::own_lamports(ours(index)).into();
+        Self::of(nodes, (0..watches).map(watch).collect(), settings).await
+    }
+
+    pub(crate) async fn of(
+        nodes: &[&Node],
+        subscriptions: Vec<Subscription>,
+        settings: FeedSettings,
+    ) -> Self {
         let reconnection =
             ReconnectionHandler::new(Duration::from_millis(20), Duration::from_millis(200));
-        let mut manager = WebSocketManager::new(pool(nodes).await, settings, reconnection);
-        let watches = (0..watches).map(|index| Watch::own_lamports(ours(index))).collect();
-        let events = manager.start_optimized_feeds(watches).unwrap();
-        Self { manager, events }
+        let pool = pool(nodes).await;
+        let mut manager = WebSocketManager::new(pool.clone(), settings, reconnection);
+        let events = manager.start(&subscriptions).unwrap();
+        Self { manager, events, pool }
     }
 
     pub(crate) async fn until<T>(

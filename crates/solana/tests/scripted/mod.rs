@@ -96,12 +96,18 @@ impl Shared {
         chain.slot += 1;
         drop(self.socket.send(Told::Slot(chain.slot)));
     }
+
+    pub(crate) fn tell_text(&self, text: &str) {
+        drop(self.socket.send(Told::Text(text.to_owned())));
+    }
 }
 
 /// What the test makes a node tell its subscribers.
 #[derive(Clone, Debug)]
 enum Told {
     Account(String, u64, u64),
+    /// To subscribers of that kind and key, this result; true if that ends the subscription.
+    Notice(String, Value, bool),
     Slot(u64),
     Text(String),
     Close,
@@ -178,6 +184,11 @@ impl Node {
         self.tell_text(&json!({"jsonrpc": "2.0", "result": number, "id": id}).to_string());
     }
 
+    /// The number under which an account is told of.
+    pub(crate) fn number(&self, address: &str) -> u64 {
+        self.shared.numbers.lock().unwrap()[address]
+    }
+
     /// How many connections are subscribed to each account now.
     pub(crate) fn subscribed(&self) -> BTreeMap<String, u64> {
         self.shared.subscribed.lock().unwrap().clone()
@@ -196,13 +207,30 @@ impl Node {
         chain.lamports.insert(address.to_owned(), lamports);
     }
 
+    /// Tells subscribers of a kind (`program`, `logs`, `signature`, `root`) and of that key.
+    pub(crate) fn tell_kind(&self, kind: &str, key: &str, result: Value) {
+        let ends = kind == "signature" && result["value"].is_object();
+        drop(self.shared.socket.send(Told::Notice(format!("{kind} {key}"), result, ends)));
+    }
+
+    /// Tells what an account of a program holds as of a slot.
+    pub(crate) fn tell_program(&self, program: &str, address: &str, slot: u64, lamports: u64) {
+        let mut chain = self.chain();
+        chain.slot = chain.slot.max(slot);
+        drop(chain);
+        let account = json!({"lamports": lamports, "owner": program, "data": ["AQID", "base64"],
+            "executable": false, "rentEpoch": u64::MAX, "space": 3});
+        let value = json!({"pubkey": address, "account": account});
+        self.tell_kind("program", program, json!({"context": {"slot": slot}, "value": value}));
+    }
+
     /// Tells a slot that this chain is not at.
     pub(crate) fn tell_foreign_slot(&self, slot: u64) {
         drop(self.shared.socket.send(Told::Slot(slot)));
     }
 
     pub(crate) fn tell_text(&self, text: &str) {
-        drop(self.shared.socket.send(Told::Text(text.to_owned())));
+        self.shared.tell_text(text);
     }
 
     /// Tears every subscription connection.
@@ -335,6 +363,10 @@ impl Subscribed {
     fn answer(&mut self, request: &Value) -> Option<Value> {
         let id = &request["id"];
         let (method, first) = (request["method"].as_str().unwrap(), &request["params"][0]);
+        if !method.ends_with("ubscribe") {
+            return None; // some clients ping in words
+        }
+        let first = if method == "logsSubscribe" { &first["mentions"][0] } else { first };
         let refused =
             |code| json!({"jsonrpc": "2.0", "error": {"code": code, "message": "full"}, "id": id});
         let name = first.as_str().unwrap_or_default();
@@ -349,7 +381,11 @@ impl Subscribed {
                 assert_eq!(request["params"][1]["encoding"], "base64");
                 json!(self.add(name))
             }
-            "accountUnsubscribe" => {
+            "slotSubscribe" => json!(1),
+            subscribe if subscribe.ends_with("Subscribe") => {
+                json!(self.add(&format!("{} {name}", &subscribe[..subscribe.len() - 9])))
+            }
+            _ => {
                 if *self.shared.clings.lock().unwrap() {
                     return Some(refused(-32_603));
                 }
@@ -361,7 +397,6 @@ impl Subscribed {
                 self.remove(&known);
                 json!(true)
             }
-            _ => json!(1),
         };
         let withheld = self.shared.withheld.lock().unwrap().contains(name);
         (!withheld).then(|| json!({"jsonrpc": "2.0", "result": result, "id": id}))
@@ -390,6 +425,15 @@ async fn serve(shared: Arc<Shared>, mut socket: WebSocket) {
             event = told.recv() => match event {
                 Ok(Told::Close) | Err(_) => return,
                 Ok(Told::Text(text)) => text,
+                Ok(Told::Notice(key, result, ends)) => {
+                    let Some(subscription) = subscribed.accounts.get(&key).copied() else { continue };
+                    if ends {
+                        subscribed.remove(&key);
+                    }
+                    let method = format!("{}Notification", key.split(' ').next().unwrap());
+                    json!({"jsonrpc": "2.0", "method": method, "params":
+                        {"result": result, "subscription": subscription}}).to_string()
+                }
                 Ok(Told::Slot(slot)) => json!({"jsonrpc": "2.0", "method": "slotNotification", "params":
                     {"result": {"slot": slot, "parent": slot - 1, "root": slot - 32}, "subscription": 1}}).to_string(),
                 Ok(Told::Account(address, slot, lamports)) => {

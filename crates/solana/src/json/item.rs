@@ -1,4 +1,4 @@
-//! One account in an answer, as text.
+//! One account in an answer or a notice, as text.
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
@@ -6,15 +6,39 @@ use std::str::FromStr as _;
 use sniper_core::ids::Address;
 
 use super::data::{Decoder, Encoding};
-use super::error::ReplyError;
-use super::json::{Cursor, Stop, has_control, whole};
-use super::reply::{Account, members};
+use super::{Cursor, Stop, has_control, members, whole};
 
 type Text<'a> = Cow<'a, [u8]>;
 
+/// An account in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// Its address; `getMultipleAccounts` tells none.
+    pub address: Option<Address>,
+    /// The program that may write it, in base58.
+    pub owner: &'a str,
+    /// Its native balance.
+    pub lamports: u64,
+    /// All bytes that it has, where told: with a slice asked for, `data` are fewer.
+    pub space: Option<u64>,
+    /// Its bytes.
+    pub data: &'a [u8],
+}
+
+/// Why the text of an account stands for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemError {
+    /// It has no such field.
+    Missing(&'static str),
+    /// A key is not 32 bytes in base58.
+    Key,
+    /// Its data are not in this encoding.
+    Data(&'static str),
+}
+
 /// An account as text.
-#[derive(Default)]
-pub(super) struct Item<'a> {
+#[derive(Debug, Default)]
+pub(crate) struct Item<'a> {
     pubkey: Option<Text<'a>>,
     lamports: Option<u64>,
     owner: Option<Text<'a>>,
@@ -23,7 +47,7 @@ pub(super) struct Item<'a> {
 }
 
 /// An account, bare or beside its key; none for `null`.
-pub(super) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop> {
+pub(crate) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop> {
     if cursor.null()? {
         return Ok(None);
     }
@@ -34,8 +58,8 @@ pub(super) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop
     let mut item = Item::default();
     members(cursor, |cursor, key| match key {
         b"pubkey" => {
-            item.pubkey = Some(cursor.string()?);
-            Ok(())
+            let text = cursor.string()?;
+            cursor.once(&mut item.pubkey, text)
         }
         b"account" => members(cursor, |cursor, key| field(cursor, key, &mut item)),
         key => field(cursor, key, &mut item),
@@ -43,49 +67,75 @@ pub(super) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop
     Ok(Some(item))
 }
 
+/// An account without its key.
+pub(crate) fn account<'a>(cursor: &mut Cursor<'a>) -> Result<Item<'a>, Stop> {
+    cursor.peek()?;
+    if let Some((item, length)) = usual(cursor.ahead()).filter(|(item, _)| item.pubkey.is_none()) {
+        cursor.pass(length);
+        return Ok(item);
+    }
+    let mut item = Item::default();
+    members(cursor, |cursor, key| field(cursor, key, &mut item))?;
+    Ok(item)
+}
+
 #[inline]
 fn field<'a>(cursor: &mut Cursor<'a>, key: &[u8], item: &mut Item<'a>) -> Result<(), Stop> {
     match key {
-        b"lamports" => item.lamports = Some(cursor.number()?),
-        b"owner" => item.owner = Some(cursor.string()?),
-        b"space" if !cursor.null()? => item.space = Some(cursor.number()?),
-        b"space" => {}
+        b"lamports" => {
+            let lamports = cursor.number()?;
+            cursor.once(&mut item.lamports, lamports)
+        }
+        b"owner" => {
+            let owner = cursor.string()?;
+            cursor.once(&mut item.owner, owner)
+        }
+        b"space" if cursor.null()? => Ok(()),
+        b"space" => {
+            let space = cursor.number()?;
+            cursor.once(&mut item.space, space)
+        }
         b"data" => {
             cursor.expect(b'[')?;
             let text = cursor.string()?;
             cursor.expect(b',')?;
-            item.data = Some((text, cursor.string()?));
+            let encoding = cursor.string()?;
             cursor.expect(b']')?;
+            cursor.once(&mut item.data, (text, encoding))
         }
-        _ => cursor.skip()?,
+        _ => cursor.skip(),
     }
-    Ok(())
 }
 
-impl Item<'_> {
-    pub(super) fn open<'a>(
-        &'a self,
-        at: usize,
-        decoder: &'a mut Decoder,
-    ) -> Result<Account<'a>, ReplyError> {
-        let missing = |field| ReplyError::Missing { at, field };
-        let lamports = self.lamports.ok_or(missing("lamports"))?;
-        let owner = self.owner.as_deref().ok_or(missing("owner"))?;
-        let owner = std::str::from_utf8(owner).map_err(|_| ReplyError::Key { at })?;
-        let (text, encoding) = self.data.as_ref().ok_or(missing("data"))?;
-        let other = ReplyError::Data { at, encoding: "base64 or base64+zstd" };
-        let encoding = Encoding::from_bytes(encoding).ok_or(other)?;
-        let broken = ReplyError::Data { at, encoding: encoding.as_str() };
-        let data = decoder.decode(text, encoding).ok_or(broken)?;
-        let key = |bytes: &Cow<'_, [u8]>| {
+impl<'t> Item<'t> {
+    pub(crate) fn open<'a>(&'a self, decoder: &'a mut Decoder) -> Result<Account<'a>, ItemError> {
+        let owner = self.owner.as_deref().ok_or(ItemError::Missing("owner"))?;
+        let owner = std::str::from_utf8(owner).map_err(|_| ItemError::Key)?;
+        let (lamports, data) = self.held(decoder)?;
+        let key = |bytes: &Text<'_>| {
             let text = std::str::from_utf8(bytes).ok()?;
             Address::from_str(text).ok()
         };
         let address = match &self.pubkey {
-            Some(text) => Some(key(text).ok_or(ReplyError::Key { at })?),
+            Some(text) => Some(key(text).ok_or(ItemError::Key)?),
             None => None,
         };
         Ok(Account { address, owner, lamports, space: self.space, data })
+    }
+
+    /// Its balance, and its data, which lie in the decoder.
+    pub(crate) fn held<'d>(&self, decoder: &'d mut Decoder) -> Result<(u64, &'d [u8]), ItemError> {
+        let lamports = self.lamports.ok_or(ItemError::Missing("lamports"))?;
+        let (text, encoding) = self.data.as_ref().ok_or(ItemError::Missing("data"))?;
+        let other = ItemError::Data("base64 or base64+zstd");
+        let encoding = Encoding::from_bytes(encoding).ok_or(other)?;
+        let broken = ItemError::Data(encoding.as_str());
+        Ok((lamports, decoder.decode(text, encoding).ok_or(broken)?))
+    }
+
+    /// The program that may write it.
+    pub(crate) fn into_owner(self) -> Result<Text<'t>, ItemError> {
+        self.owner.ok_or(ItemError::Missing("owner"))
     }
 }
 

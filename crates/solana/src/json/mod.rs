@@ -1,15 +1,23 @@
 //! One pass over the text of a value, as far as the text goes.
 //!
-//! Made for answers of a hundred thousand alike objects: what is common is read here, byte by byte, without copying;
-//! what is rare (escapes, values nobody asked for) is handed to `serde_json`.
+//! Made for answers of a hundred thousand alike objects, and for notices that somebody waits for: what is common is
+//! read here, byte by byte, without copying; what is rare (escapes, values nobody asked for) is handed to `serde_json`.
+
+mod data;
+mod item;
 
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+pub(crate) use data::Decoder;
+pub use data::Encoding;
+pub use item::Account;
+pub(crate) use item::{Item, ItemError, account, item};
+
 /// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The text ends here; with more of it, reading may go on.
     More,
     /// It is not JSON, at this byte.
@@ -18,31 +26,31 @@ pub(super) enum Stop {
 
 /// A place in a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(text: &'a [u8]) -> Self {
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
-    pub(super) const fn at(&self) -> usize {
+    pub(crate) const fn at(&self) -> usize {
         self.at
     }
 
     /// What is not read yet.
-    pub(super) fn ahead(&self) -> &'a [u8] {
+    pub(crate) fn ahead(&self) -> &'a [u8] {
         self.rest()
     }
 
     /// Goes on this many bytes later.
-    pub(super) const fn pass(&mut self, bytes: usize) {
+    pub(crate) const fn pass(&mut self, bytes: usize) {
         self.at += bytes;
     }
 
-    pub(super) const fn bad<T>(&self) -> Result<T, Stop> {
+    pub(crate) const fn bad<T>(&self) -> Result<T, Stop> {
         Err(Stop::Bad(self.at))
     }
 
@@ -52,7 +60,7 @@ impl<'a> Cursor<'a> {
 
     /// The next byte that is no white space; it is not taken.
     #[inline]
-    pub(super) fn peek(&mut self) -> Result<u8, Stop> {
+    pub(crate) fn peek(&mut self) -> Result<u8, Stop> {
         loop {
             match self.text.get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -64,7 +72,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes the next byte, which must be this one.
     #[inline]
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), Stop> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Stop> {
         if self.peek()? != byte {
             return self.bad();
         }
@@ -74,7 +82,7 @@ impl<'a> Cursor<'a> {
 
     /// After a member: true if another follows, false at the end.
     #[inline]
-    pub(super) fn comma_or(&mut self, end: u8) -> Result<bool, Stop> {
+    pub(crate) fn comma_or(&mut self, end: u8) -> Result<bool, Stop> {
         let byte = self.peek()?;
         if byte != b',' && byte != end {
             return self.bad();
@@ -84,7 +92,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the start of a list or object; true if it has members.
-    pub(super) fn begins(&mut self, start: u8, end: u8) -> Result<bool, Stop> {
+    pub(crate) fn begins(&mut self, start: u8, end: u8) -> Result<bool, Stop> {
         self.expect(start)?;
         let empty = self.peek()? == end;
         self.at += usize::from(empty);
@@ -93,7 +101,7 @@ impl<'a> Cursor<'a> {
 
     /// A key and its colon.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
+    pub(crate) fn key(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
         let key = self.string()?;
         self.expect(b':')?;
         Ok(key)
@@ -101,7 +109,7 @@ impl<'a> Cursor<'a> {
 
     /// A string, borrowed where it has no escapes. It is not looked at for being UTF-8 unless it has.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
         self.expect(b'"')?;
         let rest = self.rest();
         let length = memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::More)?;
@@ -126,7 +134,7 @@ impl<'a> Cursor<'a> {
 
     /// A whole number.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<u64, Stop> {
+    pub(crate) fn number(&mut self) -> Result<u64, Stop> {
         self.peek()?;
         let rest = self.rest();
         let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).ok_or(Stop::More)?;
@@ -141,9 +149,28 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
+    /// A whole number that may be negative.
+    pub(crate) fn signed(&mut self) -> Result<i64, Stop> {
+        let negative = self.peek()? == b'-';
+        self.at += usize::from(negative);
+        // No white space after the sign.
+        if negative && !self.rest().first().ok_or(Stop::More)?.is_ascii_digit() {
+            return self.bad();
+        }
+        let value = i128::from(self.number()?);
+        let value = if negative { -value } else { value };
+        i64::try_from(value).or_else(|_| self.bad())
+    }
+
+    /// Keeps the value of a key, which may be there once: of two, who knows which is meant?
+    #[inline]
+    pub(crate) fn once<T>(&self, kept: &mut Option<T>, value: T) -> Result<(), Stop> {
+        if kept.replace(value).is_some() { self.bad() } else { Ok(()) }
+    }
+
     /// Takes `null` if it is next.
     #[inline]
-    pub(super) fn null(&mut self) -> Result<bool, Stop> {
+    pub(crate) fn null(&mut self) -> Result<bool, Stop> {
         if self.peek()? != b'n' {
             return Ok(false);
         }
@@ -161,7 +188,7 @@ impl<'a> Cursor<'a> {
 
     /// Any value, not looked at but for being JSON.
     #[inline]
-    pub(super) fn skip(&mut self) -> Result<(), Stop> {
+    pub(crate) fn skip(&mut self) -> Result<(), Stop> {
         let first = self.peek()?;
         for word in [&b"false"[..], b"true", b"null"] {
             if self.rest().starts_with(word) {
@@ -207,9 +234,24 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Members of an object, in any order.
+#[inline]
+pub(crate) fn members<'a>(
+    cursor: &mut Cursor<'a>,
+    mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut more = cursor.begins(b'{', b'}')?;
+    while more {
+        let key = cursor.key()?;
+        member(cursor, &key)?;
+        more = cursor.comma_or(b'}')?;
+    }
+    Ok(())
+}
+
 /// The number that digits stand for; none beyond 64 bits.
 #[inline]
-pub(super) fn whole(digits: &[u8]) -> Option<u64> {
+pub(crate) fn whole(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |value, digit| {
         value.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
     })
@@ -217,7 +259,7 @@ pub(super) fn whole(digits: &[u8]) -> Option<u64> {
 
 /// Without an early end, so that it takes many bytes at a time.
 #[inline]
-pub(super) fn has_control(text: &[u8]) -> bool {
+pub(crate) fn has_control(text: &[u8]) -> bool {
     text.iter().fold(false, |found, byte| found | (*byte < b' '))
 }
 
