@@ -272,14 +272,20 @@ async fn connection(mut stream: TcpStream, shared: Shared, seen: mpsc::Unbounded
                 DOLLARS.to_string(): {"usdPrice": 1.0}})
         } else {
             let call: Value = serde_json::from_slice(&request[head + 4..]).unwrap();
-            let method = call["method"].as_str().unwrap();
             let mut chain = shared.lock().unwrap();
-            if method == "sendTransaction" {
-                chain.request_bytes = request.len();
-                seen.send(Seen::Arrived(came)).ok();
+            let mut one = |call: &Value| {
+                let method = call["method"].as_str().unwrap();
+                if method == "sendTransaction" {
+                    chain.request_bytes = request.len();
+                    seen.send(Seen::Arrived(came)).ok();
+                }
+                let result = chain.answer(method, &call["params"], &seen);
+                json!({"jsonrpc": "2.0", "result": result, "id": call["id"]})
+            };
+            match &call {
+                Value::Array(calls) => calls.iter().map(one).collect(),
+                call => one(call),
             }
-            let result = chain.answer(method, &call["params"], &seen);
-            json!({"jsonrpc": "2.0", "result": result, "id": call["id"]})
         };
         let body = reply.to_string();
         let answer = format!(

@@ -5,6 +5,7 @@ mod calls;
 pub(crate) mod endpoint;
 mod error;
 mod floor;
+mod gather;
 mod latency;
 mod line;
 mod members;
@@ -22,12 +23,13 @@ mod ticket;
 mod tokens;
 mod types;
 mod verify;
+mod vitals;
 mod window;
 pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, ShareBudget};
 pub use calls::{Call, Calls};
-pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
+pub use endpoint::{EndpointConfig, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
 pub use latency::{ErrorRate, Latency};
 pub use line::LineError;
@@ -40,3 +42,4 @@ pub use types::{
     AccountFilter, AccountInfo, At, Commitment, Landed, LatestBlockhash, OwnedToken,
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
 };
+pub use vitals::{EndpointReport, HttpVersion};

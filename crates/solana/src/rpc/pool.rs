@@ -1,9 +1,9 @@
 //! Several endpoints used as one.
 //!
 //! # Design
-//! Reads go to the better of two endpoints drawn by lot, are hedged to a second one after the first's 95th percentile
-//! for the method and are repeated, within shared budgets, when the error's class allows (`read`, `route`). Sends go to all endpoints at once and always
-//! carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
+//! Reads go to the better of two endpoints drawn by lot, are hedged to a second one after the 95th percentile for the
+//! method and are repeated, within shared budgets, when the error's class allows (`read`, `route`); small ones of one
+//! moment go as one request (`gather`). Sends go to all endpoints at once and always carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
 //! circuit breaker; [`RpcConnectionPool::monitor`] probes it back in. What decides over money is asked of all (`quorum`).
 //! Endpoints come and go at run time: [`RpcConnectionPool::add`], [`RpcConnectionPool::drain`].
 
@@ -18,14 +18,16 @@ use solana_hash::Hash;
 use tokio::sync::watch;
 
 use super::breaker::{BreakerState, ShareBudget};
-use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, jitter};
+use super::endpoint::{Endpoint, EndpointConfig, jitter};
 use super::error::{ConnectError, RpcError};
 use super::floor::{Floors, corroborated};
-use super::read::{Doubt, Weight, ask_typed, trust};
+use super::read::{Doubt, ask_along, trust};
 use super::route::{Dice, cost};
 use super::share::{Batches, Flights};
+use super::sketch::Sketches;
 use super::ticket::Queue;
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
+use super::vitals::EndpointReport;
 use super::wire;
 
 /// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile.
@@ -74,6 +76,8 @@ pub(super) struct Inner {
     pub(super) dice: Dice,
     pub(super) retries: Mutex<ShareBudget>,
     pub(super) hedges: Mutex<ShareBudget>,
+    /// What reads take, by method.
+    pub(super) times: Mutex<Sketches>,
     /// Those who wait for an endpoint.
     pub(super) queue: Queue,
     pub(super) floors: Floors,
@@ -133,6 +137,7 @@ impl RpcConnectionPool {
                 dice: Dice::new(settings.seed),
                 retries: Mutex::default(),
                 hedges: Mutex::default(),
+                times: Mutex::default(),
                 flights: Flights::default(),
                 batches: Batches::default(),
                 queue: Queue::default(),
@@ -195,6 +200,8 @@ impl RpcConnectionPool {
             lag: vitals.lag,
             error_rate: vitals.errors.get(),
             requests: vitals.requests,
+            http: vitals.http,
+            batches: vitals.batches,
         }
     }
 
@@ -236,7 +243,7 @@ impl RpcConnectionPool {
         }
     }
 
-    async fn look_at(&self, endpoint: &Endpoint, is_lost: bool) -> Option<u64> {
+    async fn look_at(&self, endpoint: &Arc<Endpoint>, is_lost: bool) -> Option<u64> {
         let (banned, verified, closed, probing) = {
             let mut vitals = endpoint.vitals();
             let closed = vitals.breaker.is_closed();
@@ -250,7 +257,10 @@ impl RpcConnectionPool {
             return self.verify_late(endpoint).await;
         }
         match slot_of(endpoint).await {
-            Ok(slot) => Some(slot),
+            Ok(slot) => {
+                endpoint.learn_batching().await;
+                Some(slot)
+            }
             Err(error) => {
                 tracing::debug!(endpoint = %endpoint.name(), %error, "endpoint look failed");
                 None
@@ -326,7 +336,7 @@ impl EndpointHandle {
         let body = wire::request(method, params)?;
         // Money waits for no budget, but pays.
         self.0.vitals().budget.take_in_debt(Instant::now());
-        ask_typed(&self.0, method, body, Weight::Light, check).await
+        ask_along(&self.0, method, body, check).await
     }
 }
 

@@ -44,6 +44,25 @@ pub(crate) enum Fault {
     Result(Value),
 }
 
+/// What it makes of several requests in one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Batching {
+    /// An answer to each.
+    Well,
+    /// The same, the last first.
+    Reversed,
+    /// All but the last.
+    Short,
+    /// Two different ones to the first.
+    Doubled,
+    /// One that is no list.
+    OnlyFirst,
+    /// An error for the whole.
+    Error,
+    /// An HTTP status.
+    Status(u16),
+}
+
 /// What the scripted chain is.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
@@ -87,6 +106,8 @@ pub(crate) struct Shared {
     /// How many connections are subscribed to each account.
     subscribed: Mutex<BTreeMap<String, u64>>,
     connections: Mutex<u64>,
+    pub(crate) batching: Mutex<Batching>,
+    batches: Mutex<usize>,
 }
 
 impl Shared {
@@ -132,6 +153,8 @@ impl Node {
             numbers: Mutex::default(),
             subscribed: Mutex::default(),
             connections: Mutex::default(),
+            batching: Mutex::new(Batching::Well),
+            batches: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -166,6 +189,11 @@ impl Node {
     pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
         let log = self.shared.log.lock().unwrap();
         log.iter().filter(|(name, _)| name == method).map(|(_, params)| params.clone()).collect()
+    }
+
+    /// How many requests were several in one.
+    pub(crate) fn batches(&self) -> usize {
+        *self.shared.batches.lock().unwrap()
     }
 
     pub(crate) fn connections(&self) -> u64 {
@@ -218,6 +246,45 @@ impl Drop for Node {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    let Value::Array(requests) = request else { return answer_one(&shared, &request).await };
+    *shared.batches.lock().unwrap() += 1;
+    let manner = *shared.batching.lock().unwrap();
+    match manner {
+        Batching::Error => {
+            let error = json!({"code": -32_600, "message": "no batches here"});
+            return Json(json!({"jsonrpc": "2.0", "error": error, "id": null})).into_response();
+        }
+        Batching::Status(status) => {
+            return StatusCode::from_u16(status).unwrap().into_response();
+        }
+        _ => {}
+    }
+    let mut parts = Vec::new();
+    for request in &requests {
+        let response = answer_one(&shared, request).await;
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let Ok(mut part) = serde_json::from_slice::<Value>(&body) else {
+            return body.into_response();
+        };
+        part["id"] = request["id"].clone();
+        parts.push(part);
+    }
+    match manner {
+        Batching::Reversed => parts.reverse(),
+        Batching::Short => drop(parts.pop()),
+        Batching::Doubled => {
+            parts.push(json!({"jsonrpc": "2.0", "result": 0, "id": parts[0]["id"]}))
+        }
+        Batching::OnlyFirst => return Json(parts.swap_remove(0)).into_response(),
+        Batching::Well | Batching::Error | Batching::Status(_) => {}
+    }
+    Json(parts).into_response()
+}
+
+async fn answer_one(shared: &Shared, request: &Value) -> Response {
     let method = request["method"].as_str().unwrap_or_default().to_owned();
     let params = request["params"].clone();
     shared.log.lock().unwrap().push((method.clone(), params.clone()));
