@@ -168,6 +168,12 @@ impl Chain {
             "getSlot" => json!(self.slot),
             "getBlockHeight" => json!(height),
             "getHealth" => json!("ok"),
+            "getEpochInfo" => json!({"absoluteSlot": self.slot, "epoch": 0,
+                "slotIndex": self.slot, "slotsInEpoch": 432_000}),
+            "getSlotLeaders" => {
+                let count = params[1].as_u64().unwrap();
+                (0..count).map(|_| self.owner.to_string()).collect()
+            }
             "getLatestBlockhash" => {
                 let mut hash = [17; 32];
                 hash[..8].copy_from_slice(&self.slot.to_le_bytes());

@@ -91,6 +91,7 @@ impl Chain {
                 candle_width: Timestamp::SECOND,
                 equity_every: Timestamp::SECOND,
             },
+            priority: None,
             endpoints: urls.map(endpoint).collect(),
             pool: PoolSettings { genesis, ..PoolSettings::default() },
             universe: Universe {

@@ -127,6 +127,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()>) -> anyhow::Resul
         mode: "bench",
         run_mode: RunMode::Live,
         engine,
+        priority: None,
         endpoints: vec![EndpointConfig::new("bench", &http, &ws, 10_000)?],
         pool: PoolSettings::default(),
         universe: Universe {

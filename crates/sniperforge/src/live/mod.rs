@@ -19,6 +19,7 @@ mod gate;
 #[doc(hidden)]
 pub mod harness;
 mod judge;
+mod landings;
 mod newcomers;
 mod prices;
 mod publish;

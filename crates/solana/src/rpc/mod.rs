@@ -2,6 +2,7 @@
 
 mod breaker;
 mod calls;
+mod chain;
 pub(crate) mod endpoint;
 mod error;
 mod floor;
@@ -29,6 +30,7 @@ pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, ShareBudget};
 pub use calls::{Call, Calls};
+pub use chain::{EpochInfo, FEE_ACCOUNTS_MAX, LEADERS_MAX};
 pub use endpoint::{EndpointConfig, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
 pub use latency::{ErrorRate, Latency};

@@ -30,8 +30,13 @@ use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
 use super::vitals::EndpointReport;
 use super::wire;
 
-/// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile.
-const LOST_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile. Well below the time
+/// that a breaker stays open, so that no look comes just too early.
+const LOST_EVERY: Duration = Duration::from_millis(200);
+/// The same before an endpoint that has answered one probe is probed again.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Longest wait for a slot's notice before a look.
+const BEAT: Duration = Duration::from_millis(400);
 
 /// Settings of a [`RpcConnectionPool`].
 #[derive(Clone, Copy, Debug)]
@@ -211,8 +216,18 @@ impl RpcConnectionPool {
         loop {
             self.look().await;
             let every = self.inner.settings.monitor_every;
-            let pause = if self.is_lost() { every.min(LOST_EVERY) } else { every };
-            tokio::time::sleep(pause).await;
+            if !self.is_lost() {
+                tokio::time::sleep(every).await;
+                // With the questions that others have at a new slot.
+                self.beat(BEAT).await;
+                continue;
+            }
+            // One that has just answered is asked once more at once: there is nobody to turn to meanwhile.
+            let answered = |endpoint: &Arc<Endpoint>| {
+                endpoint.vitals().breaker.state() == BreakerState::HalfOpen
+            };
+            let again = if self.endpoints().iter().any(answered) { AGAIN } else { LOST_EVERY };
+            tokio::time::sleep(every.min(again)).await;
         }
     }
 

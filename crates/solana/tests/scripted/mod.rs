@@ -77,6 +77,8 @@ pub(crate) struct Chain {
     pub(crate) transactions: BTreeMap<String, Value>,
     /// Accounts with content, as `getMultipleAccounts` tells them.
     pub(crate) accounts: BTreeMap<String, Value>,
+    /// Slots of an epoch; leaders are known to the end of the present one.
+    pub(crate) epoch_slots: u64,
     /// What a method tells of the key that is its first parameter.
     pub(crate) told: BTreeMap<(&'static str, String), Value>,
 }
@@ -139,6 +141,7 @@ impl Node {
             history: BTreeMap::new(),
             transactions: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            epoch_slots: 432_000,
             told: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
@@ -316,6 +319,13 @@ async fn answer_one(shared: &Shared, request: &Value) -> Response {
         Some(Fault::ThrottleEach(_)) | None => {}
     }
     let chain = shared.chain.lock().unwrap().clone();
+    if method == "getSlotLeaders" {
+        let end = (chain.slot / chain.epoch_slots + 1) * chain.epoch_slots;
+        if params[0].as_u64().unwrap() + params[1].as_u64().unwrap() > end {
+            let error = json!({"code": -32_602, "message": "Invalid slot range"});
+            return Json(json!({"jsonrpc": "2.0", "error": error, "id": 1})).into_response();
+        }
+    }
     reply(result(&chain, &method, &params))
 }
 
@@ -355,6 +365,21 @@ fn result(chain: &Chain, method: &str, params: &Value) -> Value {
         "getTransaction" => {
             chain.transactions.get(params[0].as_str().unwrap()).cloned().unwrap_or(Value::Null)
         }
+        "getEpochInfo" => {
+            json!({"absoluteSlot": chain.slot, "epoch": chain.slot / chain.epoch_slots,
+            "slotIndex": chain.slot % chain.epoch_slots, "slotsInEpoch": chain.epoch_slots})
+        }
+        "getSlotLeaders" => {
+            let first = params[0].as_u64().unwrap();
+            (first..first + params[1].as_u64().unwrap()).map(leader_of).collect()
+        }
+        "getLeaderSchedule" => {
+            let (first, name) = (params[0].as_u64().unwrap(), &params[1]["identity"]);
+            let first = first - first % chain.epoch_slots;
+            let slots = (0..chain.epoch_slots).filter(|slot| leader_of(first + slot) == *name);
+            let slots: Vec<u64> = slots.collect();
+            if slots.is_empty() { json!({}) } else { json!({name.as_str().unwrap(): slots}) }
+        }
         "sendTransaction" => {
             use base64::Engine as _;
             let text = params[0].as_str().unwrap();
@@ -363,6 +388,12 @@ fn result(chain: &Chain, method: &str, params: &Value) -> Value {
         }
         other => panic!("not scripted: {other}"),
     }
+}
+
+/// Four slots in a row each.
+pub(crate) fn leader_of(slot: u64) -> String {
+    let place = u8::try_from(slot / 4 % 200).unwrap();
+    bs58::encode([place + 1; 32]).into_string()
 }
 
 async fn subscribe(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
