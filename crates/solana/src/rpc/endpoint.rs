@@ -376,3 +376,6 @@ pub(crate) fn jitter() -> u8 {
     let hash = std::collections::hash_map::RandomState::new().build_hasher().finish();
     u8::try_from(hash & 0xff).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
