@@ -3,13 +3,14 @@
 
 mod scripted;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use scripted::{Batching, Fault, Node, pool, until};
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::{BlockHeight, Lamports, Slot};
 use sniper_solana::rpc::{Commitment, RpcConnectionPool};
+use sniper_solana::tx::BlockhashCache;
 
 fn key(n: u8) -> Address {
     Address::new_from_array([n; 32])
@@ -173,4 +174,37 @@ async fn more_than_a_batch_holds_are_asked_all_the_same() {
     assert!(join_all(reads).await.iter().all(Result::is_ok));
     assert_eq!(node.calls("getBalance").len(), 100);
     assert!(node.batches() > 1);
+}
+
+#[tokio::test]
+async fn a_search_through_history_does_not_hold_up_others() {
+    let node = node(Batching::Well).await;
+    let pool = pool(&[&node]).await;
+    let signatures = [Signature([7; 64])];
+    let (slot, statuses) =
+        tokio::join!(pool.slot(Commitment::Processed), pool.signature_statuses(&signatures, true));
+    assert!(slot.is_ok() && statuses.is_ok());
+    assert_eq!(node.batches(), 1, "only the one at the start");
+}
+
+#[tokio::test]
+async fn what_runs_in_the_background_asks_together_at_a_new_slot() {
+    let node = node(Batching::Well).await;
+    let pool = pool(&[&node]).await;
+    let cache = BlockhashCache::new(pool.clone());
+    let tasks = [tokio::spawn(cache.run()), tokio::spawn(pool.clone().monitor())];
+    let mut slot = 1_000;
+    let mut last = Instant::now();
+    // Refreshed every second or so, and looked at every other: at some slot both are due.
+    until("blockhash and look are one request", Duration::from_secs(30), || {
+        if last.elapsed() > Duration::from_millis(400) {
+            (slot, last) = (slot + 1, Instant::now());
+            node.chain().slot = slot;
+            pool.observe_slot(Slot::new(slot));
+        }
+        node.batches() > 1
+    })
+    .await;
+    assert!(pool.report()[0].healthy);
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
 }

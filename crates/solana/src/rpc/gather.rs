@@ -94,7 +94,12 @@ impl Gather {
     }
 }
 
-/// Whether a method is answered so quickly by every node that others may wait for it.
+/// Whether a request is answered so quickly by every node that others may wait for it: no history is searched.
+fn may_go_along(method: &str, body: &[u8]) -> bool {
+    is_quick(method) && memchr::memmem::find(body, br#""searchTransactionHistory":true"#).is_none()
+}
+
+/// Methods that every node answers out of what it has at hand.
 fn is_quick(method: &str) -> bool {
     matches!(
         method,
@@ -127,8 +132,8 @@ impl Endpoint {
     ) -> Answer {
         let (asker, told) = oneshot::channel();
         let limits = self.limits(method, Weight::Light);
+        let may_join = may_go_along(method, &body) && self.vitals().batches == Some(true);
         let question = Question { method, body, limits, started, _place: place, asker };
-        let may_join = is_quick(method) && self.vitals().batches == Some(true);
         let joined = if may_join { self.gather.join(question) } else { Joined::Alone(question) };
         let endpoint = Arc::clone(self);
         match joined {
