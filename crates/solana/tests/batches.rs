@@ -156,7 +156,7 @@ async fn a_batch_that_fails_is_one_failure_and_its_reads_go_elsewhere() {
             ticks += 1;
         }
         assert_eq!(bad.batches(), 2, "{fault:?}");
-        until("it is held against it", Duration::from_secs(6), || {
+        until("it is held against it", Duration::from_secs(20), || {
             pool.report()[0].error_rate > 0.0
         })
         .await;

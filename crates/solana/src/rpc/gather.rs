@@ -52,6 +52,8 @@ struct Question {
 impl Question {
     /// Tells the answer; books it where nobody waits for it any longer.
     fn tell(self, endpoint: &Endpoint, answer: Answer) {
+        let heard = answer.is_ok().then(Instant::now);
+        endpoint.vitals().ended(self.started, heard);
         if let Err(answer) = self.asker.send(answer) {
             endpoint.book(self.method, self.started, answer.as_ref().err());
         }
@@ -132,7 +134,11 @@ impl Endpoint {
     ) -> Answer {
         let (asker, told) = oneshot::channel();
         let limits = self.limits(method, Weight::Light);
-        let may_join = may_go_along(method, &body) && self.vitals().batches == Some(true);
+        let may_join = {
+            let mut vitals = self.vitals();
+            vitals.ask(started);
+            may_go_along(method, &body) && vitals.batches == Some(true)
+        };
         let question = Question { method, body, limits, started, _place: place, asker };
         let joined = if may_join { self.gather.join(question) } else { Joined::Alone(question) };
         let endpoint = Arc::clone(self);
@@ -166,9 +172,11 @@ impl Endpoint {
             }
             return;
         }
-        let timeout = questions.iter().map(|question| question.limits.timeout).max();
+        // A node may answer one after the other.
+        let longest = questions.iter().map(|question| question.limits.timeout).max();
+        let timeout = longest.unwrap_or_default().saturating_mul(2).min(Weight::Light.timeouts().1);
         let bodies = questions.iter().map(|question| &question.body);
-        match self.ask_batch(bodies, timeout.unwrap_or_default()).await {
+        match self.ask_batch(bodies, timeout).await {
             Ok(Batch::Parts(parts)) => {
                 for (question, part) in questions.into_iter().zip(parts) {
                     let (endpoint, method) = (self.name().clone(), question.method);

@@ -64,7 +64,7 @@ impl RpcConnectionPool {
         let endpoint = self.may_leave(name)?;
         endpoint.vitals().leaving = true;
         let begun = Instant::now();
-        while endpoint.vitals().window.in_flight() > 0 && begun.elapsed() < DRAIN_MAX {
+        while !endpoint.vitals().window.is_empty() && begun.elapsed() < DRAIN_MAX {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         self.remove(name)

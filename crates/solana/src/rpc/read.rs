@@ -46,7 +46,7 @@ impl Endpoint {
 }
 
 impl Weight {
-    const fn timeouts(self) -> (Duration, Duration) {
+    pub(super) const fn timeouts(self) -> (Duration, Duration) {
         match self {
             Self::Light => (Duration::from_millis(400), Duration::from_secs(5)),
             Self::Heavy => (Duration::from_secs(30), Duration::from_secs(30)),

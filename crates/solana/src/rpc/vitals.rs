@@ -69,6 +69,9 @@ pub(crate) struct Vitals {
     pub(crate) breaker: CircuitBreaker,
     pub(crate) budget: RateBudget,
     pub(super) window: Window,
+    /// When each small request that is under way was made, and when one was answered last.
+    asked: Vec<Instant>,
+    heard: Option<Instant>,
     pub(crate) slot: u64,
     /// Slots behind the best, in the last round of looks.
     pub(crate) lag: u64,
@@ -99,6 +102,8 @@ impl Vitals {
             breaker: CircuitBreaker::default(),
             budget: RateBudget::new(requests_per_second),
             window: Window::default(),
+            asked: Vec::new(),
+            heard: None,
             slot: 0,
             lag: 0,
             verified: false,
@@ -114,6 +119,26 @@ impl Vitals {
     /// Its word counts: it was verified and is to stay.
     pub(super) const fn is_sworn(&self) -> bool {
         self.verified && !self.banned && !self.leaving
+    }
+
+    /// A small request is made.
+    pub(super) fn ask(&mut self, now: Instant) {
+        self.asked.push(now);
+    }
+
+    /// One that was made then has ended, with an answer or without.
+    pub(super) fn ended(&mut self, asked: Instant, answered: Option<Instant>) {
+        if let Some(place) = self.asked.iter().position(|other| *other == asked) {
+            self.asked.swap_remove(place);
+        }
+        self.heard = self.heard.max(answered);
+    }
+
+    /// How long it has been silent while there was something to answer.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        let oldest =
+            self.asked.iter().min().copied().max(self.heard.filter(|_| !self.asked.is_empty()));
+        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest))
     }
 
     /// Adds the time of an answer, or of a silence that nobody waited for any longer.

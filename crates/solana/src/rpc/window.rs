@@ -53,9 +53,9 @@ impl Window {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Reads under way.
-    pub(super) const fn in_flight(&self) -> u32 {
-        self.in_flight
+    /// Nothing is under way.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.in_flight == 0
     }
 
     /// A good answer.

@@ -263,8 +263,9 @@ async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -
         _ => {}
     }
     let mut parts = Vec::new();
-    for request in &requests {
-        let response = answer_one(&shared, request).await;
+    let answers = requests.iter().map(|request| answer_one(&shared, request));
+    let answers = futures_util::future::join_all(answers).await;
+    for (request, response) in requests.iter().zip(answers) {
         if response.status() != StatusCode::OK {
             return response;
         }
