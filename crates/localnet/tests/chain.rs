@@ -186,11 +186,12 @@ fn the_best_paid_transaction_comes_first_in_its_block() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut sent = Vec::new();
+        let to = |price: u64| Address::new_from_array([u8::try_from(price % 251).unwrap(); 32]);
         for price in [10u64, 30_000, 500] {
             let tx = sign(
                 &[
                     ComputeBudgetInstruction::set_compute_unit_price(price),
-                    transfer(&payer.pubkey(), &payer.pubkey(), price),
+                    transfer(&payer.pubkey(), &to(price), 1_000_000),
                 ],
                 hash,
                 &[&payer],
@@ -208,9 +209,20 @@ fn the_best_paid_transaction_comes_first_in_its_block() {
         places.sort_unstable();
         let prices: Vec<u64> = places.iter().map(|place| place.2).collect();
         assert_eq!(prices, [30_000, 500, 10]);
-        let fees = client.ok("getRecentPrioritizationFees", json!([[]])).await;
-        let fees = fees.as_array().unwrap();
-        assert!(fees.iter().any(|fee| fee["prioritizationFee"] == 10), "{fees:?}");
+        // By who writes what: the least of the block, and at most the least of each account that is asked for.
+        for (keys, least) in [
+            (vec![], 10),
+            (vec![to(500)], 500),
+            (vec![to(500), to(30_000)], 30_000),
+            (vec![payer.pubkey()], 10),
+            (vec![Address::new_unique()], 10),
+        ] {
+            let names: Vec<String> = keys.iter().map(Address::to_string).collect();
+            let fees = client.ok("getRecentPrioritizationFees", json!([names])).await;
+            let of_block =
+                fees.as_array().unwrap().iter().find(|fee| fee["slot"].as_u64() == places[0].0);
+            assert_eq!(of_block.unwrap()["prioritizationFee"], least, "{names:?}");
+        }
     });
 }
 

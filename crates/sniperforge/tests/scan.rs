@@ -254,7 +254,7 @@ fn a_scan_that_cannot_begin_says_what_to_do() {
     let foreign = answering(|_| "<html>".to_owned());
     refused(&["--url", &foreign, "--for", "5s"], 1, &["not a Solana"]);
     let poor = answering(|request| {
-        let result = match request["method"].as_str().unwrap() {
+        let result = match request["method"].as_str().unwrap_or_default() {
             "getGenesisHash" => r#""5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d""#,
             "getSlot" => "300000000",
             "getBlockHeight" => "278000000",

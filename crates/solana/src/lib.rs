@@ -3,7 +3,9 @@
 //! It reads accounts, follows pools, builds transactions, sends them and finds out what became of them:
 //!
 //! - [`rpc`]: several endpoints as one, [`rpc::RpcConnectionPool`];
+//! - [`clock`]: which slot it is, and who makes its block;
 //! - [`feed`]: subscriptions, [`feed::WebSocketManager`], delivering decoded market events through one channel;
+//! - [`fees`]: what to bid for a compute unit;
 //! - [`gate`]: reads what the core's token gate wants to know of a mint;
 //! - [`launch`]: finds where a new pool is that its program did not tell;
 //! - [`probe`]: what an endpoint is worth, measured from outside;
@@ -22,7 +24,9 @@
 //!
 //! Everything runs on the caller's runtime, which may be a `current_thread` one: no thread is started here.
 
+pub mod clock;
 pub mod feed;
+pub mod fees;
 pub mod gate;
 mod json;
 pub mod launch;

@@ -6,7 +6,7 @@ mod scripted;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use scripted::{Fault, Node, pool};
+use scripted::{Fault, Node, pool, until};
 use sniper_core::ids::Address;
 use sniper_core::units::Slot;
 use sniper_solana::rpc::{CallKind, Commitment, Next, PoolSettings, RpcConnectionPool, RpcError};
@@ -41,26 +41,46 @@ async fn a_slow_cluster_is_not_asked_twice_as_much() {
     assert!(asked <= 54, "a tenth, and ten saved up: {asked}");
 }
 
-#[tokio::test]
-async fn the_endpoint_that_lost_a_race_has_not_failed() {
-    let (a, b) = (Node::start("a").await, Node::start("b").await);
-    let pool = pool(&[&a, &b]).await;
-    measure(&pool).await;
+/// Reads while one endpoint after the other goes wrong, no more than there are hedges for; how often it was asked.
+async fn outrun(pool: &RpcConnectionPool, nodes: [&Node; 2], fault: &Fault) -> usize {
     let mut outrun = 0;
-    // Whichever is asked first, it is silent once.
-    for (silent, from) in [(&a, 0), (&b, 20)] {
-        silent.fail("getBalance", Fault::Hang);
-        // No more than there are hedges for.
+    for (node, from) in nodes.into_iter().zip([0, 20]) {
+        node.fail("getBalance", fault.clone());
         for n in from..from + 5 {
             pool.balance(&key(n), Commitment::Confirmed).await.unwrap();
         }
-        outrun += silent.calls("getBalance").len();
-        silent.heal();
+        outrun += node.calls("getBalance").len();
+        node.heal();
     }
-    assert!(outrun > 0, "it was asked, and outrun");
+    outrun
+}
+
+#[tokio::test]
+async fn the_endpoint_that_lost_a_race_has_not_failed_and_what_it_took_is_known() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let pool = pool(&[&a, &b]).await;
+    measure(&pool).await;
+    let late = Fault::Delay(Duration::from_millis(200));
+    assert!(outrun(&pool, [&a, &b], &late).await > 0, "it was asked, and outrun");
+    until("its answer has come", Duration::from_secs(2), || {
+        pool.report().iter().any(|report| report.p99_us >= 190_000)
+    })
+    .await;
     for report in pool.report() {
         assert!(report.healthy && report.error_rate == 0.0, "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_has_failed_though_it_was_outrun() {
+    let (a, b) = (Node::start("a").await, Node::start("b").await);
+    let pool = pool(&[&a, &b]).await;
+    measure(&pool).await;
+    assert!(outrun(&pool, [&a, &b], &Fault::Hang).await > 0, "it was asked, and outrun");
+    until("its silence is held against it", Duration::from_secs(20), || {
+        pool.report().iter().any(|report| report.error_rate > 0.0)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod encode;
 mod faucet;
+mod leaders;
 pub(crate) mod params;
 mod send;
 mod slots;
@@ -81,6 +82,9 @@ pub(crate) fn call(node: &Node, method: &str, params: &Value) -> Answer {
         "getBlockHeight" => slots::block_height(node, &params),
         "getBlockTime" => slots::block_time(node, &params),
         "getEpochInfo" => slots::epoch_info(node, &params),
+        "getSlotLeader" => leaders::slot_leader(node, &params),
+        "getSlotLeaders" => leaders::slot_leaders(node, &params),
+        "getLeaderSchedule" => leaders::leader_schedule(node, &params),
         "getHealth" => slots::health(node),
         "getGenesisHash" => Ok(json!(node.chain.genesis_hash.to_string())),
         "getIdentity" => Ok(json!({"identity": node.chain.identity.to_string()})),

@@ -1,9 +1,13 @@
 //! Methods that tell where the chain stands.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use solana_address::Address;
 
 use super::params::{self, Params};
 use super::{API_VERSION, Answer, Node, RpcError, with_context};
+use crate::chain::block::Record;
 use crate::chain::ledger::{BLOCKHASH_BLOCKS, Commitment};
 use crate::chain::{EPOCH_SLOTS, epoch};
 
@@ -96,10 +100,11 @@ pub(super) fn transaction_count(node: &Node, params: &Params<'_>) -> Answer {
     Ok(json!(ledger.transaction_count()))
 }
 
-/// The least price that landed in each block, among transactions that wrote all given accounts.
+/// What landing in each block took at least: the least price of its transactions, and of those that wrote each account
+/// given the least; the highest of all these.
 pub(super) fn prioritization_fees(node: &Node, params: &Params<'_>) -> Answer {
     let keys = match params.get(0) {
-        None => Vec::new(),
+        None => Vec::<Address>::new(),
         Some(_) => params
             .list(0)?
             .iter()
@@ -117,16 +122,14 @@ pub(super) fn prioritization_fees(node: &Node, params: &Params<'_>) -> Answer {
         .blocks_from(behind)
         .take(FEE_BLOCKS)
         .map(|block| {
-            let least = block
-                .transactions
-                .iter()
-                .filter(|record| {
-                    keys.iter().all(|key| {
-                        record.keys.iter().zip(&record.writable).any(|(k, w)| *w && k == key)
-                    })
-                })
-                .map(|record| record.unit_price)
-                .min();
+            let writes = |record: &Record, key: &Address| {
+                record.keys.iter().zip(&record.writable).any(|(k, w)| *w && k == key)
+            };
+            let prices = |of: Option<&Address>| {
+                let counts = |one: &&Arc<Record>| of.is_none_or(|key| writes(one, key));
+                block.transactions.iter().filter(counts).map(|one| one.unit_price).min()
+            };
+            let least = keys.iter().map(Some).chain([None]).filter_map(prices).max();
             json!({"slot": block.slot, "prioritizationFee": least.unwrap_or(0)})
         })
         .collect();

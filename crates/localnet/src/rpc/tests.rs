@@ -11,7 +11,7 @@ use crate::chain::producer::Producer;
 use crate::config::{Faults, LocalnetConfig};
 use crate::port::Port;
 
-const METHODS: [&str; 34] = [
+const METHODS: [&str; 37] = [
     "getAccountInfo",
     "getMultipleAccounts",
     "getProgramAccounts",
@@ -27,6 +27,9 @@ const METHODS: [&str; 34] = [
     "getBlockHeight",
     "getBlockTime",
     "getEpochInfo",
+    "getSlotLeader",
+    "getSlotLeaders",
+    "getLeaderSchedule",
     "getHealth",
     "getGenesisHash",
     "getIdentity",

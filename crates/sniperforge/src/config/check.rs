@@ -9,6 +9,7 @@ use sniper_core::launch::Program;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{StrategyKind, arbitrage};
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
+use sniper_solana::fees::Urgency;
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
 
@@ -40,6 +41,7 @@ pub(super) fn check(raw: &RawConfig, layers: &Layers) -> Checked<Config> {
         trading: check.trading(&raw.trading)?,
         prices: check.prices(&raw.prices)?,
         risk: check.risk(&raw.risk)?,
+        priority: check.priority(raw.risk.priority.as_deref())?,
         strategies: check.strategies(&raw.strategies)?,
         data_dir: check.path("store.data_dir", raw.store.data_dir.as_deref())?,
         dashboard: check.dashboard(&raw.dashboard)?,
@@ -341,6 +343,14 @@ impl Check<'_> {
         };
         self.risk_as_a_whole(&limits)?;
         Ok(limits)
+    }
+
+    fn priority(&self, text: Option<&str>) -> Checked<Option<Urgency>> {
+        let key = "risk.priority";
+        match self.present(key, text)? {
+            "fixed" => Ok(None),
+            word => word.parse().map(Some).map_err(|_| self.invalid(key, Problem::Priority)),
+        }
     }
 
     /// What the ranges alone do not say.

@@ -4,6 +4,7 @@ use sniper_core::launch::Program;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{arbitrage, mean_reversion, momentum, new_pool, trend};
 use sniper_core::units::Usd;
+use sniper_solana::fees::Urgency;
 
 use super::raw::{
     Amount, RawArbitrage, RawConfig, RawDashboard, RawLog, RawPrices, RawRisk, RawSim, RawStore,
@@ -88,6 +89,7 @@ fn risk(limits: &Limits) -> RawRisk {
         arbitrage_margin_usd: Some(dollars(limits.arbitrage_margin)),
         compute_units_per_leg: Some(limits.compute_units_per_leg.into()),
         compute_unit_price: i64::try_from(limits.compute_unit_price).ok(),
+        priority: Some(Urgency::Normal.as_str().to_owned()),
         order_ttl_ms: millis(limits.order_ttl),
     }
 }

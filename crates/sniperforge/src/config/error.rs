@@ -136,6 +136,9 @@ pub enum Problem {
         "is not a program that makes pools; write pump_fun, pump_swap, raydium_amm_v4, raydium_cpmm or raydium_clmm"
     )]
     Program,
+    /// Not a word for how urgent orders are.
+    #[error("is not an urgency; write fixed, low, normal, high or urgent")]
+    Priority,
     /// Not a genesis hash.
     #[error("is not a genesis hash; write 32 bytes in base58 as `getGenesisHash` answers")]
     Hash,

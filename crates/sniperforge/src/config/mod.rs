@@ -30,6 +30,7 @@ use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
+use sniper_solana::fees::Urgency;
 use sniper_solana::rpc::EndpointConfig;
 use solana_hash::Hash;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub prices: Prices,
     /// What may be risked.
     pub risk: Limits,
+    /// How urgent an ordinary order is; without it orders bid the most that the limits allow.
+    pub priority: Option<Urgency>,
     /// Who trades, in order of registration.
     pub strategies: Vec<StrategySettings>,
     /// Where files go.

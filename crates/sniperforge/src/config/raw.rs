@@ -173,8 +173,10 @@ table!(
         arbitrage_margin_usd: Amount,
         /// Compute units a swap may use.
         compute_units_per_leg: i64,
-        /// Priority fee bid.
+        /// The most bid for priority.
         compute_unit_price: i64,
+        /// How that follows the market.
+        priority: String,
         /// How long an order may wait for its signature.
         order_ttl_ms: i64,
     }

@@ -93,6 +93,7 @@ impl Chain {
                 candle_width: Timestamp::SECOND,
                 equity_every: Timestamp::SECOND,
             },
+            priority: None,
             endpoints: Wanted::new(urls.map(endpoint).collect(), None),
             pool: PoolSettings { genesis, ..PoolSettings::default() },
             universe: Universe {

@@ -14,6 +14,7 @@ use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, new_pool, trend};
 use sniper_core::units::{Lamports, Timestamp, Usd};
+use sniper_solana::fees::Urgency;
 use sniper_solana::rpc::{Commitment, EndpointConfig, PoolSettings, RpcConnectionPool};
 use sniper_wallet::{
     Keystore, KeystoreOptions, LocalSigner, PassphraseSource, Signer, read_passphrase,
@@ -167,6 +168,7 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         run_mode: RunMode::Demo,
         launches: Launches::of(&engine, vec![Program::Cpmm]),
         engine,
+        priority: Some(Urgency::Normal),
         endpoints: Wanted::new(endpoints, reload),
         pool: PoolSettings { genesis: Some(genesis), ..PoolSettings::default() },
         universe,

@@ -132,6 +132,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         mode: "bench",
         run_mode: RunMode::Live,
         engine,
+        priority: None,
         endpoints: Wanted::new(vec![EndpointConfig::new("bench", &http, &ws, 10_000)?], None),
         pool: PoolSettings::default(),
         universe: Universe {

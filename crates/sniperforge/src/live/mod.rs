@@ -20,6 +20,7 @@ mod gate;
 #[doc(hidden)]
 pub mod harness;
 mod judge;
+mod landings;
 mod lookup;
 mod newcomers;
 mod prices;

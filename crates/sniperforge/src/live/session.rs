@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::arrays::Arrays;
 use super::desk::{Desk, now};
+use super::landings::{Bid, Landings};
 use super::newcomers::Newcomers;
 use super::scout::Find;
 use crate::telemetry::{EndpointView, FeedView, HealthView, Stage};
@@ -63,6 +64,7 @@ struct InFlight {
     order: OrderId,
     caused: Instant,
     sent: Option<Instant>,
+    bid: Option<Bid>,
 }
 
 /// A run under way.
@@ -76,6 +78,7 @@ pub(super) struct Session {
     pub(super) latch: KillLatch,
     pub(super) stale_after: Duration,
     pub(super) newcomers: Newcomers,
+    landings: Landings,
     /// Somebody may look: pictures are made.
     is_shown: bool,
     in_flight: Vec<InFlight>,
@@ -112,6 +115,7 @@ impl Session {
         latch: KillLatch,
         stale_after: Duration,
         newcomers: Newcomers,
+        landings: Landings,
         is_shown: bool,
     ) -> Self {
         Self {
@@ -124,6 +128,7 @@ impl Session {
             latch,
             stale_after,
             newcomers,
+            landings,
             is_shown,
             in_flight: Vec::with_capacity(64),
             gaps: Vec::new(),
@@ -325,6 +330,7 @@ impl Session {
             && let Some(at) = self.in_flight.iter().position(|f| f.order == id)
         {
             let flight = self.in_flight.swap_remove(at);
+            self.landings.note(flight.bid, &event);
             if let (Some(sent), OrderEvent::Filled { .. }) = (flight.sent, &event) {
                 self.desk.timers.record(Stage::Confirm, sent.elapsed());
                 self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
@@ -376,7 +382,8 @@ impl Session {
     pub(super) fn step(&mut self, event: Event, received: Instant) -> anyhow::Result<()> {
         self.desk.step(event).context("write the journal")?;
         while let Some(order) = self.desk.take_order() {
-            self.in_flight.push(InFlight { order: order.id(), caused: received, sent: None });
+            let (order_id, caused) = (order.id(), received);
+            self.in_flight.push(InFlight { order: order_id, caused, sent: None, bid: None });
             match &mut self.orders {
                 Orders::Paper(..) => self.submit_on_paper(&order)?,
                 Orders::Chain(_) => self.submit(&order)?,
@@ -426,7 +433,7 @@ impl Session {
             self.fatal = Some(anyhow::Error::new(error).context("write the journal"));
             return Ok(());
         }
-        self.send(&prepared)
+        self.send(&prepared, order)
     }
 
     fn is_signed_already(&self, prepared: &Prepared) -> bool {
@@ -437,7 +444,7 @@ impl Session {
         })
     }
 
-    fn send(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+    fn send(&mut self, prepared: &Prepared, order: &Order) -> anyhow::Result<()> {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
         let started = Instant::now();
         venue.send(prepared);
@@ -445,6 +452,8 @@ impl Session {
         self.desk.timers.record(Stage::Send, started.elapsed());
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
             flight.sent = Some(started);
+            // As it was built: nothing else has run on this thread since.
+            flight.bid = Some(self.landings.bid(venue.builder().price(order)));
         }
         self.signed(prepared)
     }

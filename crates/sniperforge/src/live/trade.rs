@@ -17,7 +17,9 @@ use sniper_core::market::{Market, Mint};
 use sniper_core::sim::{SimSettings, SimVenue};
 use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Lamports, Timestamp, Usd};
+use sniper_solana::clock::ChainClock;
 use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
+use sniper_solana::fees::{FeeEstimator, Urgency};
 use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
@@ -30,6 +32,7 @@ use super::drift_probe::DriftProbe;
 use super::endpoints::{Share, Wanted, keep_members};
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
+use super::landings::Landings;
 use super::lookup::{self, Lookups};
 use super::newcomers::Newcomers;
 use super::prices::{PriceSource, follow};
@@ -51,6 +54,8 @@ pub(super) struct Plan {
     pub(super) mode: &'static str,
     pub(super) run_mode: RunMode,
     pub(super) engine: EngineConfig,
+    /// How urgent an ordinary order is; without it orders bid what they carry.
+    pub(super) priority: Option<Urgency>,
     pub(super) endpoints: Wanted,
     pub(super) pool: PoolSettings,
     pub(super) universe: Universe,
@@ -152,6 +157,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         run_mode,
         launches: Launches::of(&engine, config.trading.launch_programs.clone()),
         engine,
+        priority: config.priority,
         endpoints: Wanted::new(config.node.endpoints.clone(), args.reload.clone()),
         pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
         universe: Universe {
@@ -349,6 +355,15 @@ pub(super) async fn assemble(
             Orders::Chain(Box::new(venue))
         }
     };
+    let most = plan.engine.limits.compute_unit_price;
+    let board = orders.builder().fees();
+    let fees =
+        plan.priority.map(|urgency| FeeEstimator::new(rpc.clone(), board.clone(), urgency, most));
+    if let Some(fees) = &fees {
+        background.spawn(fees.clone().run());
+    }
+    let clock = ChainClock::new(rpc.clone());
+    background.spawn(clock.clone().run());
     // On paper nobody sends on it, and the session must not take that for an end.
     background.spawn(async move {
         ends_in.closed().await;
@@ -405,6 +420,7 @@ pub(super) async fn assemble(
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
     let window = plan.launches.as_ref().map_or(0, |launches| launches.window);
     let newcomers = Newcomers::new(window, wards_in, priced_in);
+    let landings = Landings { rpc: rpc.clone(), clock, fees };
     let mut session = Session::new(
         desk,
         orders,
@@ -415,6 +431,7 @@ pub(super) async fn assemble(
         latch,
         stale,
         newcomers,
+        landings,
         plan.page.is_some(),
     );
     start::take_up_newcomers(&mut session, &plan.universe, &finds_in, background).await?;

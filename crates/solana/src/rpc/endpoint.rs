@@ -9,13 +9,11 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::answer::Reply;
-use super::breaker::{BreakerState, CircuitBreaker, RateBudget};
 use super::error::{ConnectError, EndpointName, RpcError};
-use super::latency::{ErrorRate, Latency};
+use super::gather::Gather;
 use super::line::{Line, LineError};
 use super::read::SMALL_ANSWER;
-use super::sketch::Sketch;
-use super::window::Window;
+use super::vitals::{HttpVersion, Vitals};
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,104 +110,22 @@ impl EndpointConfig {
     }
 }
 
-/// How an endpoint is doing: one row of the dashboard's table.
-#[derive(Clone, Debug)]
-pub struct EndpointReport {
-    /// Its configured name.
-    pub name: EndpointName,
-    /// Takes reads now.
-    pub healthy: bool,
-    /// Its circuit breaker.
-    pub breaker: BreakerState,
-    /// Its chain was verified since start.
-    pub verified: bool,
-    /// Median time of an answer, microseconds.
-    pub p50_us: u64,
-    /// 95th percentile.
-    pub p95_us: u64,
-    /// 99th percentile.
-    pub p99_us: u64,
-    /// Highest slot it told.
-    pub slot: u64,
-    /// Slots behind the best we know of.
-    pub lag: u64,
-    /// Moving share of failed requests.
-    pub error_rate: f64,
-    /// Requests made.
-    pub requests: u64,
-}
-
-/// What is known of an endpoint; guarded by one lock that is never held across an await.
-#[derive(Debug)]
-pub(crate) struct Vitals {
-    pub(crate) latency: Latency,
-    /// The same for each method that was asked, smaller.
-    methods: Vec<(&'static str, Sketch)>,
-    pub(crate) errors: ErrorRate,
-    pub(crate) breaker: CircuitBreaker,
-    pub(crate) budget: RateBudget,
-    pub(super) window: Window,
-    pub(crate) slot: u64,
-    /// Slots behind the best, in the last round of looks.
-    pub(crate) lag: u64,
-    /// Genesis and height were checked.
-    pub(crate) verified: bool,
-    /// Serves another chain or lies about heights: never used again.
-    pub(crate) banned: bool,
-    /// It is on its way out: nothing new is asked of it.
-    pub(super) leaving: bool,
-    pub(crate) requests: u64,
-}
-
-/// Methods whose times are told apart; the engine knows fewer.
-const METHODS_MAX: usize = 32;
-
-impl Vitals {
-    /// Its word counts: it was verified and is to stay.
-    pub(super) const fn is_sworn(&self) -> bool {
-        self.verified && !self.banned && !self.leaving
-    }
-
-    /// Adds the time of an answer.
-    pub(super) fn took(&mut self, method: &'static str, now: Instant, took: Duration) {
-        self.latency.record(now, took);
-        if let Some((_, sketch)) = self.methods.iter_mut().find(|(name, _)| *name == method) {
-            sketch.record(now, took);
-        } else if self.methods.len() < METHODS_MAX {
-            let mut sketch = Sketch::default();
-            sketch.record(now, took);
-            self.methods.push((method, sketch));
-        }
-    }
-
-    /// The recent percentile of a method's times, where `least` answers are known.
-    pub(super) fn percentile(
-        &self,
-        method: &str,
-        now: Instant,
-        percent: u16,
-        least: u16,
-    ) -> Option<Duration> {
-        let known = self.methods.iter().find(|(name, _)| *name == method);
-        known.and_then(|(_, sketch)| sketch.percentile(now, percent, least))
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) config: EndpointConfig,
     client: reqwest::Client,
     /// For sends alone.
     line: Option<Line>,
+    /// Small requests of this moment.
+    pub(super) gather: Gather,
     vitals: Mutex<Vitals>,
 }
 
-/// Pause for an endpoint that wants fewer requests and does not say when.
-const THROTTLED: Duration = Duration::from_millis(200);
-/// The node's number for a `minContextSlot` that it has not reached.
-const BEHIND_WISH: i64 = -32016;
+/// How often an idle HTTP/2 connection is asked for a sign of life, and how long that is waited for. A request that is
+/// given up leaves such a connection open: without this, one that leads nowhere would be used on and on.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// Answers needed before limits are taken from them.
-const MEASURED_FROM: u16 = 20;
+pub(super) const MEASURED_FROM: u16 = 20;
 /// Shortest and longest time before a hedge, and the time while nothing is measured.
 const HEDGE_MIN: Duration = Duration::from_millis(5);
 const HEDGE_MAX: Duration = Duration::from_secs(2);
@@ -251,24 +167,14 @@ impl Endpoint {
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(15))
+            .http2_keep_alive_interval(ALIVE.0)
+            .http2_keep_alive_timeout(ALIVE.1)
+            .http2_keep_alive_while_idle(true)
             .user_agent(concat!("sniperforge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(client_error)?;
-        let vitals = Vitals {
-            latency: Latency::new(Instant::now()),
-            methods: Vec::new(),
-            errors: ErrorRate::default(),
-            breaker: CircuitBreaker::default(),
-            budget: RateBudget::new(config.requests_per_second),
-            window: Window::default(),
-            slot: 0,
-            lag: 0,
-            verified: false,
-            banned: false,
-            leaving: false,
-            requests: 0,
-        };
-        Ok(Self { config, client, line, vitals: Mutex::new(vitals) })
+        let vitals = Mutex::new(Vitals::new(config.requests_per_second, Instant::now()));
+        Ok(Self { config, client, line, gather: Gather::default(), vitals })
     }
 
     pub(crate) fn name(&self) -> &EndpointName {
@@ -303,33 +209,7 @@ impl Endpoint {
     /// Counts an outcome for or against the endpoint.
     pub(crate) fn book(&self, method: &'static str, started: Instant, error: Option<&RpcError>) {
         let (now, jitter) = (Instant::now(), jitter());
-        let mut vitals = self.vitals();
-        match error {
-            // Slow to follow is no fault to be ejected for, but others are asked sooner until the next look.
-            Some(RpcError::Stale { slot, least, .. }) => {
-                vitals.lag = vitals.lag.max(least.saturating_sub(*slot));
-                vitals.errors.record(true);
-                return;
-            }
-            Some(error) if error.node_code() == Some(BEHIND_WISH) => {
-                vitals.lag = vitals.lag.max(1);
-            }
-            Some(RpcError::RateLimited { retry_after, .. }) => {
-                vitals.window.halve(now);
-                vitals.window.hold(now, retry_after.unwrap_or(THROTTLED));
-            }
-            Some(RpcError::Timeout { .. }) => vitals.window.halve(now),
-            Some(_) => {}
-            None => vitals.window.widen(),
-        }
-        let failed = error.is_some_and(RpcError::blames_endpoint);
-        vitals.errors.record(failed);
-        if failed {
-            vitals.breaker.failure(now, jitter);
-        } else {
-            vitals.took(method, now, now.saturating_duration_since(started));
-            vitals.breaker.success();
-        }
+        self.vitals().book(method, (started, now), jitter, error);
     }
 
     async fn exchange(
@@ -389,6 +269,12 @@ impl Endpoint {
             .send()
             .await
             .map_err(|source| self.transport(method, source))?;
+        let http = if response.version() == reqwest::Version::HTTP_2 {
+            HttpVersion::Http2
+        } else {
+            HttpVersion::Http1
+        };
+        self.vitals().http = Some(http);
         self.accept(method, response.status(), response.headers())?;
         Ok(response)
     }
@@ -465,11 +351,13 @@ impl Endpoint {
         }
     }
 
-    /// How long it is given before another endpoint is asked too: its 95th percentile for the method, within bounds.
-    pub(super) fn hedge_after(&self, method: &str) -> Duration {
+    /// How long it is given before another endpoint is asked too: its 95th percentile for the method or that of all
+    /// endpoints together, whichever is less, within bounds. Its own alone would grant a slow one all the time it takes.
+    pub(super) fn hedge_after(&self, method: &str, all: Option<Duration>) -> Duration {
         let vitals = self.vitals();
         let own = vitals.percentile(method, Instant::now(), 95, MEASURED_FROM);
-        let p95 = own.or_else(|| vitals.latency.quantile(0.95, MEASURED_FROM.into()));
+        let own = own.or_else(|| vitals.latency.quantile(0.95, MEASURED_FROM.into()));
+        let p95 = own.into_iter().chain(all).min();
         p95.unwrap_or(HEDGE_UNMEASURED).clamp(HEDGE_MIN, HEDGE_MAX)
     }
 
@@ -495,3 +383,6 @@ pub(crate) fn jitter() -> u8 {
     let hash = std::collections::hash_map::RandomState::new().build_hasher().finish();
     u8::try_from(hash & 0xff).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,11 @@
 mod answer;
 mod breaker;
 mod calls;
+mod chain;
 pub(crate) mod endpoint;
 mod error;
 mod floor;
+mod gather;
 mod latency;
 mod line;
 mod members;
@@ -23,12 +25,14 @@ mod ticket;
 mod tokens;
 mod types;
 mod verify;
+mod vitals;
 mod window;
 pub(crate) mod wire;
 
 pub use breaker::{BreakerState, CircuitBreaker, RateBudget, ShareBudget};
 pub use calls::{Call, Calls};
-pub use endpoint::{EndpointConfig, EndpointReport, SecretUrl};
+pub use chain::{EpochInfo, FEE_ACCOUNTS_MAX, LEADERS_MAX};
+pub use endpoint::{EndpointConfig, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
 pub use latency::{ErrorRate, Latency};
 pub use line::LineError;
@@ -42,3 +46,4 @@ pub use types::{
     SignatureStatus, Simulation, TokenAccount, TokenAmount, TxError,
 };
 pub(crate) use verify::make_endpoints;
+pub use vitals::{EndpointReport, HttpVersion};

@@ -1,9 +1,9 @@
 //! Several endpoints used as one.
 //!
 //! # Design
-//! Reads go to the better of two endpoints drawn by lot, are hedged to a second one after the first's 95th percentile
-//! for the method and are repeated, within shared budgets, when the error's class allows (`read`, `route`). Sends go to all endpoints at once and always
-//! carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
+//! Reads go to the better of two endpoints drawn by lot, are hedged to a second one after the 95th percentile for the
+//! method and are repeated, within shared budgets, when the error's class allows (`read`, `route`); small ones of one
+//! moment go as one request (`gather`). Sends go to all endpoints at once and always carry the same bytes; repeating them is the caller's decision. A failing or lagging endpoint is ejected by its
 //! circuit breaker; [`RpcConnectionPool::monitor`] probes it back in. What decides over money is asked of all (`quorum`).
 //! Endpoints come and go at run time: [`RpcConnectionPool::add`], [`RpcConnectionPool::drain`].
 
@@ -18,18 +18,25 @@ use solana_hash::Hash;
 use tokio::sync::watch;
 
 use super::breaker::{BreakerState, ShareBudget};
-use super::endpoint::{Endpoint, EndpointConfig, EndpointReport, jitter};
+use super::endpoint::{Endpoint, EndpointConfig, jitter};
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::floor::{Floors, corroborated};
-use super::read::{Doubt, Weight, ask_typed, trust};
+use super::read::{Doubt, ask_along, trust};
 use super::route::{Dice, cost};
 use super::share::{Batches, Flights};
+use super::sketch::Sketches;
 use super::ticket::Queue;
 use super::verify::{admit, check, is_foreign, make_endpoints, slot_of};
+use super::vitals::EndpointReport;
 use super::wire;
 
-/// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile.
-const LOST_EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two looks while no endpoint can be asked: nothing can be traded meanwhile. Well below the time
+/// that a breaker stays open, so that no look comes just too early.
+const LOST_EVERY: Duration = Duration::from_millis(200);
+/// The same before an endpoint that has answered one probe is probed again.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Longest wait for a slot's notice before a look.
+const BEAT: Duration = Duration::from_millis(400);
 
 /// Settings of a [`RpcConnectionPool`].
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +84,8 @@ pub(super) struct Inner {
     pub(super) dice: Dice,
     pub(super) retries: Mutex<ShareBudget>,
     pub(super) hedges: Mutex<ShareBudget>,
+    /// What reads take, by method.
+    pub(super) times: Mutex<Sketches>,
     /// Those who wait for an endpoint.
     pub(super) queue: Queue,
     pub(super) floors: Floors,
@@ -136,6 +145,7 @@ impl RpcConnectionPool {
                 dice: Dice::new(settings.seed),
                 retries: Mutex::default(),
                 hedges: Mutex::default(),
+                times: Mutex::default(),
                 flights: Flights::default(),
                 batches: Batches::default(),
                 queue: Queue::default(),
@@ -198,6 +208,8 @@ impl RpcConnectionPool {
             lag: vitals.lag,
             error_rate: vitals.errors.get(),
             requests: vitals.requests,
+            http: vitals.http,
+            batches: vitals.batches,
         }
     }
 
@@ -207,8 +219,18 @@ impl RpcConnectionPool {
         loop {
             self.look().await;
             let every = self.inner.settings.monitor_every;
-            let pause = if self.is_lost() { every.min(LOST_EVERY) } else { every };
-            tokio::time::sleep(pause).await;
+            if !self.is_lost() {
+                tokio::time::sleep(every).await;
+                // With the questions that others have at a new slot.
+                self.beat(BEAT).await;
+                continue;
+            }
+            // One that has just answered is asked once more at once: there is nobody to turn to meanwhile.
+            let answered = |endpoint: &Arc<Endpoint>| {
+                endpoint.vitals().breaker.state() == BreakerState::HalfOpen
+            };
+            let again = if self.endpoints().iter().any(answered) { AGAIN } else { LOST_EVERY };
+            tokio::time::sleep(every.min(again)).await;
         }
     }
 
@@ -239,7 +261,7 @@ impl RpcConnectionPool {
         }
     }
 
-    async fn look_at(&self, endpoint: &Endpoint, is_lost: bool) -> Option<u64> {
+    async fn look_at(&self, endpoint: &Arc<Endpoint>, is_lost: bool) -> Option<u64> {
         let (banned, verified, closed, probing) = {
             let mut vitals = endpoint.vitals();
             let closed = vitals.breaker.is_closed();
@@ -253,7 +275,10 @@ impl RpcConnectionPool {
             return self.verify_late(endpoint).await;
         }
         match slot_of(endpoint).await {
-            Ok(slot) => Some(slot),
+            Ok(slot) => {
+                endpoint.learn_batching().await;
+                Some(slot)
+            }
             Err(error) => {
                 tracing::debug!(endpoint = %endpoint.name(), %error, "endpoint look failed");
                 None
@@ -336,7 +361,7 @@ impl EndpointHandle {
         let body = wire::request(method, params)?;
         // Money waits for no budget, but pays.
         self.0.vitals().budget.take_in_debt(Instant::now());
-        ask_typed(&self.0, method, body, Weight::Light, check).await
+        ask_along(&self.0, method, body, check).await
     }
 }
 

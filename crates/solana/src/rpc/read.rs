@@ -1,15 +1,16 @@
 //! The way of a read: to one endpoint, to a second one when the first is slow, and again when both fail.
 //!
 //! # Design
-//! Sends never come this way. A read without an answer after the 95th percentile of its method at its endpoint is
-//! asked of a second endpoint too; the first good answer wins. The other request is dropped and counts for
-//! nothing, except that an endpoint outrun is known to have taken at least so long. Hedges and retries come out
-//! of two budgets, each a tenth of the reads: whatever happens, a cluster in trouble is asked at most a fifth more.
-//! Who asks what is being asked already waits for that answer (`share`).
+//! Sends never come this way. A read without an answer after the 95th percentile of its method, at its endpoint or at
+//! all, is asked of a second endpoint too; the first good answer wins. The other request runs to its end and is booked
+//! then, so that what an outrun endpoint takes is known (`gather`). A read that failed at one endpoint is asked of
+//! another at once, and only after that with pauses. Hedges and retries come out of two budgets, each a tenth of the
+//! reads: whatever happens, a cluster in trouble is asked at most a fifth more. Who asks what is being asked already
+//! waits for that answer (`share`).
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,12 +19,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::breaker::ShareBudget;
-use super::endpoint::{Endpoint, Limits};
+use super::endpoint::{Endpoint, Limits, MEASURED_FROM};
 use super::error::{CallKind, EndpointName, Next, RpcError};
 use super::floor::Since;
 use super::pool::{RpcConnectionPool, usable};
 use super::raw::Wrapped;
 use super::share::{FOLLOW_MAX, Place, Told, told};
+use super::sketch::Sketches;
 use super::ticket::Ticket;
 use super::types::Commitment;
 use super::wire;
@@ -44,7 +46,7 @@ impl Endpoint {
 }
 
 impl Weight {
-    const fn timeouts(self) -> (Duration, Duration) {
+    pub(super) const fn timeouts(self) -> (Duration, Duration) {
         match self {
             Self::Light => (Duration::from_millis(400), Duration::from_secs(5)),
             Self::Heavy => (Duration::from_secs(30), Duration::from_secs(30)),
@@ -66,10 +68,12 @@ impl Weight {
                 Self::Light,
                 "getBalance"
                 | "getBlockHeight"
+                | "getEpochInfo"
                 | "getGenesisHash"
                 | "getHealth"
                 | "getLatestBlockhash"
                 | "getMinimumBalanceForRentExemption"
+                | "getRecentPrioritizationFees"
                 | "getSignatureStatuses"
                 | "getSlot"
                 | "getTokenAccountBalance"
@@ -237,10 +241,19 @@ impl RpcConnectionPool {
                 return Err(error);
             }
             tracing::debug!(%error, attempt, "read repeated");
+            // Another endpoint need not be given time to come round.
+            let elsewhere = failed.as_ref().is_some_and(|failed| self.has_other(failed));
+            if attempt > 1 || !elsewhere {
+                tokio::time::sleep(self.pause_before_retry(pause, attempt)).await;
+            }
             avoid = failed;
-            tokio::time::sleep(self.pause_before_retry(pause, attempt)).await;
             attempt += 1;
         }
+    }
+
+    /// Whether another than this one can be asked.
+    fn has_other(&self, than: &Arc<Endpoint>) -> bool {
+        self.endpoints().iter().any(|endpoint| usable(endpoint) && !Arc::ptr_eq(endpoint, than))
     }
 
     /// Anything up to the pause of the error's class, doubled with each attempt: who failed together shall not come
@@ -264,37 +277,51 @@ impl RpcConnectionPool {
         let first = Arc::clone(&ticket.endpoint);
         let ask = |ticket: Ticket| async move {
             let endpoint = Arc::clone(&ticket.endpoint);
-            match ask_whole(&endpoint, method, body.clone(), weight, check).await {
+            let started = Instant::now();
+            let answer = match weight {
+                Weight::Light => endpoint.submit(method, body.clone(), started, Some(ticket)).await,
+                Weight::Heavy => {
+                    endpoint.ask(method, body.clone(), endpoint.limits(method, weight)).await
+                }
+            };
+            match judge(&endpoint, method, started, answer, check) {
                 Ok((value, bytes)) => Ok(Good { endpoint, value, bytes }),
                 Err(error) => Err((Some(endpoint), error)),
             }
         };
         let begun = Instant::now();
         let mut primary = pin!(ask(ticket));
-        if weight == Weight::Light {
-            let timer = pin!(tokio::time::sleep(first.hedge_after(method)));
-            match select(primary.as_mut(), timer).await {
-                Either::Left((outcome, _)) => return outcome,
-                Either::Right(((), _)) => {}
-            }
-            if let Some(second) = self.hedge_with(&first, method) {
-                let good = first_good(primary, pin!(ask(second))).await?;
-                if !Arc::ptr_eq(&good.endpoint, &first) {
-                    // It was still silent: it would have taken at least this long.
-                    let now = Instant::now();
-                    let silent = now.saturating_duration_since(begun);
-                    first.vitals().took(method, now, silent);
-                }
-                return Ok(good);
-            }
+        if weight == Weight::Heavy {
+            return primary.await;
         }
-        primary.await
+        let timer = pin!(tokio::time::sleep(self.hedge_after(&first, method)));
+        let good = match select(primary.as_mut(), timer).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => match self.hedge_with(&first, method) {
+                Some(second) => first_good(primary, pin!(ask(second))).await,
+                None => primary.await,
+            },
+        }?;
+        let now = Instant::now();
+        self.times().record(method, now, now.saturating_duration_since(begun));
+        Ok(good)
+    }
+
+    /// How long reads of each method have taken, hedged ones included, whoever answered.
+    fn times(&self) -> MutexGuard<'_, Sketches> {
+        // Counters: a panic elsewhere leaves them usable.
+        self.inner.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hedge_after(&self, first: &Endpoint, method: &str) -> Duration {
+        let all = self.times().percentile(method, Instant::now(), 95, MEASURED_FROM);
+        first.hedge_after(method, all)
     }
 
     /// Another endpoint with room and budget to spare, or none.
     fn hedge_with(&self, first: &Arc<Endpoint>, method: &str) -> Option<Ticket> {
         if !self.inner.settings.hedge
-            || self.endpoints().iter().filter(|endpoint| usable(endpoint)).count() < 2
+            || !self.has_other(first)
             || !with(&self.inner.hedges, ShareBudget::spend)
         {
             return None;
@@ -314,30 +341,32 @@ impl RpcConnectionPool {
     ) -> Result<T, RpcError> {
         let body = wire::request(method, params)?;
         let ticket = self.pick(method, None).await?;
-        ask_typed(&ticket.endpoint, method, body, Weight::Light, &trust).await
+        ask_typed(&ticket.endpoint, method, body, &trust).await
     }
 }
 
+/// Asks one endpoint, by a request that goes alone and ends with whoever asks.
 pub(crate) async fn ask_typed<T: DeserializeOwned>(
     endpoint: &Endpoint,
     method: &'static str,
     body: Bytes,
-    weight: Weight,
     check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<T, RpcError> {
-    ask_whole(endpoint, method, body, weight, check).await.map(|(value, _)| value)
+    let started = Instant::now();
+    let answer = endpoint.ask(method, body, endpoint.limits(method, Weight::Light)).await;
+    judge(endpoint, method, started, answer, check).map(|(value, _)| value)
 }
 
-async fn ask_whole<T: DeserializeOwned>(
-    endpoint: &Endpoint,
+/// Asks one endpoint, together with others where it can be.
+pub(crate) async fn ask_along<T: DeserializeOwned>(
+    endpoint: &Arc<Endpoint>,
     method: &'static str,
     body: Bytes,
-    weight: Weight,
     check: &impl Fn(&T) -> Result<(), Doubt>,
-) -> Result<(T, Bytes), RpcError> {
+) -> Result<T, RpcError> {
     let started = Instant::now();
-    let answer = endpoint.ask(method, body, endpoint.limits(method, weight)).await;
-    judge(endpoint, method, started, answer, check)
+    let answer = endpoint.submit(method, body, started, None).await;
+    judge(endpoint, method, started, answer, check).map(|(value, _)| value)
 }
 
 /// Reads an answer, and books what it says of the endpoint.

@@ -2,8 +2,10 @@
 //!
 //! # Design
 //! Of two endpoints drawn by lot the one expected to answer sooner is asked: its recent 95th percentile for that
-//! method, stretched by its failures and by the slots it is behind. The lot keeps a crowd of readers from
-//! running to the same endpoint at once; the comparison keeps them from the slowest. The lot's seed can be fixed.
+//! method, or the time that it has been silent for if that is more, stretched by its failures and by the slots it is
+//! behind. The lot keeps a crowd of readers from running to the same endpoint at once; the comparison keeps them from
+//! the slowest. The silence tells of one that has just become slow long before its first late answer does. The lot's
+//! seed can be fixed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,10 +50,9 @@ impl Dice {
 /// Expected microseconds, failures and lag included: lower is better. An endpoint without figures is tried.
 pub(super) fn cost(endpoint: &Endpoint, method: &str, now: Instant) -> f64 {
     let vitals = endpoint.vitals();
-    let expected = match vitals.percentile(method, now, 95, KNOWN_FROM) {
-        Some(p95) => p95.as_secs_f64() * 1e6,
-        None => vitals.latency.average_us().unwrap_or(0.0),
-    };
+    let known = vitals.percentile(method, now, 95, KNOWN_FROM);
+    let known = known.map(|p95| p95.as_secs_f64() * 1e6).or(vitals.latency.average_us());
+    let expected = known.unwrap_or(0.0).max(vitals.silence(now).as_secs_f64() * 1e6);
     let lag = f64::from(u32::try_from(vitals.lag).unwrap_or(u32::MAX));
     let failures = vitals.errors.get();
     expected * (1.0 + 10.0 * failures) + failures * FAILURE_US + lag * SLOT_BEHIND_US

@@ -126,7 +126,7 @@ async fn send_one(
             }
         }
     }
-    ask_typed(&endpoint, method, body, Weight::Light, &check).await?;
+    ask_typed(&endpoint, method, body, &check).await?;
     Ok(endpoint.name().clone())
 }
 

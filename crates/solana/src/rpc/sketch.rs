@@ -89,6 +89,37 @@ impl Sketch {
     }
 }
 
+/// Methods whose times are told apart; the engine knows fewer.
+const METHODS_MAX: usize = 32;
+
+/// A sketch for each method that was asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sketches(Vec<(&'static str, Sketch)>);
+
+impl Sketches {
+    pub(super) fn record(&mut self, method: &'static str, now: Instant, took: Duration) {
+        if let Some((_, sketch)) = self.0.iter_mut().find(|(name, _)| *name == method) {
+            sketch.record(now, took);
+        } else if self.0.len() < METHODS_MAX {
+            let mut sketch = Sketch::default();
+            sketch.record(now, took);
+            self.0.push((method, sketch));
+        }
+    }
+
+    /// The recent percentile of a method's times, where `least` answers are known.
+    pub(super) fn percentile(
+        &self,
+        method: &str,
+        now: Instant,
+        percent: u16,
+        least: u16,
+    ) -> Option<Duration> {
+        let known = self.0.iter().find(|(name, _)| *name == method);
+        known.and_then(|(_, sketch)| sketch.percentile(now, percent, least))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,7 +115,10 @@ impl RpcConnectionPool {
         {
             fit.retain(|endpoint| !Arc::ptr_eq(endpoint, avoid));
         }
-        let best = choose(&fit, method, &self.inner.dice).ok_or(Busy::Nobody)?;
+        // Where others are about to ask, one more costs least.
+        let gathering = fit.iter().find(|endpoint| endpoint.gathers(method)).cloned();
+        let best = gathering.or_else(|| choose(&fit, method, &self.inner.dice));
+        let best = best.ok_or(Busy::Nobody)?;
         let mut wait = LOOK_EVERY;
         let others = fit.into_iter().filter(|endpoint| !Arc::ptr_eq(endpoint, &best));
         for endpoint in std::iter::once(Arc::clone(&best)).chain(others) {

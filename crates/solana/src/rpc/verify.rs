@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use solana_hash::Hash;
 
 use super::endpoint::{Endpoint, EndpointConfig};
 use super::error::{ConnectError, RpcError};
-use super::read::{Weight, ask_typed, trust};
+use super::read::{ask_along, ask_typed, trust};
 use super::wire;
 
 pub(crate) fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoint>, ConnectError> {
@@ -43,8 +44,9 @@ pub(crate) async fn check(endpoint: &Endpoint) -> Result<Checked, RpcError> {
     })?;
     // In this order: the slot can only have grown since.
     let height = ask_plain(endpoint, "getBlockHeight", &processed()).await?;
-    let slot = slot_of(endpoint).await?;
-    let health: Result<String, RpcError> = ask_plain(endpoint, "getHealth", &[(); 0]).await;
+    let slot = ask_plain(endpoint, "getSlot", &processed()).await?;
+    let health = ask_plain::<String>(endpoint, "getHealth", &[(); 0]);
+    let (health, ()) = join(health, endpoint.learn_batching()).await;
     match health {
         // By its own word it is behind. Any other failure means only that the method is switched off.
         Err(error) if error.node_code() == Some(-32005) => Err(error),
@@ -53,8 +55,11 @@ pub(crate) async fn check(endpoint: &Endpoint) -> Result<Checked, RpcError> {
     Ok(Checked { genesis, slot, height })
 }
 
-pub(crate) async fn slot_of(endpoint: &Endpoint) -> Result<u64, RpcError> {
-    ask_plain(endpoint, "getSlot", &processed()).await
+/// The slot that a verified endpoint is at.
+pub(crate) async fn slot_of(endpoint: &Arc<Endpoint>) -> Result<u64, RpcError> {
+    endpoint.vitals().budget.take_in_debt(Instant::now());
+    let method = "getSlot";
+    ask_along(endpoint, method, wire::request(method, &processed())?, &trust).await
 }
 
 fn processed() -> impl Serialize {
@@ -67,7 +72,7 @@ async fn ask_plain<T: DeserializeOwned>(
     params: &impl Serialize,
 ) -> Result<T, RpcError> {
     endpoint.vitals().budget.take_in_debt(Instant::now());
-    ask_typed(endpoint, method, wire::request(method, params)?, Weight::Light, &trust).await
+    ask_typed(endpoint, method, wire::request(method, params)?, &trust).await
 }
 
 /// A chain this old has skipped slots; heights equal to slots are then made up.

@@ -6,6 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{EndpointName, RpcError};
+use super::raw::AtMost;
+
+/// How every request begins, up to its number.
+const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;
+/// The number of a request that goes alone.
+const ALONE: &str = "1";
+/// Most requests of one batch.
+pub(crate) const BATCH_MAX: usize = 16;
 
 /// The request of a method, ready for the wire.
 pub(crate) fn request(method: &'static str, params: &impl Serialize) -> Result<Bytes, RpcError> {
@@ -18,17 +26,85 @@ pub(crate) fn request_of(
     params: &impl Serialize,
     bytes: usize,
 ) -> Result<Bytes, RpcError> {
-    #[derive(Serialize)]
-    struct Request<'a, P> {
-        jsonrpc: &'static str,
-        id: u32,
-        method: &'static str,
-        params: &'a P,
-    }
+    let encode = |source| RpcError::Encode { method, source };
     let mut text = Vec::with_capacity(bytes);
-    serde_json::to_writer(&mut text, &Request { jsonrpc: "2.0", id: 1, method, params })
-        .map_err(|source| RpcError::Encode { method, source })?;
+    text.extend_from_slice(HEAD.as_bytes());
+    text.extend_from_slice(ALONE.as_bytes());
+    text.extend_from_slice(b",\"method\":");
+    serde_json::to_writer(&mut text, method).map_err(encode)?;
+    text.extend_from_slice(b",\"params\":");
+    serde_json::to_writer(&mut text, params).map_err(encode)?;
+    text.push(b'}');
     Ok(Bytes::from(text))
+}
+
+/// Several requests as one, numbered from zero in their order.
+pub(crate) fn batch<'a>(requests: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    let mut text = vec![b'['];
+    for (number, request) in requests.enumerate() {
+        if number > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(HEAD.as_bytes());
+        text.extend_from_slice(number.to_string().as_bytes());
+        text.extend_from_slice(request.get(HEAD.len() + ALONE.len()..).unwrap_or_default());
+    }
+    text.push(b']');
+    Bytes::from(text)
+}
+
+/// What can be wrong with a part of an answer.
+const MISSING: &str = "missing from the answer to several requests";
+const TWICE: &str = "answered twice in the answer to several requests";
+
+/// What came back for several requests that went as one.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    /// An answer for each, in the order of the requests, whole as if it had been asked alone; or what is wrong with it.
+    Parts(Vec<Result<Bytes, &'static str>>),
+    /// The endpoint does not take several as one.
+    Refused,
+}
+
+/// Takes an answer to `count` requests apart.
+pub(crate) fn open_batch(
+    endpoint: &EndpointName,
+    method: &'static str,
+    bytes: &Bytes,
+    count: usize,
+) -> Result<Batch, RpcError> {
+    #[derive(Deserialize)]
+    struct Numbered<'a> {
+        #[serde(borrow, default)]
+        id: Option<&'a RawValue>,
+    }
+    if bytes.trim_ascii_start().first() != Some(&b'[') {
+        return match open::<serde::de::IgnoredAny>(endpoint, method, bytes) {
+            // In trouble, which says nothing of batches; or no JSON.
+            Err(error) if error.blames_endpoint() => Err(error),
+            _ => Ok(Batch::Refused),
+        };
+    }
+    let decode = |source| RpcError::Decode { endpoint: endpoint.clone(), method, source };
+    // Twice as many, so that a doubled answer is told from an answer to another question.
+    let told: AtMost<&RawValue, { 2 * BATCH_MAX }> =
+        serde_json::from_slice(bytes).map_err(decode)?;
+    let mut parts = vec![Err(MISSING); count];
+    for part in &told.0 {
+        let number = serde_json::from_str::<Numbered<'_>>(part.get()).ok().and_then(|of| of.id);
+        let number = number.and_then(|number| number.get().parse::<usize>().ok());
+        let Some(place) = number.and_then(|number| parts.get_mut(number)) else { continue };
+        *place = match place {
+            Err(MISSING) => Ok(bytes.slice_ref(part.get().as_bytes())),
+            // Which of them is true?
+            _ => Err(TWICE),
+        };
+    }
+    // Not one of them: what it says, it says of the whole.
+    if parts.iter().all(Result::is_err) {
+        return Ok(Batch::Refused);
+    }
+    Ok(Batch::Parts(parts))
 }
 
 #[derive(Deserialize)]
@@ -130,7 +206,75 @@ mod tests {
         assert!(read::<u64>(br#"{"result":1.8446744073709552e19}"#).is_err());
     }
 
+    fn taken_apart(text: &str, count: usize) -> Result<Batch, RpcError> {
+        open_batch(&"a".into(), "batch", &Bytes::copy_from_slice(text.as_bytes()), count)
+    }
+
+    #[test]
+    fn requests_keep_their_order_in_a_batch_and_get_numbers_of_their_own() {
+        let one = request("getSlot", &[1]).unwrap();
+        assert_eq!(one, r#"{"jsonrpc":"2.0","id":1,"method":"getSlot","params":[1]}"#);
+        let two = request("getBalance", &("x", ())).unwrap();
+        let all: serde_json::Value =
+            serde_json::from_slice(&batch([&one, &two].into_iter())).unwrap();
+        assert_eq!((&all[0]["id"], &all[0]["method"]), (&0.into(), &"getSlot".into()));
+        assert_eq!((&all[1]["id"], &all[1]["params"][0]), (&1.into(), &"x".into()));
+    }
+
+    #[test]
+    fn each_part_finds_its_question_whatever_the_order_and_strangers_find_none() {
+        let text = r#" [{"id":2,"result":7},{"id":"0","result":1},{"id":9,"result":2},
+            {"id":1,"error":{"code":-5}},{"result":3},5,{"id":1e400}] "#;
+        let Batch::Parts(parts) = taken_apart(text, 3).unwrap() else { panic!("parts") };
+        assert_eq!(parts[0], Err(MISSING), "its number is not what was sent");
+        assert_eq!(read::<u64>(parts[1].as_ref().unwrap()).unwrap_err().node_code(), Some(-5));
+        assert_eq!(read::<u64>(parts[2].as_ref().unwrap()).unwrap(), 7);
+    }
+
+    #[test]
+    fn two_answers_to_one_question_are_none() {
+        let text =
+            r#"[{"id":0,"result":1},{"id":1,"result":2},{"id":0,"result":1},{"id":0,"result":1}]"#;
+        let Batch::Parts(parts) = taken_apart(text, 2).unwrap() else { panic!("parts") };
+        assert_eq!(parts[0], Err(TWICE));
+        assert!(parts[1].is_ok());
+    }
+
+    #[test]
+    fn a_refusal_of_batches_is_told_from_trouble() {
+        let refused = |text| matches!(taken_apart(text, 2), Ok(Batch::Refused));
+        assert!(refused(r#"{"error":{"code":-32600,"message":"no"},"id":null}"#));
+        assert!(refused(r#"{"result":5,"id":0}"#), "one answer to two questions");
+        assert!(refused(r#"[{"error":{"code":-32000,"message":"too many"},"id":null}]"#));
+        assert!(refused("[]"));
+        for trouble in [
+            r#"{"error":{"code":-32005,"message":"unhealthy"},"id":null}"#,
+            r#"{"error":{"code":429,"message":"slow down"},"id":null}"#,
+            "<html>",
+            "[{",
+            "",
+        ] {
+            assert!(taken_apart(trouble, 2).unwrap_err().blames_endpoint(), "{trouble}");
+        }
+    }
+
+    #[test]
+    fn more_parts_than_there_can_be_are_not_held() {
+        let parts = vec![r#"{"id":0,"result":1}"#; 2 * BATCH_MAX + 1];
+        let error = taken_apart(&format!("[{}]", parts.join(",")), 2).unwrap_err();
+        assert!(matches!(error, RpcError::Decode { .. }), "{error}");
+    }
+
     proptest! {
+        #[test]
+        fn any_answer_to_several_is_taken_apart_or_refused(
+            text in "[\\[\\]{}:,\"id0-9result]{0,60}", count in 2_usize..=BATCH_MAX,
+        ) {
+            if let Ok(Batch::Parts(parts)) = taken_apart(&text, count) {
+                prop_assert_eq!(parts.len(), count);
+            }
+        }
+
         #[test]
         fn any_bytes_are_an_error_or_an_answer_but_never_a_panic(bytes: Vec<u8>) {
             drop(read::<serde_json::Value>(&bytes));

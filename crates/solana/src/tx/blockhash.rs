@@ -8,7 +8,9 @@ use thiserror::Error;
 use crate::rpc::{Commitment, LatestBlockhash, RpcConnectionPool, RpcError};
 
 /// Pause between two refreshes.
-const REFRESH: Duration = Duration::from_millis(800);
+const REFRESH: Duration = Duration::from_millis(600);
+/// Longest wait for a slot's notice after that.
+const BEAT: Duration = Duration::from_millis(400);
 /// A hash older than this is not built on: a third of its life has passed.
 const AGE_MAX: Duration = Duration::from_secs(20);
 
@@ -100,13 +102,13 @@ impl BlockhashCache {
 
     /// Refreshes for ever. Run it as a task of its own.
     pub async fn run(self) {
-        let mut ticks = tokio::time::interval(REFRESH);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "blockhash not refreshed");
             }
+            tokio::time::sleep(REFRESH).await;
+            // With the questions that others have at a new slot.
+            self.pool.beat(BEAT).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrayvec::ArrayVec;
-use sniper_core::amm::{PoolSpec, SwapAccounts, swap_instruction};
+use sniper_core::amm::{Part, PoolSpec, SwapAccounts, swap_instruction};
 use sniper_core::event::MintSpec;
 use sniper_core::ids::{Address, MintId, PoolId, Signature};
 use sniper_core::order::{Hop, Leg, LegAmount, Order};
@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::instructions as ix;
 use super::message::{LookupTable, compile};
+use crate::fees::{AccountSet, FeeBoard};
 
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
@@ -80,6 +81,8 @@ struct MintEntry {
 struct PoolEntry {
     spec: PoolSpec,
     mints: [Address; 2],
+    /// What its swaps write, and what to bid for that.
+    fees: Arc<AccountSet>,
 }
 
 /// A transaction with our signature on it: what goes over the wire.
@@ -110,14 +113,21 @@ pub struct TransactionBuilder {
     tables: Vec<LookupTable>,
     /// Addresses of tick and bin arrays, each derived once.
     arrays: Arc<Mutex<BTreeMap<(PoolId, i32), Address>>>,
+    fees: FeeBoard,
 }
 
 impl TransactionBuilder {
     /// A builder that knows no mint and no pool.
     #[must_use]
     pub fn new(owner: Address) -> Self {
-        let (mints, pools, tables) = (Vec::new(), Vec::new(), Vec::new());
-        Self { owner, mints, pools, tables, arrays: Arc::default() }
+        Self {
+            owner,
+            mints: Vec::new(),
+            pools: Vec::new(),
+            tables: Vec::new(),
+            arrays: Arc::default(),
+            fees: FeeBoard::default(),
+        }
     }
 
     /// Who signs and pays.
@@ -141,8 +151,35 @@ impl TransactionBuilder {
         let [first, second] = spec.mints;
         let mints = [self.mint(first)?.spec.address, self.mint(second)?.spec.address];
         let id = PoolId(u32::try_from(self.pools.len()).unwrap_or(u32::MAX));
-        self.pools.push(PoolEntry { spec: spec.clone(), mints });
+        let fees = self.fees.set(written(spec, mints));
+        self.pools.push(PoolEntry { spec: spec.clone(), mints, fees });
         Ok(id)
+    }
+
+    /// The prices that orders bid; all clones of a builder share them.
+    #[must_use]
+    pub const fn fees(&self) -> &FeeBoard {
+        &self.fees
+    }
+
+    /// What an order bids for a compute unit, in millionths of a lamport: what is estimated for the dearest of its pools,
+    /// and never more than the order carries, which is what its fee was reserved for.
+    #[must_use]
+    pub fn price(&self, order: &Order) -> u64 {
+        let most = order.compute_unit_price();
+        let Some(urgency) = self.fees.urgency() else { return most };
+        // To sell late loses money, and a round trip gains any only for who is first.
+        let (from, to) = (order.mint_in(), order.mint_out());
+        let is_hurried = from == to || (self.is_usd(to) && !self.is_usd(from));
+        let urgency = if is_hurried { urgency.more() } else { urgency };
+        let of = |leg: &Leg| self.pools.get(leg.hop.pool.index())?.fees.price(urgency);
+        // Of a pool without an estimate nothing is known: then all that was reserved.
+        let prices = order.legs().iter().map(|leg| of(leg).unwrap_or(most));
+        prices.max().unwrap_or(most).min(most)
+    }
+
+    fn is_usd(&self, mint: MintId) -> bool {
+        self.mint(mint).is_ok_and(|entry| entry.spec.is_usd)
     }
 
     /// Where we hold a mint; none for native SOL and for mints not added.
@@ -172,7 +209,7 @@ impl TransactionBuilder {
         let count = order.legs().len().saturating_add(order.opens().len()).saturating_add(2);
         let mut instructions = Vec::with_capacity(count);
         instructions.push(ix::compute_unit_limit(order.compute_unit_limit()));
-        instructions.push(ix::compute_unit_price(order.compute_unit_price()));
+        instructions.push(ix::compute_unit_price(self.price(order)));
         for (mint, _) in order.opens() {
             instructions.push(self.create(self.mint(*mint)?));
         }
@@ -389,6 +426,23 @@ impl TransactionBuilder {
         instructions.push(ix::transfer(self.owner, to, lamports));
         compile(self.owner, &instructions, blockhash, &[])
     }
+}
+
+/// The accounts of a pool that every swap of it writes, whoever swaps.
+fn written(spec: &PoolSpec, mints: [Address; 2]) -> Vec<Address> {
+    let nobody = Address::default();
+    let accounts = SwapAccounts { owner: nobody, source: nobody, destination: nobody };
+    let one = Atoms::new(1);
+    let amount = LegAmount::ExactIn { amount_in: one, min_out: one };
+    let arrays = [nobody; 3];
+    let swap = swap_instruction(spec, mints, true, amount, accounts, &arrays);
+    let is_written = |address: &Address| {
+        let metas = swap.iter().flat_map(|swap| &swap.accounts);
+        metas.filter(|meta| meta.is_writable).any(|meta| meta.pubkey == *address)
+    };
+    let own = spec.followed(mints, [nobody; 2], &[]).into_iter();
+    let own = own.filter(|one| matches!(one.part, Part::State | Part::Vault { .. }));
+    own.map(|one| one.address).filter(is_written).collect()
 }
 
 fn budget(units: u32, priority: Priority) -> Vec<Instruction> {

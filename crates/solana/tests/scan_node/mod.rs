@@ -245,6 +245,10 @@ impl Chain {
 
     fn answer(&mut self, body: &[u8]) -> Arc<str> {
         let call: Value = serde_json::from_slice(body).unwrap();
+        if call.is_array() {
+            return r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"no batches"},"id":null}"#
+                .into();
+        }
         let method = call["method"].as_str().unwrap();
         *self.asked.entry(method.to_owned()).or_default() += 1;
         let params = &call["params"];

@@ -44,6 +44,25 @@ pub(crate) enum Fault {
     Result(Value),
 }
 
+/// What it makes of several requests in one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Batching {
+    /// An answer to each.
+    Well,
+    /// The same, the last first.
+    Reversed,
+    /// All but the last.
+    Short,
+    /// Two different ones to the first.
+    Doubled,
+    /// One that is no list.
+    OnlyFirst,
+    /// An error for the whole.
+    Error,
+    /// An HTTP status.
+    Status(u16),
+}
+
 /// What the scripted chain is.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
@@ -58,6 +77,8 @@ pub(crate) struct Chain {
     pub(crate) transactions: BTreeMap<String, Value>,
     /// Accounts with content, as `getMultipleAccounts` tells them.
     pub(crate) accounts: BTreeMap<String, Value>,
+    /// Slots of an epoch; leaders are known to the end of the present one.
+    pub(crate) epoch_slots: u64,
     /// What a method tells of the key that is its first parameter.
     pub(crate) told: BTreeMap<(&'static str, String), Value>,
 }
@@ -87,6 +108,8 @@ pub(crate) struct Shared {
     /// How many connections are subscribed to each account.
     subscribed: Mutex<BTreeMap<String, u64>>,
     connections: Mutex<u64>,
+    pub(crate) batching: Mutex<Batching>,
+    batches: Mutex<usize>,
 }
 
 impl Shared {
@@ -124,6 +147,7 @@ impl Node {
             history: BTreeMap::new(),
             transactions: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            epoch_slots: 432_000,
             told: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
@@ -138,6 +162,8 @@ impl Node {
             numbers: Mutex::default(),
             subscribed: Mutex::default(),
             connections: Mutex::default(),
+            batching: Mutex::new(Batching::Well),
+            batches: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -172,6 +198,11 @@ impl Node {
     pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
         let log = self.shared.log.lock().unwrap();
         log.iter().filter(|(name, _)| name == method).map(|(_, params)| params.clone()).collect()
+    }
+
+    /// How many requests were several in one.
+    pub(crate) fn batches(&self) -> usize {
+        *self.shared.batches.lock().unwrap()
     }
 
     pub(crate) fn connections(&self) -> u64 {
@@ -246,6 +277,46 @@ impl Drop for Node {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
+    let Value::Array(requests) = request else { return answer_one(&shared, &request).await };
+    *shared.batches.lock().unwrap() += 1;
+    let manner = *shared.batching.lock().unwrap();
+    match manner {
+        Batching::Error => {
+            let error = json!({"code": -32_600, "message": "no batches here"});
+            return Json(json!({"jsonrpc": "2.0", "error": error, "id": null})).into_response();
+        }
+        Batching::Status(status) => {
+            return StatusCode::from_u16(status).unwrap().into_response();
+        }
+        _ => {}
+    }
+    let mut parts = Vec::new();
+    let answers = requests.iter().map(|request| answer_one(&shared, request));
+    let answers = futures_util::future::join_all(answers).await;
+    for (request, response) in requests.iter().zip(answers) {
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let Ok(mut part) = serde_json::from_slice::<Value>(&body) else {
+            return body.into_response();
+        };
+        part["id"] = request["id"].clone();
+        parts.push(part);
+    }
+    match manner {
+        Batching::Reversed => parts.reverse(),
+        Batching::Short => drop(parts.pop()),
+        Batching::Doubled => {
+            parts.push(json!({"jsonrpc": "2.0", "result": 0, "id": parts[0]["id"]}))
+        }
+        Batching::OnlyFirst => return Json(parts.swap_remove(0)).into_response(),
+        Batching::Well | Batching::Error | Batching::Status(_) => {}
+    }
+    Json(parts).into_response()
+}
+
+async fn answer_one(shared: &Shared, request: &Value) -> Response {
     let method = request["method"].as_str().unwrap_or_default().to_owned();
     let params = request["params"].clone();
     shared.log.lock().unwrap().push((method.clone(), params.clone()));
@@ -277,6 +348,13 @@ async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -
         Some(Fault::ThrottleEach(_)) | None => {}
     }
     let chain = shared.chain.lock().unwrap().clone();
+    if method == "getSlotLeaders" {
+        let end = (chain.slot / chain.epoch_slots + 1) * chain.epoch_slots;
+        if params[0].as_u64().unwrap() + params[1].as_u64().unwrap() > end {
+            let error = json!({"code": -32_602, "message": "Invalid slot range"});
+            return Json(json!({"jsonrpc": "2.0", "error": error, "id": 1})).into_response();
+        }
+    }
     reply(result(&chain, &method, &params))
 }
 
@@ -316,6 +394,21 @@ fn result(chain: &Chain, method: &str, params: &Value) -> Value {
         "getTransaction" => {
             chain.transactions.get(params[0].as_str().unwrap()).cloned().unwrap_or(Value::Null)
         }
+        "getEpochInfo" => {
+            json!({"absoluteSlot": chain.slot, "epoch": chain.slot / chain.epoch_slots,
+            "slotIndex": chain.slot % chain.epoch_slots, "slotsInEpoch": chain.epoch_slots})
+        }
+        "getSlotLeaders" => {
+            let first = params[0].as_u64().unwrap();
+            (first..first + params[1].as_u64().unwrap()).map(leader_of).collect()
+        }
+        "getLeaderSchedule" => {
+            let (first, name) = (params[0].as_u64().unwrap(), &params[1]["identity"]);
+            let first = first - first % chain.epoch_slots;
+            let slots = (0..chain.epoch_slots).filter(|slot| leader_of(first + slot) == *name);
+            let slots: Vec<u64> = slots.collect();
+            if slots.is_empty() { json!({}) } else { json!({name.as_str().unwrap(): slots}) }
+        }
         "sendTransaction" => {
             use base64::Engine as _;
             let text = params[0].as_str().unwrap();
@@ -324,6 +417,12 @@ fn result(chain: &Chain, method: &str, params: &Value) -> Value {
         }
         other => panic!("not scripted: {other}"),
     }
+}
+
+/// Four slots in a row each.
+pub(crate) fn leader_of(slot: u64) -> String {
+    let place = u8::try_from(slot / 4 % 200).unwrap();
+    bs58::encode([place + 1; 32]).into_string()
 }
 
 async fn subscribe(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
