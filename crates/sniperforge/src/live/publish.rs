@@ -199,7 +199,7 @@ impl Publisher {
             open_orders: open_orders(engine, now),
             orders: self.counts,
             trades: self.trades.iter().cloned().collect(),
-            refusals: engine.refusals().iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            refusals: engine.refusals().iter().map(|(name, n)| (name.to_string(), *n)).collect(),
             latency: timers.snapshot(),
             endpoints,
             rss_mb: rss_mb().unwrap_or_default(),
