@@ -11,14 +11,14 @@ use sniper_core::event::{Event, Stamped};
 use sniper_core::ids::{Address, OrderId, Signature};
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
 use sniper_store::journal::{
-    Journal, JournalError, JournalReader, Owner, Policy, Record, Recovery, Snapshot,
+    Bounds, Journal, JournalError, JournalReader, Owner, Record, Recovery, Snapshot,
 };
 
 fn owner(byte: u8) -> Owner {
     Owner { key: Address::new_from_array([byte; 32]), genesis: [9; 32] }
 }
 
-const POLICY: Policy = Policy { segment_bytes: 1 << 30, segment_records: 6, keep: None };
+const BOUNDS: Bounds = Bounds { segment_bytes: 1 << 30, segment_records: 6, keep: None };
 
 fn timer(seq: u64) -> Record {
     Record::Event(Stamped { seq: Seq::new(seq), at: Timestamp::new(7), event: Event::Timer })
@@ -48,14 +48,15 @@ fn state(bytes: usize) -> Snapshot {
         counted: 4,
         digest: [2; 32],
         state: vec![5; bytes],
+        counts: vec![],
     }
 }
 
-fn open_with(folder: &Path, policy: Policy) -> Journal {
+fn open_with(folder: &Path, bounds: Bounds) -> Journal {
     let recovery = Recovery::open(folder, owner(1)).unwrap();
-    let mut reader = recovery.records_from(recovery.first_segment()).unwrap();
+    let mut reader = recovery.segments().records_from(0).unwrap();
     reader.by_ref().for_each(|entry| drop(entry.unwrap()));
-    recovery.write(&reader, policy).unwrap()
+    recovery.write(&reader, bounds).unwrap()
 }
 
 /// Appends, and begins the next segment with a snapshot where one is due.
@@ -87,7 +88,7 @@ fn grow(journal: &mut Journal, seqs: std::ops::Range<u64>, with_snapshot: bool) 
 fn made() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let mut journal = open_with(&path, POLICY);
+    let mut journal = open_with(&path, BOUNDS);
     grow(&mut journal, 0..27, true);
     journal.append(&timer(99)).unwrap();
     journal.sync().unwrap();
@@ -115,7 +116,7 @@ fn made_again() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
 
 fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
     let recovery = Recovery::open(path, owner(1))?;
-    let mut reader = recovery.records_from(recovery.first_segment())?;
+    let mut reader = recovery.segments().records_from(0)?;
     reader.by_ref().map(|entry| entry.map(|entry| entry.record)).collect()
 }
 
@@ -148,7 +149,7 @@ fn what_was_written_over_many_segments_is_read_in_one_go_and_gone_on_with() {
     assert!(entries.iter().map(|entry| entry.number).eq(0..entries.len() as u64));
     assert!(entries.is_sorted_by_key(|entry| (entry.segment, entry.offset)));
 
-    let mut journal = open_with(&path, POLICY);
+    let mut journal = open_with(&path, BOUNDS);
     assert_eq!(journal.next_number(), records.len() as u64);
     journal.append(&timer(777)).unwrap();
     journal.close().unwrap();
@@ -163,9 +164,9 @@ fn what_was_written_over_many_segments_is_read_in_one_go_and_gone_on_with() {
 fn the_records_after_a_snapshot_are_those_of_its_segment_and_later_ones() {
     let (_folder, path, records) = made();
     let recovery = Recovery::open(&path, owner(1)).unwrap();
-    assert_eq!(recovery.snapshots().unwrap(), [5, 4, 3, 2, 1]);
+    assert_eq!(recovery.segments().snapshots().unwrap(), [5, 4, 3, 2, 1]);
     for number in 1..=5 {
-        let snapshot = recovery.snapshot(number).unwrap();
+        let snapshot = recovery.segments().snapshot(number).unwrap();
         assert_eq!((snapshot.segment, snapshot.owner()), (number, owner(1)));
         let tail: Vec<_> =
             recovery.records_from(number).unwrap().map(|entry| entry.unwrap().record).collect();
@@ -223,7 +224,7 @@ fn a_copy_that_went_on_by_itself_is_told_from_the_one_that_was_copied() {
         std::fs::copy(&name, twin.join(name.file_name().unwrap())).unwrap();
     }
     for (folder, from) in [(&path, 200), (&twin, 300)] {
-        let mut journal = open_with(folder, POLICY);
+        let mut journal = open_with(folder, BOUNDS);
         grow(&mut journal, from..from + 14, false);
         journal.close().unwrap();
     }
@@ -257,7 +258,7 @@ fn a_snapshot_whose_segment_was_emptied_is_proof_that_it_had_begun() {
     assert!(matches!(error, JournalError::Missing { .. }), "{error}");
     // Without a snapshot nothing says so, and what was only being begun is no damage.
     std::fs::remove_file(path.join("00000005.snapshot")).unwrap();
-    let mut journal = open_with(&path, POLICY);
+    let mut journal = open_with(&path, BOUNDS);
     grow(&mut journal, 40..52, true);
     journal.close().unwrap();
     assert!(read(&path).is_ok());
@@ -267,7 +268,7 @@ fn a_snapshot_whose_segment_was_emptied_is_proof_that_it_had_begun() {
 fn a_segment_that_was_only_begun_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let mut journal = open_with(&path, Policy { segment_records: 3, ..POLICY });
+    let mut journal = open_with(&path, Bounds { segment_records: 3, ..BOUNDS });
     for seq in 0..3 {
         journal.append(&timer(seq)).unwrap();
     }
@@ -278,7 +279,7 @@ fn a_segment_that_was_only_begun_is_gone_on_with() {
     assert!(journal.begin_segment().unwrap());
     // All stops here: the head is on the disk, and no record behind it.
     drop(journal);
-    let mut journal = open_with(&path, POLICY);
+    let mut journal = open_with(&path, BOUNDS);
     assert_eq!((journal.segment(), journal.next_number()), (1, 3));
     journal.append(&timer(3)).unwrap();
     journal.close().unwrap();
@@ -289,7 +290,7 @@ fn a_segment_that_was_only_begun_is_gone_on_with() {
 fn space_made_ready_for_a_segment_is_none_and_a_reader_goes_on_when_it_becomes_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let mut journal = open_with(&path, Policy { segment_records: 3, ..POLICY });
+    let mut journal = open_with(&path, Bounds { segment_records: 3, ..BOUNDS });
     for seq in 0..3 {
         journal.append(&timer(seq)).unwrap();
     }
@@ -311,7 +312,7 @@ fn space_made_ready_for_a_segment_is_none_and_a_reader_goes_on_when_it_becomes_o
 #[test]
 fn one_writer_at_a_time_and_anyone_may_read() {
     let (_folder, path, records) = made();
-    let journal = open_with(&path, POLICY);
+    let journal = open_with(&path, BOUNDS);
     assert!(matches!(Recovery::open(&path, owner(1)), Err(JournalError::Locked { .. })));
     assert_eq!(JournalReader::open(&path).unwrap().count(), records.len());
     drop(journal);
@@ -345,7 +346,7 @@ fn a_journal_of_one_file_is_taken_over_and_the_older_program_finds_out() {
     let recovery = Recovery::open(&path, owner(1)).unwrap();
     assert_eq!(std::fs::read(&single).unwrap(), bytes, "nothing has changed yet");
     drop(recovery);
-    let mut journal = open_with(&path, POLICY);
+    let mut journal = open_with(&path, BOUNDS);
     assert_eq!(journal.next_number(), 9);
     grow(&mut journal, 10..20, true);
     journal.close().unwrap();
@@ -378,14 +379,14 @@ fn a_damaged_journal_of_one_file_stays_where_it_is() {
 
 #[test]
 fn old_segments_go_only_where_two_newer_snapshots_read_and_their_time_has_come() {
-    let grown = |policy: Policy, spoil: bool| {
+    let grown = |bounds: Bounds, spoil: bool| {
         let (folder, path, _) = made();
         if spoil {
             for number in 2..=5 {
                 std::fs::write(path.join(format!("{number:08}.snapshot")), b"SNPRSNAP").unwrap();
             }
         }
-        let mut journal = open_with(&path, policy);
+        let mut journal = open_with(&path, bounds);
         let next = (40_u64..).take_while(|seq| {
             grow(&mut journal, *seq..seq + 1, true);
             journal.segment() < 6
@@ -399,14 +400,14 @@ fn old_segments_go_only_where_two_newer_snapshots_read_and_their_time_has_come()
         drop(folder);
         (found.0, found.1, read)
     };
-    let (segments, snapshots, _) = grown(POLICY, false);
+    let (segments, snapshots, _) = grown(BOUNDS, false);
     assert_eq!((segments.len(), snapshots.len()), (7, 6), "kept for ever");
-    let now = Policy { keep: Some(Duration::ZERO), ..POLICY };
+    let now = Bounds { keep: Some(Duration::ZERO), ..BOUNDS };
     let (segments, snapshots, read) = grown(now, false);
     assert_eq!(segments, ["00000005.journal", "00000006.journal"]);
     assert_eq!(snapshots, ["00000005.snapshot", "00000006.snapshot"]);
     assert!(read > 6, "{read}");
-    let later = Policy { keep: Some(Duration::from_secs(3_600)), ..POLICY };
+    let later = Bounds { keep: Some(Duration::from_secs(3_600)), ..BOUNDS };
     assert_eq!(grown(later, false).0.len(), 7, "none is old enough");
     let (segments, ..) = grown(now, true);
     assert_eq!(
@@ -461,8 +462,8 @@ proptest! {
         }
         prop_assert_eq!(bytes_of(&path), before);
         if let Ok(recovery) = Recovery::open(&path, owner(1)) {
-            for number in recovery.snapshots().unwrap() {
-                let found = recovery.snapshot(number);
+            for number in recovery.segments().snapshots().unwrap() {
+                let found = recovery.segments().snapshot(number);
                 let spoiled = name == path.join(format!("{number:08}.snapshot"));
                 prop_assert_eq!(found.is_ok(), !spoiled, "{:?}", found);
             }
@@ -484,8 +485,8 @@ proptest! {
             prop_assert!(records.starts_with(&found));
         }
         if let Ok(recovery) = Recovery::open(&path, owner(1)) {
-            for number in recovery.snapshots().unwrap() {
-                drop(recovery.snapshot(number));
+            for number in recovery.segments().snapshots().unwrap() {
+                drop(recovery.segments().snapshot(number));
             }
         }
     }

@@ -29,6 +29,9 @@ pub struct DemoArgs {
     /// Reach that chain through these addresses, such as those of fault proxies, in the place of its own.
     #[arg(long, value_name = "URL", requires = "attach", hide = true)]
     pub through: Vec<String>,
+    /// Records after which the journal goes on in another segment.
+    #[arg(long, value_name = "N", hide = true)]
+    pub segment_records: Option<u64>,
     /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
     #[arg(
         long,

@@ -20,12 +20,16 @@ mod gate;
 pub mod harness;
 mod judge;
 mod newcomers;
+mod one_key;
 mod prices;
 mod publish;
 mod replay;
+#[cfg(test)]
+mod restart_tests;
 mod scout;
 mod session;
 pub(crate) mod snapshot;
+mod stall;
 mod start;
 mod summary;
 mod tables;

@@ -83,6 +83,11 @@ impl Publisher {
         &self.kinds
     }
 
+    /// The mode that holds now has another cause than its command says.
+    pub(super) fn halted_by_the_disk(&mut self) {
+        "the journal cannot be written".clone_into(&mut self.risk_cause);
+    }
+
     /// Takes note of an effect.
     pub(super) fn note(&mut self, effect: &Effect, engine: &MultiStrategyEngine) {
         match effect {

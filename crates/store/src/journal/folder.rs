@@ -9,32 +9,133 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use sniper_core::units::Timestamp;
 
-use super::keep::Policy;
+use super::keep::Bounds;
 use super::read::{End, bytes, io_error, stub};
 use super::segment::{Begins, Head, SEGMENT_HEAD, Segment, list, numbers};
 use super::snapshot::{KIND, Snapshot};
 use super::write::write_error;
 use super::{Journal, JournalError, JournalReader, Owner, SnapshotError};
 
+/// The segments and snapshots of a journal, to be read: by anyone, also while an engine writes.
+#[derive(Debug)]
+pub struct Segments {
+    folder: PathBuf,
+    all: Vec<Segment>,
+}
+
+impl Segments {
+    /// Looks at the journal in the folder `path`, or at one of the format before segments.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or a segment of it is missing or not its own.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref();
+        let beside = path.with_extension("");
+        let folder = if path.is_dir() || !beside.is_dir() { path.to_owned() } else { beside };
+        if folder.is_dir() {
+            let all = list(&folder)?.segments;
+            if !all.is_empty() {
+                return Ok(Self { folder, all });
+            }
+            let single = folder.with_extension("bin");
+            if single != path && single.exists() {
+                return Self::open(single);
+            }
+            return Err(JournalError::NotAJournal { path: folder });
+        }
+        match Segment::look(path, number_of(path))? {
+            Begins::As(segment) => Ok(Self { folder, all: vec![segment] }),
+            Begins::Unfinished => Err(JournalError::NotAJournal { path: path.to_owned() }),
+        }
+    }
+
+    /// Whether nothing was ever written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Files and numbers of the segments, lowest first.
+    pub fn files(&self) -> impl Iterator<Item = (u64, &Path)> {
+        self.all.iter().map(|segment| (segment.number, segment.path.as_path()))
+    }
+
+    /// Whose journal it is; none of the format before segments.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.all.iter().find_map(|segment| segment.head).map(|head| head.owner)
+    }
+
+    /// The first segment that is left.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.all.first().map_or(0, |first| first.number)
+    }
+
+    /// The segments that go on from a snapshot which is there, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<u64>, JournalError> {
+        let mut found = numbers(&self.folder, KIND)?;
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    /// The snapshot that segment `number` goes on from.
+    ///
+    /// # Errors
+    ///
+    /// It is not whole, or does not belong there.
+    pub fn snapshot(&self, number: u64) -> Result<Snapshot, SnapshotError> {
+        let snapshot = Snapshot::read(&self.folder, number)?;
+        let segment = self.all.iter().find(|segment| segment.number == number);
+        let belongs = segment.and_then(|segment| segment.head).is_some_and(|head| {
+            let told = (snapshot.first, snapshot.born, snapshot.owner());
+            told == (head.first, head.born, head.owner)
+        });
+        if belongs {
+            Ok(snapshot)
+        } else {
+            Err(SnapshotError::Stranger { path: Snapshot::path_of(&self.folder, number) })
+        }
+    }
+
+    /// The records from the first of segment `number` on.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be opened.
+    pub fn records_from(&self, number: u64) -> Result<JournalReader, JournalError> {
+        let from = self.all.iter().filter(|segment| segment.number >= number);
+        JournalReader::over(Some(self.folder.clone()), from.cloned().collect(), None)
+    }
+}
+
+fn number_of(path: &Path) -> u64 {
+    path.file_stem().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0)
+}
+
 /// A journal that this process alone may write, and has not begun to: nothing in it has been changed.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
-/// use sniper_store::journal::{Owner, Policy, Recovery};
+/// use sniper_store::journal::{Owner, Bounds, Recovery};
 /// let recovery = Recovery::open(folder.path().join("journal"), Owner::default())?;
-/// let mut records = recovery.records_from(0)?;
+/// let mut records = recovery.segments().records_from(0)?;
 /// assert!(records.by_ref().all(|entry| entry.is_ok()));
-/// let journal = recovery.write(&records, Policy::default())?;
+/// let journal = recovery.write(&records, Bounds::default())?;
 /// assert_eq!(journal.next_number(), 0);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Recovery {
-    folder: PathBuf,
+    segments: Segments,
     owner: Owner,
-    segments: Vec<Segment>,
     unfinished: Option<PathBuf>,
     /// The journal of the format before, still in its place.
     single: Option<PathBuf>,
@@ -90,11 +191,10 @@ impl Journal {
     /// been changed.
     pub fn open(path: impl AsRef<Path>, owner: Owner) -> Result<(Self, Recovered), JournalError> {
         let recovery = Recovery::open(path, owner)?;
-        let from = recovery.first_segment();
-        let mut reader = recovery.records_from(from)?;
+        let mut reader = recovery.segments.records_from(recovery.segments.first())?;
         reader.skip_all()?;
         let cut = reader.torn_bytes();
-        let journal = recovery.write(&reader, Policy::default())?;
+        let journal = recovery.write(&reader, Bounds::default())?;
         let segments = list(journal.folder())?.segments;
         let last = (journal.segment(), journal.len_bytes());
         Ok((
@@ -133,11 +233,10 @@ impl Recovery {
         let listed = list(&folder)?;
         let mut recovery = Self {
             owner,
-            segments: listed.segments,
+            segments: Segments { folder: folder.clone(), all: listed.segments },
             unfinished: listed.unfinished,
             single: None,
             locks: Vec::new(),
-            folder: folder.clone(),
         };
         let single = recovery.single_file();
         if single.exists() && std::fs::read(&single).map_err(unwritable)? != stub() {
@@ -149,17 +248,17 @@ impl Recovery {
                 Begins::As(segment) => {
                     // A program of that version may be at work.
                     locks.push(lock(old, &single)?);
-                    recovery.segments.push(segment);
+                    recovery.segments.all.push(segment);
                     recovery.single = Some(single);
                 }
                 Begins::Unfinished => {}
             }
         }
         recovery.locks = locks;
-        if let Some(head) = recovery.segments.iter().find_map(|segment| segment.head)
-            && head.owner != owner
+        if let Some(found) = recovery.segments.owner()
+            && found != owner
         {
-            let (found, wanted) = (Box::new(head.owner), Box::new(owner));
+            let (found, wanted) = (Box::new(found), Box::new(owner));
             return Err(JournalError::WrongOwner { path: folder, found, wanted });
         }
         recovery.demand_segments_of_snapshots()?;
@@ -168,13 +267,14 @@ impl Recovery {
 
     /// A snapshot is written once its segment has begun: where there is the one, the other must be.
     fn demand_segments_of_snapshots(&self) -> Result<(), JournalError> {
-        let last = self.segments.last().map(|last| last.number);
-        let born = self.segments.iter().find_map(|segment| segment.head).map(|head| head.born);
-        for number in self.snapshots()?.into_iter().filter(|number| Some(*number) > last) {
-            let found = Snapshot::read(&self.folder, number);
+        let all = &self.segments.all;
+        let last = all.last().map(|last| last.number);
+        let born = all.iter().find_map(|segment| segment.head).map(|head| head.born);
+        for number in self.segments.snapshots()?.into_iter().filter(|number| Some(*number) > last) {
+            let found = Snapshot::read(&self.segments.folder, number);
             if found.is_ok_and(|found| born.is_none_or(|born| born == found.born)) {
-                let path = Segment::path_of(&self.folder, number);
-                let next = Snapshot::path_of(&self.folder, number);
+                let path = Segment::path_of(&self.segments.folder, number);
+                let next = Snapshot::path_of(&self.segments.folder, number);
                 return Err(JournalError::Missing { path, next });
             }
         }
@@ -182,59 +282,13 @@ impl Recovery {
     }
 
     fn single_file(&self) -> PathBuf {
-        self.folder.with_extension("bin")
+        self.segments.folder.with_extension("bin")
     }
 
-    /// Whether nothing was ever written.
+    /// What is there, to be read.
     #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.segments.is_empty()
-    }
-
-    /// The first segment that is left.
-    #[must_use]
-    pub fn first_segment(&self) -> u64 {
-        self.segments.first().map_or(0, |first| first.number)
-    }
-
-    /// The segments that go on from a snapshot which is there, the newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be read.
-    pub fn snapshots(&self) -> Result<Vec<u64>, JournalError> {
-        let mut found = numbers(&self.folder, KIND)?;
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(found)
-    }
-
-    /// The snapshot that segment `number` goes on from.
-    ///
-    /// # Errors
-    ///
-    /// It is not whole, or does not belong there.
-    pub fn snapshot(&self, number: u64) -> Result<Snapshot, SnapshotError> {
-        let snapshot = Snapshot::read(&self.folder, number)?;
-        let segment = self.segments.iter().find(|segment| segment.number == number);
-        let belongs = segment.and_then(|segment| segment.head).is_some_and(|head| {
-            let told = (snapshot.first, snapshot.born, snapshot.owner());
-            told == (head.first, head.born, head.owner)
-        });
-        if belongs {
-            Ok(snapshot)
-        } else {
-            Err(SnapshotError::Stranger { path: Snapshot::path_of(&self.folder, number) })
-        }
-    }
-
-    /// The records from the first of segment `number` on.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be opened.
-    pub fn records_from(&self, number: u64) -> Result<JournalReader, JournalError> {
-        let from = self.segments.iter().filter(|segment| segment.number >= number);
-        JournalReader::over(None, from.cloned().collect(), None)
+    pub const fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// Goes on writing where `read`, which has come to the end, found it. A torn tail is cut off.
@@ -242,7 +296,7 @@ impl Recovery {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn write(self, read: &JournalReader, policy: Policy) -> Result<Journal, JournalError> {
+    pub fn write(self, read: &JournalReader, bounds: Bounds) -> Result<Journal, JournalError> {
         let end = match read.end() {
             Some(end) => self.take_over(end)?,
             None => self.begin()?,
@@ -254,12 +308,12 @@ impl Recovery {
             std::fs::remove_file(unfinished).map_err(failed)?;
         }
         self.leave_stub()?;
-        Journal::at(self.folder, self.owner, end, policy, self.locks)
+        Journal::at(self.segments.folder, self.owner, end, bounds, self.locks)
     }
 
     /// Starts the first segment.
     fn begin(&self) -> Result<End, JournalError> {
-        let path = Segment::path_of(&self.folder, 0);
+        let path = Segment::path_of(&self.segments.folder, 0);
         let failed = |source| write_error("start", &path, source);
         let born = now();
         let head = Head { number: 0, born, owner: self.owner, first: 0, link: 0 };
@@ -276,7 +330,7 @@ impl Recovery {
     /// The one file of the format before becomes the first segment.
     fn take_over(&self, mut end: End) -> Result<End, JournalError> {
         if let Some(single) = &self.single {
-            let path = Segment::path_of(&self.folder, 0);
+            let path = Segment::path_of(&self.segments.folder, 0);
             std::fs::rename(single, &path)
                 .and_then(|()| self.sync_names())
                 .map_err(|source| write_error("move", single, source))?;
@@ -300,8 +354,8 @@ impl Recovery {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()?;
-        let parent = self.folder.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(&self.segments.folder)?.sync_all()?;
+        let parent = self.segments.folder.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
 }

@@ -17,7 +17,7 @@ use super::{JournalError, Owner};
 
 /// When a segment is full, and how long old ones are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct Bounds {
     /// Bytes after which the next segment begins.
     pub segment_bytes: u64,
     /// Records after which it does: a restart replays no more than about this many.
@@ -27,7 +27,7 @@ pub struct Policy {
     pub keep: Option<Duration>,
 }
 
-impl Default for Policy {
+impl Default for Bounds {
     /// Segments of 64 MiB or 400 000 records, kept for ever.
     fn default() -> Self {
         Self { segment_bytes: 64 << 20, segment_records: 400_000, keep: None }

@@ -53,9 +53,9 @@ mod segment;
 mod snapshot;
 mod write;
 
-pub use folder::{Recovered, Recovery};
+pub use folder::{Recovered, Recovery, Segments};
 pub use frame::MAX_RECORD;
-pub use keep::{Kept, Policy};
+pub use keep::{Bounds, Kept};
 pub use read::{Entry, JournalReader};
 pub use record::Record;
 pub use segment::Owner;

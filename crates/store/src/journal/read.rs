@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::frame::{FILE_HEAD, HEAD, Head, VERSION};
-use super::segment::{Begins, Segment, list};
-use super::{JournalError, Owner, Record};
+use super::segment::{Begins, Segment};
+use super::{JournalError, Owner, Record, Segments};
 
 const WINDOW: usize = 64 * 1024;
 
@@ -62,27 +62,7 @@ impl JournalReader {
     ///
     /// When it cannot be read, is no journal of a known version, or a segment of it is missing or not its own.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
-        let path = path.as_ref();
-        let beside = path.with_extension("");
-        if path.is_dir() {
-            return Self::in_folder(path);
-        }
-        if beside.is_dir() && beside != path && is_stub(path) {
-            return Self::in_folder(&beside);
-        }
-        let number = path.file_stem().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0);
-        match Segment::look(path, number)? {
-            Begins::As(segment) => Self::over(None, [segment].into(), None),
-            Begins::Unfinished => Err(JournalError::NotAJournal { path: path.to_owned() }),
-        }
-    }
-
-    fn in_folder(folder: &Path) -> Result<Self, JournalError> {
-        let segments = list(folder)?.segments;
-        if segments.is_empty() {
-            return Err(JournalError::NotAJournal { path: folder.to_owned() });
-        }
-        Self::over(Some(folder.to_owned()), segments.into(), None)
+        Segments::open(path)?.records_from(0)
     }
 
     /// Over `segments`, and over those that come to be in `folder`.
@@ -245,10 +225,6 @@ fn begin(segment: Segment, until: Option<(u64, u64)>) -> Result<(Segment, Scanne
 /// What stands where the one file of the format before was: its first bytes alone, of a version that it does not read.
 pub(super) fn stub() -> [u8; FILE_HEAD] {
     super::frame::file_head(VERSION)
-}
-
-fn is_stub(path: &Path) -> bool {
-    !path.exists() || std::fs::read(path).is_ok_and(|bytes| bytes == stub())
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {

@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// State as of a place in the journal. What it says is checked against the journal by whoever takes it up: the first
 /// record of its segment has the same hashes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The segment that goes on from it.
     pub segment: u64,
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub digest: [u8; 32],
     /// The state, as the engine saves it.
     pub state: Vec<u8>,
+    /// What the tables' projector had counted; may be empty.
+    pub counts: Vec<u8>,
 }
 
 /// Why a snapshot is passed over.

@@ -17,7 +17,7 @@ use sniper_core::units::{BlockHeight, Timestamp};
 use super::ahead::Ahead;
 use super::folder::now;
 use super::frame::{HEAD, seal};
-use super::keep::{Keeper, Policy};
+use super::keep::{Bounds, Keeper};
 use super::read::{End, bytes, io_error};
 use super::record::Borrowed;
 use super::segment::Segment;
@@ -89,7 +89,7 @@ pub struct Journal {
     segment: u64,
     /// Number of its first record.
     first: u64,
-    policy: Policy,
+    bounds: Bounds,
     /// The segment that was finished, until it is left to the keeper.
     finished: Option<(File, u64, Option<Ahead>)>,
     keeper: Option<Keeper>,
@@ -104,7 +104,7 @@ impl Journal {
         folder: PathBuf,
         owner: Owner,
         end: End,
-        policy: Policy,
+        bounds: Bounds,
         locks: Vec<File>,
     ) -> Result<Self, JournalError> {
         let End { segment, position, number, crc, torn } = end;
@@ -136,7 +136,7 @@ impl Journal {
             born: segment.head.map_or_else(now, |head| head.born),
             segment: segment.number,
             first: segment.first,
-            policy,
+            bounds,
             finished: None,
             keeper: None,
             spare: None,
@@ -407,9 +407,10 @@ mod tests {
         assert!(matches!(journal.sync(), Err(JournalError::DiskFull { .. })));
         assert_eq!(journal.durable(), 0);
         journal.file = disk;
-        assert!(matches!(journal.append_event(&event(1)), Err(JournalError::Failed { .. })));
-        assert!(matches!(journal.sync(), Err(JournalError::Failed { .. })));
-        let path = journal.path.clone();
+        journal.append_event(&event(1)).unwrap();
+        assert!(matches!(journal.sync(), Err(JournalError::Stalled { .. })));
+        assert!(journal.is_stalled());
+        let path = journal.folder.clone();
         drop(journal);
         assert!(Journal::open(path, Owner::default()).unwrap().1.is_empty());
     }

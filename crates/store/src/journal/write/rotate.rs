@@ -19,7 +19,7 @@ impl Journal {
         let records = self.next.saturating_sub(self.first);
         if self.stalled
             || self.keeper.is_some()
-            || (length < self.policy.segment_bytes && records < self.policy.segment_records)
+            || (length < self.bounds.segment_bytes && records < self.bounds.segment_records)
         {
             return false;
         }
@@ -77,7 +77,7 @@ impl Journal {
             folder: self.folder.clone(),
             finished: self.finished.take(),
             snapshot,
-            keep: self.policy.keep,
+            keep: self.bounds.keep,
             spare: self.segment.saturating_add(1),
         };
         // Without the thread there is no next segment yet, and this one goes on.
