@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use rustix::io::Errno;
@@ -94,6 +95,8 @@ pub struct Journal {
     finished: Option<(File, u64, Option<Ahead>)>,
     keeper: Option<Keeper>,
     spare: Option<File>,
+    /// After a failure: when space for a segment is tried to be made again.
+    not_before: Option<Instant>,
     /// Held until the end.
     _locks: Vec<File>,
 }
@@ -140,6 +143,7 @@ impl Journal {
             finished: None,
             keeper: None,
             spare: None,
+            not_before: None,
             path,
             _locks: locks,
         })

@@ -2,6 +2,7 @@
 //! left to a thread.
 
 use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
 
 use rustix::fs::fdatasync;
 
@@ -10,6 +11,9 @@ use crate::journal::keep::{Keeper, Kept, Task};
 use crate::journal::read::bytes;
 use crate::journal::segment::{Head, SEGMENT_HEAD, Segment};
 use crate::journal::{JournalError, Snapshot};
+
+/// Pause before space for a segment is tried to be made again.
+const RETRY: Duration = Duration::from_secs(10);
 
 impl Journal {
     /// Whether the segment has reached its bounds and the next one can begin at once: to be asked in quiet moments.
@@ -23,7 +27,7 @@ impl Journal {
         {
             return false;
         }
-        if self.spare.is_none() {
+        if self.spare.is_none() && self.not_before.is_none_or(|at| at <= Instant::now()) {
             self.begin_work(None);
         }
         self.spare.is_some()
@@ -99,6 +103,7 @@ impl Journal {
         }
         let Some(keeper) = self.keeper.take() else { return Ok(None) };
         let (kept, spare) = keeper.finish();
+        self.not_before = spare.is_err().then(|| Instant::now() + RETRY);
         let made = spare.map(|file| self.spare = Some(file));
         let kept = kept?;
         made.map_err(|source| write_error("make space for", &self.folder, source))?;
