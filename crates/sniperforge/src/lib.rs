@@ -14,6 +14,7 @@ pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
+mod journal;
 pub mod live;
 mod scan;
 pub mod telemetry;

@@ -79,6 +79,103 @@ fn an_engine_killed_amid_trading_comes_back_with_its_ledger_equal_to_the_chain()
         report(Command::new(BINARY).args(["replay", "--json"]).arg(data.path().join("journal")));
     assert_eq!(replayed["effects_hash"], summary["effects_hash"]);
     assert!(replayed["from_segment"].is_null() && replayed["first_difference"].is_null());
+    look_at(&data.path().join("journal"));
+}
+
+/// What the commands say of a journal with orders in it.
+fn look_at(journal: &Path) {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(["journal", args[0]]).arg(journal).args(&args[1..]).stdin(Stdio::null());
+        command
+    };
+    let before = files(journal);
+    let (verified, _) = report(&mut run(&["verify", "--json"]));
+    assert_eq!(
+        (&verified["ok"], &verified["damage"]),
+        (&true.into(), &Value::Null),
+        "{verified:#}"
+    );
+    let segments = verified["segments"].as_array().unwrap();
+    assert!(segments.len() > 2, "{verified:#}");
+    let sum = |field: &str| segments.iter().map(|s| s[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(verified["records"], sum("records"));
+    for pair in segments.windows(2) {
+        let last = pair[0]["last_record"].as_u64().unwrap();
+        assert_eq!(pair[1]["first_record"].as_u64().unwrap(), last + 1);
+    }
+    assert!(verified["snapshots"].as_array().unwrap().iter().all(|s| s["ok"] == true));
+
+    let folder = tempfile::tempdir().unwrap();
+    let export = |what: &str| {
+        let file = folder.path().join(what);
+        let args = ["export", "--json", "--what", what, "--out", file.to_str().unwrap()];
+        let (done, _) = report(&mut run(&args));
+        let again = run(&args).output().unwrap();
+        assert_eq!(again.status.code(), Some(1), "nothing is replaced");
+        (std::fs::read_to_string(file).unwrap(), done["lines"].as_u64().unwrap())
+    };
+    let (events, lines) = export("events");
+    assert_eq!(verified["events"], lines);
+    let parsed =
+        events.lines().map(|line| serde_json::from_str::<sniper_core::event::Stamped>(line));
+    assert_eq!(parsed.map(Result::unwrap).count() as u64, lines);
+    let (fills, lines) = export("fills");
+    let (csv, rows) = export("fills-csv");
+    assert_eq!((fills.lines().count() as u64, rows), (lines, lines));
+    assert_eq!(csv.lines().count() as u64, lines + 1);
+    assert!(lines > 0, "some order landed");
+    let fill: Value = serde_json::from_str(fills.lines().last().unwrap()).unwrap();
+    assert!(fill["got"].as_u64().unwrap() >= fill["min_out"].as_u64().unwrap());
+
+    let order = fill["order"].as_str().unwrap();
+    let (story, _) = report(&mut run(&["show", "--json", "--order", order]));
+    let steps: Vec<&str> =
+        story["steps"].as_array().unwrap().iter().map(|s| s["step"].as_str().unwrap()).collect();
+    for step in ["caused by", "intent", "approved", "signed", "told", "ended"] {
+        assert!(steps.contains(&step), "{step}: {story:#}");
+    }
+    assert_eq!(story["open"], false);
+    let unknown = run(&["show", "--order", "1.7"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1));
+    let (shown, _) = report(&mut run(&["show", "--json", "--from", "3", "--to", "6"]));
+    let shown = shown.as_array().unwrap();
+    assert!(shown.len() >= 4, "{shown:?}");
+    let text = run(&["show", "--from", "3", "--to", "6"]).output().unwrap();
+    assert_eq!(String::from_utf8(text.stdout).unwrap().lines().count(), shown.len());
+    assert_eq!(files(journal), before, "looking changes nothing");
+
+    // One byte in the middle of the second segment.
+    let second = journal.join("00000001.journal");
+    let whole = std::fs::read(&second).unwrap();
+    let mut bytes = whole.clone();
+    bytes[whole.len() / 2] ^= 1;
+    std::fs::write(&second, &bytes).unwrap();
+    let output = run(&["verify", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["ok"], false);
+    assert!(found["damage"]["byte"].as_u64().unwrap() <= bytes.len() as u64 / 2);
+    assert!(found["damage"]["message"].as_str().unwrap().contains("Nothing was changed"));
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(run(&["verify"]).output().unwrap().status.code(), Some(6));
+    std::fs::write(&second, &whole).unwrap();
+    let snapshot = journal.join("00000001.snapshot");
+    let bytes = std::fs::read(&snapshot).unwrap();
+    std::fs::write(&snapshot, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(run(&["verify"]).output().unwrap().status.code(), Some(6));
+    std::fs::write(&snapshot, bytes).unwrap();
+    assert_eq!(run(&["verify"]).output().unwrap().status.code(), Some(0));
+    let nothing =
+        Command::new(BINARY).args(["journal", "verify", "/nonexistent"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = all.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    all.sort();
+    all
 }
 
 #[test]
@@ -96,6 +193,11 @@ fn two_engines_never_trade_with_one_key_whatever_their_folders() {
         assert_eq!(refused.status.code(), Some(1), "{message}");
         assert!(message.contains("trades with the key"), "{message}");
     }
+    // Whoever looks disturbs nobody, and is not disturbed.
+    let mut verify = Command::new(BINARY);
+    let (verified, _) =
+        report(verify.args(["journal", "verify", "--json"]).arg(one.path().join("journal")));
+    assert_eq!(verified["ok"], true, "{verified:#}");
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(engine(&chain, one.path(), "1s").output().unwrap().status.success());

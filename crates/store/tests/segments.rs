@@ -168,8 +168,12 @@ fn the_records_after_a_snapshot_are_those_of_its_segment_and_later_ones() {
     for number in 1..=5 {
         let snapshot = recovery.segments().snapshot(number).unwrap();
         assert_eq!((snapshot.segment, snapshot.owner()), (number, owner(1)));
-        let tail: Vec<_> =
-            recovery.records_from(number).unwrap().map(|entry| entry.unwrap().record).collect();
+        let tail: Vec<_> = recovery
+            .segments()
+            .records_from(number)
+            .unwrap()
+            .map(|entry| entry.unwrap().record)
+            .collect();
         assert!(matches!(tail[0], Record::Opening { .. }));
         assert_eq!(tail, records[usize::try_from(snapshot.first).unwrap()..]);
     }

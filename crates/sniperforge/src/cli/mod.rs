@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 #[cfg(feature = "localnet")]
 mod fault_proxy;
+mod journal;
 mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
@@ -76,6 +77,9 @@ pub enum Command {
     Backtest(BacktestArgs),
     /// Run a journal through the engine again and compare every effect.
     Replay(ReplayArgs),
+    /// Look at a journal: whether it holds, what it says, and what of it leaves for other programs.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),

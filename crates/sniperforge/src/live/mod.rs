@@ -23,7 +23,7 @@ mod newcomers;
 mod one_key;
 mod prices;
 mod publish;
-mod replay;
+pub(crate) mod replay;
 #[cfg(test)]
 mod restart_tests;
 mod scout;

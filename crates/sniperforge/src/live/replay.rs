@@ -64,7 +64,7 @@ impl fmt::Display for ReplaySummary {
 
 /// A signed transaction as the journal has it.
 #[derive(Clone, Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     pub(super) order: OrderId,
     pub(super) signature: Signature,
     pub(super) last_valid: BlockHeight,
@@ -72,7 +72,7 @@ pub(super) struct Wire {
 }
 
 /// An engine brought to where its journal ends.
-pub(super) struct Replayed {
+pub(crate) struct Replayed {
     pub(super) engine: MultiStrategyEngine,
     pub(super) digest: Digest,
     /// When it first started.
@@ -83,7 +83,7 @@ pub(super) struct Replayed {
 
 /// A replay under way: from the first record, or from a snapshot.
 #[derive(Default)]
-pub(super) struct Replay {
+pub(crate) struct Replay {
     engine: Option<MultiStrategyEngine>,
     started: Timestamp,
     digest: Digest,
@@ -101,7 +101,7 @@ impl Replay {
     /// # Errors
     ///
     /// It is not the state that the journal had there, or not one that this program can take up.
-    pub(super) fn after(
+    pub(crate) fn after(
         snapshot: &Snapshot,
         reader: &mut JournalReader,
         tables: Option<&mut Tables>,
@@ -157,7 +157,17 @@ impl Replay {
         Ok(Some(Replayed { engine, digest, started, wires, summary }))
     }
 
-    fn take(&mut self, record: Record, tables: Option<&mut Tables>) -> anyhow::Result<()> {
+    /// Takes one record.
+    ///
+    /// # Errors
+    ///
+    /// It makes no sense where it stands.
+    pub(crate) fn take(
+        &mut self,
+        record: Record,
+        tables: Option<&mut Tables>,
+    ) -> anyhow::Result<()> {
+        self.effects.clear();
         match record {
             Record::Header { version, config, started } => {
                 let config = settings(version, &config)?;
@@ -175,7 +185,6 @@ impl Replay {
             }
             Record::Event(stamped) => {
                 let Some(engine) = &mut self.engine else { bail!("it has no header") };
-                self.effects.clear();
                 engine.step(&stamped, &mut self.effects);
                 self.effects.iter().for_each(|effect| self.digest.add(effect));
                 if let Some(tables) = tables {
@@ -202,6 +211,16 @@ impl Replay {
         Ok(())
     }
 
+    /// The engine, once the settings were read.
+    pub(crate) const fn engine(&self) -> Option<&MultiStrategyEngine> {
+        self.engine.as_ref()
+    }
+
+    /// What the record that was taken last had the engine do.
+    pub(crate) fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
     fn compare(&mut self, seq: Seq, effects: [u8; 32], state: [u8; 32]) -> anyhow::Result<()> {
         let Some(engine) = &self.engine else { bail!("it has no header") };
         self.checkpoints += 1;
@@ -223,7 +242,7 @@ fn settings(version: u16, config: &[u8]) -> anyhow::Result<EngineConfig> {
 
 /// Begins at the newest snapshot that holds, of those that `wanted` wants; or at the first record. What does not hold is
 /// passed over with a warning.
-pub(super) fn begin(
+pub(crate) fn begin(
     segments: &Segments,
     wanted: impl Fn(usize) -> bool,
     mut tables: Option<&mut Tables>,
@@ -263,27 +282,31 @@ pub fn replay(args: &ReplayArgs) -> anyhow::Result<ReplaySummary> {
     replay_file(&args.journal)
 }
 
+/// At the first record, or where the beginning is gone, at the oldest snapshot.
+pub(crate) fn begin_at_the_oldest(segments: &Segments) -> anyhow::Result<(Replay, JournalReader)> {
+    let whole = segments.first() == 0;
+    let oldest = segments.snapshots()?.len();
+    begin(segments, |nth| !whole && nth + 1 == oldest, None)
+}
+
 /// All of a journal that is left.
 pub(super) fn replay_file(path: &Path) -> anyhow::Result<ReplaySummary> {
     let segments = Segments::open(path)?;
-    let whole = segments.first() == 0;
-    // The oldest snapshot there is, where the beginning is gone.
-    let oldest = segments.snapshots()?.len();
-    replay_some(&segments, path, |nth| !whole && nth + 1 == oldest)
+    finish(path, begin_at_the_oldest(&segments))
 }
 
 /// A journal from its second newest snapshot on, if it has one: what a run proves at its end, however long it was.
 pub(super) fn replay_tail(path: &Path) -> anyhow::Result<ReplaySummary> {
-    replay_some(&Segments::open(path)?, path, |nth| nth > 0)
+    let segments = Segments::open(path)?;
+    finish(path, begin(&segments, |nth| nth > 0, None))
 }
 
-fn replay_some(
-    segments: &Segments,
+fn finish(
     path: &Path,
-    wanted: impl Fn(usize) -> bool,
+    begun: anyhow::Result<(Replay, JournalReader)>,
 ) -> anyhow::Result<ReplaySummary> {
     let named = || format!("replay the journal {}", path.display());
-    let (replay, mut reader) = begin(segments, wanted, None).with_context(named)?;
+    let (replay, mut reader) = begun.with_context(named)?;
     match replay.run(&mut reader, None).with_context(named)? {
         Some(replayed) => Ok(replayed.summary),
         None => bail!("the journal {} holds nothing to replay", path.display()),

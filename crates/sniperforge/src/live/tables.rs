@@ -9,7 +9,7 @@ use sniper_core::units::Timestamp;
 use sniper_store::tables::{Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow};
 
 /// Feeds the tables.
-pub(super) struct Tables {
+pub(crate) struct Tables {
     store: Store,
     /// There was no database before.
     is_new: bool,
