@@ -11,6 +11,15 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// Goes on from a hash and a count that were taken before: what is added from here on is hashed behind `value`, and
+    /// not behind all that made it. Two runs compare only where both go on from the same place.
+    #[must_use]
+    pub fn resumed(value: [u8; 32], values: u64) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&value);
+        Self { hasher, buffer: Vec::new(), values }
+    }
+
     /// Adds a value. Reuses its buffer: no allocation once the largest value has been seen.
     pub fn add<T: Serialize + ?Sized>(&mut self, value: &T) {
         self.buffer.clear();

@@ -8,7 +8,7 @@
 //! so that its vaults never move by what the trader moves, say nothing here: of those, simulations alone speak.
 
 use arrayvec::ArrayVec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amm::Kind;
 use crate::event::Deltas;
@@ -21,7 +21,7 @@ use crate::units::{Atoms, Slot};
 const REMEMBERED: usize = 64;
 
 /// What an order met when it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Expected {
     order: OrderId,
     pool: PoolId,
@@ -34,7 +34,7 @@ struct Expected {
 }
 
 /// Remembers what orders should get, and compares.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Watchman {
     expected: ArrayVec<Expected, REMEMBERED>,
 }

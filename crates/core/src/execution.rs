@@ -1,6 +1,6 @@
 //! Orders in flight, as a state machine without IO: submitted, signed, and one of four ends.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Closed, OrderEvent};
 use crate::ids::{MintId, OrderId, Signature, StrategyId};
@@ -8,7 +8,7 @@ use crate::order::{Order, Outcome};
 use crate::units::{BlockHeight, Timestamp};
 
 /// How far an order in flight has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Approved and handed to the shell; not signed as far as we know.
     Submitted,
@@ -22,7 +22,7 @@ pub enum State {
 }
 
 /// An order in flight.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOrder {
     /// What was approved.
     pub order: Order,
@@ -31,7 +31,7 @@ pub struct OpenOrder {
 }
 
 /// All orders in flight. Bounded by the limit on open orders; looked through in order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenOrders {
     orders: Vec<OpenOrder>,
 }

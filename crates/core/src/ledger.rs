@@ -43,7 +43,7 @@ impl Account {
 /// What an order has set aside.
 pub type Lines = ArrayVec<(MintId, Atoms), 2>;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Reservation {
     order: OrderId,
     lines: Lines,
@@ -79,7 +79,7 @@ pub struct Shortfall {
 pub struct NotReserved(pub OrderId);
 
 /// The books.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ledger {
     mints: Vec<[i128; ACCOUNTS]>,
     reservations: Vec<Reservation>,

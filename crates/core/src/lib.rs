@@ -42,6 +42,7 @@ pub mod risk;
 pub mod route;
 pub mod scan;
 pub mod sim;
+pub mod snapshot;
 pub mod stats;
 pub mod strategy;
 pub mod units;

@@ -10,16 +10,17 @@ mod parts;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::amm::{Clock, Detail, Kind, Live, PoolSpec, Quote, QuoteError};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
 use crate::order::{Hop, Route};
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, BlockHeight, Lamports, Price, Slot, Timestamp, Usd, mul_div_down};
 
 /// A mint and what an independent source says it is worth.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mint {
     /// As announced.
     pub spec: MintSpec,
@@ -34,7 +35,7 @@ pub struct Mint {
 }
 
 /// A pool and what its accounts hold.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pool {
     /// As announced.
     pub spec: PoolSpec,
@@ -49,7 +50,7 @@ pub struct Pool {
 }
 
 /// Two mints that pools trade. The first pool announced is the primary: its price makes the candles.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pair {
     /// What is bought and sold.
     pub base: MintId,
@@ -64,7 +65,7 @@ pub struct Pair {
 }
 
 /// Everything known of the market.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
     mints: Vec<Mint>,
     pools: Vec<Pool>,
@@ -234,6 +235,25 @@ impl Market {
                 candle.pair = PairId(index);
             }
         }
+    }
+
+    /// Saves all of it.
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.put(self);
+        self.pools.iter().for_each(|pool| pool.live.save(to));
+    }
+
+    /// The market that [`Self::save`] wrote.
+    pub(crate) fn load(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        let mut market: Self = from.take()?;
+        for pool in &mut market.pools {
+            pool.live.load(from)?;
+        }
+        for (id, pair) in (0..).map(PairId).zip(&market.pairs) {
+            market.places.insert((pair.base, pair.quote), id);
+        }
+        market.torn.reserve(64);
+        Ok(market)
     }
 
     fn add_mint(&mut self, spec: MintSpec) {

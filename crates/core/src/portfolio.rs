@@ -12,7 +12,7 @@ use crate::order::Order;
 use crate::units::{Atoms, Lamports, Timestamp, Usd};
 
 /// What one strategy holds of one mint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// How much.
     pub amount: Atoms,
@@ -33,7 +33,7 @@ pub struct Allowance {
 }
 
 /// The books of one strategy.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Book {
     allowance: Allowance,
     positions: Vec<Position>,
@@ -49,7 +49,7 @@ pub struct Book {
 }
 
 /// Orders of a strategy, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Approved.
     pub submitted: u64,
@@ -184,7 +184,7 @@ fn share_up(cost: Usd, part: Atoms, whole: Atoms) -> Usd {
 }
 
 /// All strategies' books, owned in one place: the manager of positions and budgets.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PortfolioManager {
     books: Vec<Book>,
 }

@@ -18,7 +18,8 @@ use sniper_core::ledger::Account;
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Slot, Timestamp};
 use support::{
-    BONK, RENT, Run, USDC, WSOL, erratic, opening_without_bonk, reference, reserves, slot,
+    BONK, RENT, Run, USDC, WSOL, erratic, opening_without_bonk, reference, reserves, seated, slot,
+    survives_a_cut,
 };
 
 /// What may happen next, drawn by proptest.
@@ -254,6 +255,22 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_engine_saved_at_any_moment_goes_on_as_if_it_had_not_been(
+        seeds in prop::collection::vec(any::<u64>(), 1..4),
+        story in prop::collection::vec(happening(), 1..120),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut world = World::new(&seeds);
+        for what in &story {
+            for event in world.events(what) {
+                world.run.step(event);
+            }
+        }
+        let Run { journal, engine, .. } = &world.run;
+        survives_a_cut(engine.config(), || seated(&seeds), journal, cut.index(journal.len() + 1));
     }
 
     #[test]

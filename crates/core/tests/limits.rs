@@ -25,7 +25,7 @@ fn an_order_at_the_value_cap_passes_and_one_above_is_refused() {
     assert_eq!(bench.ask(bench.buy(51)), Err(Refusal::OrderValue));
     let order = bench.ask(bench.buy(50)).unwrap();
     assert_eq!(order.value(), Usd::dollars(50));
-    assert_eq!(bench.run.engine.refusals(), [("order_value", 1)]);
+    assert_eq!(bench.run.engine.refusals(), [("order_value".into(), 1)]);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use sniper_core::ids::StrategyId;
 use sniper_core::order::Order;
 use sniper_core::strategy::new_pool::{Rung, parts};
 use sniper_core::units::{Atoms, Bps};
-use support::USDC;
 use support::launch::{COIN, Desk, params};
+use support::{Run, USDC, survives_a_cut};
 
 /// One step of a life that makes no sense.
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// Lives through it; the orders, and the engine's digest of state at the end.
-fn live(steps: &[Step]) -> (Vec<Order>, [u8; 32], String) {
+/// Lives through it; the orders, and the engine at the end.
+fn live(steps: &[Step]) -> (Vec<Order>, Run) {
     let mut desk = Desk::new(params());
     desk.moves = true;
     let (mut open, mut all): (Vec<Order>, Vec<Order>) = (vec![], vec![]);
@@ -74,7 +74,7 @@ fn live(steps: &[Step]) -> (Vec<Order>, [u8; 32], String) {
         assert!(held >= 0, "the ledger agrees: {held}");
         assert_eq!(u128::try_from(held).unwrap(), u128::from(desk.held().get()));
     }
-    (all, desk.run.engine.state_digest(), desk.run.digest.hex())
+    (all, desk.run)
 }
 
 proptest! {
@@ -97,11 +97,22 @@ proptest! {
 
     #[test]
     fn a_position_never_goes_below_nothing_and_the_same_events_decide_alike(steps in steps()) {
-        let (first, state, effects) = live(&steps);
-        let (second, again, effects_again) = live(&steps);
+        let (first, one) = live(&steps);
+        let (second, other) = live(&steps);
         prop_assert_eq!(first, second);
-        prop_assert_eq!(state, again);
-        prop_assert_eq!(effects, effects_again);
+        prop_assert_eq!(one.engine.state_digest(), other.engine.state_digest());
+        prop_assert_eq!(one.digest.hex(), other.digest.hex());
+    }
+
+    #[test]
+    fn what_it_remembers_outlives_being_saved_at_any_moment(
+        steps in steps(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (_, Run { engine, journal, .. }) = live(&steps);
+        let config = engine.config();
+        let strategies = || config.strategies.iter().map(|enrolled| enrolled.kind.build()).collect();
+        survives_a_cut(config, strategies, &journal, cut.index(journal.len() + 1));
     }
 }
 

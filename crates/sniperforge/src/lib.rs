@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod dashboard;
 mod doctor;
+mod journal;
 pub mod live;
 mod scan;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use divan::Bencher;
 use sniper_core::event::{Event, Stamped};
 use sniper_core::ids::{OrderId, Signature};
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
-use sniper_store::journal::Journal;
+use sniper_store::journal::{Journal, Owner};
 
 const WIRE: [u8; 210] = [7; 210];
 
@@ -40,7 +40,7 @@ fn floor_write_and_fdatasync_300_bytes(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 300, sample_size = 1)]
 fn append_and_sync_300_bytes(bencher: Bencher<'_, '_>) {
     let folder = folder();
-    let (mut journal, _) = Journal::open(folder.path().join("journal")).unwrap();
+    let (mut journal, _) = Journal::open(folder.path().join("journal"), Owner::default()).unwrap();
     let mut cause = 0;
     bencher.bench_local(|| {
         cause += 1;
@@ -54,7 +54,7 @@ fn append_and_sync_300_bytes(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn append_an_event(bencher: Bencher<'_, '_>) {
     let folder = folder();
-    let (mut journal, _) = Journal::open(folder.path().join("journal")).unwrap();
+    let (mut journal, _) = Journal::open(folder.path().join("journal"), Owner::default()).unwrap();
     let mut event =
         Stamped { seq: Seq::ZERO, at: Timestamp::new(1_700_000_000_000_000), event: Event::Timer };
     bencher.bench_local(|| {

@@ -8,10 +8,18 @@ use proptest::prelude::*;
 use sniper_core::event::{Command, Event, MarketEvent, OrderEvent, SignalEvent, Stamped};
 use sniper_core::ids::{MintId, OrderId, Signature, Symbol};
 use sniper_core::units::{Atoms, BlockHeight, Seq, Slot, Timestamp};
-use sniper_store::journal::{Journal, JournalError, JournalReader, MAX_RECORD, Record, Recovered};
+use sniper_store::journal::{
+    Journal, JournalError, JournalReader, MAX_RECORD, Owner, Record, Recovered,
+};
 
 const HEAD: usize = 24;
-const FILE_HEAD: usize = 16;
+/// Of the first segment.
+const FILE_HEAD: usize = 112;
+const FIRST: &str = "00000000.journal";
+
+fn start(path: impl AsRef<Path>) -> Result<(Journal, Recovered), JournalError> {
+    Journal::open(path, Owner::default())
+}
 
 fn timer(seq: u64) -> Stamped {
     Stamped { seq: Seq::new(seq), at: Timestamp::new(7), event: Event::Timer }
@@ -75,7 +83,7 @@ fn histories() -> impl Strategy<Value = Vec<(Record, bool)>> {
 fn written(history: &[(Record, bool)]) -> (Vec<u8>, Vec<usize>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (mut journal, _) = start(&path).unwrap();
     let mut starts = vec![usize::try_from(journal.len_bytes()).unwrap()];
     for (record, sync) in history {
         journal.append(record).unwrap();
@@ -85,15 +93,16 @@ fn written(history: &[(Record, bool)]) -> (Vec<u8>, Vec<usize>) {
         }
     }
     journal.close().unwrap();
-    let bytes = std::fs::read(&path).unwrap();
+    let bytes = std::fs::read(path.join(FIRST)).unwrap();
     assert_eq!(bytes.len(), *starts.last().unwrap());
     (bytes, starts)
 }
 
 fn open(folder: &Path, bytes: &[u8]) -> Result<(Journal, Recovered), JournalError> {
     let path = folder.join("j");
-    std::fs::write(&path, bytes).unwrap();
-    Journal::open(path)
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join(FIRST), bytes).unwrap();
+    start(path)
 }
 
 fn all(recovered: &Recovered) -> Vec<Record> {
@@ -126,8 +135,9 @@ proptest! {
         let intact = starts.iter().filter(whole).count().saturating_sub(1);
         let (mut journal, recovered) = open(folder.path(), &torn).unwrap();
         prop_assert_eq!(all(&recovered), prefix(&history, intact));
+        // What was only being begun is begun anew.
         let lost = if cut < FILE_HEAD {
-            cut
+            0
         } else {
             torn[starts[intact]..].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
         };
@@ -137,7 +147,7 @@ proptest! {
         journal.close().unwrap();
         let mut expected = prefix(&history, intact);
         expected.push(Record::Event(timer(77)));
-        let (_, recovered) = Journal::open(folder.path().join("j")).unwrap();
+        let (_, recovered) = start(folder.path().join("j")).unwrap();
         prop_assert_eq!(all(&recovered), expected);
         prop_assert_eq!(recovered.cut_bytes(), 0);
     }
@@ -154,8 +164,10 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let result = open(folder.path(), &bytes);
         if at < FILE_HEAD {
-            let refused = matches!(result, Err(JournalError::NotAJournal { .. }));
+            let refused =
+                matches!(result, Err(JournalError::NotAJournal { .. } | JournalError::DamagedHead { .. }));
             prop_assert!(refused, "byte {}", at);
+            prop_assert_eq!(std::fs::read(folder.path().join("j").join(FIRST)).unwrap(), bytes);
             return Ok(());
         }
         let hit = starts.iter().filter(|start| **start <= at).count() - 1;
@@ -172,7 +184,7 @@ proptest! {
                 prop_assert_eq!(offset, u64::try_from(starts[hit]).unwrap());
                 prop_assert_eq!(record, u64::try_from(hit).unwrap());
                 prop_assert_eq!(next, u64::try_from(starts[hit + 1]).unwrap());
-                prop_assert_eq!(std::fs::read(folder.path().join("j")).unwrap(), bytes);
+                prop_assert_eq!(std::fs::read(folder.path().join("j").join(FIRST)).unwrap(), bytes);
             }
             Err(other) => prop_assert!(false, "{}", other),
         }
@@ -196,6 +208,7 @@ proptest! {
             let end = file.len().min(start + noise.len() / 2);
             file[..end].reverse();
             std::fs::write(folder.path().join("k"), &file).unwrap();
+            std::fs::write(folder.path().join("00000000.snapshot"), &file).unwrap();
             if let Ok(reader) = JournalReader::open(folder.path().join("k")) {
                 prop_assert!(reader.take(1_000).count() < 1_000);
             }
@@ -205,13 +218,13 @@ proptest! {
     #[test]
     fn what_is_written_by_reference_is_the_same_bytes(record in records()) {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path().join("owned")).unwrap();
+        let (mut journal, _) = start(folder.path().join("owned")).unwrap();
         journal.append(&record).unwrap();
         journal.close().unwrap();
-        let owned = std::fs::read(folder.path().join("owned")).unwrap();
+        let owned = std::fs::read(folder.path().join("owned").join(FIRST)).unwrap();
         prop_assert_eq!(&owned[FILE_HEAD + HEAD..], &postcard::to_stdvec(&record).unwrap()[..]);
 
-        let (mut journal, _) = Journal::open(folder.path().join("lent")).unwrap();
+        let (mut journal, _) = start(folder.path().join("lent")).unwrap();
         match &record {
             Record::Event(event) => journal.append_event(event).unwrap(),
             Record::Wire { order, signature, last_valid, bytes } => {
@@ -220,7 +233,8 @@ proptest! {
             other => journal.append(other).unwrap(),
         };
         journal.close().unwrap();
-        prop_assert_eq!(owned, std::fs::read(folder.path().join("lent")).unwrap());
+        let lent = std::fs::read(folder.path().join("lent").join(FIRST)).unwrap();
+        prop_assert_eq!(&owned[FILE_HEAD..], &lent[FILE_HEAD..]);
     }
 }
 
@@ -228,39 +242,47 @@ proptest! {
 fn a_dead_process_loses_nothing_and_leaves_reserved_space_that_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");
-    let (mut journal, recovered) = Journal::open(&path).unwrap();
+    let (mut journal, recovered) = start(&path).unwrap();
     assert!(recovered.is_empty());
     for seq in 0..10 {
         assert_eq!(journal.append_event(&timer(seq)).unwrap(), seq);
     }
     drop(journal);
-    let length = std::fs::metadata(&path).unwrap().len();
-    let (mut journal, recovered) = Journal::open(&path).unwrap();
+    let length = std::fs::metadata(path.join(FIRST)).unwrap().len();
+    let (mut journal, recovered) = start(&path).unwrap();
     assert_eq!((recovered.len(), recovered.cut_bytes()), (10, 0));
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), length, "reserved space is kept");
+    assert_eq!(
+        std::fs::metadata(path.join(FIRST)).unwrap().len(),
+        length,
+        "reserved space is kept"
+    );
     assert_eq!((journal.next_number(), journal.durable()), (10, 10));
     journal.append_event(&timer(10)).unwrap();
     assert_eq!(journal.durable(), 10);
     journal.sync().unwrap();
     assert_eq!(journal.durable(), 11);
     journal.close().unwrap();
-    assert!(std::fs::metadata(&path).unwrap().len() < 1_000, "reserved space is given back");
+    assert!(
+        std::fs::metadata(path.join(FIRST)).unwrap().len() < 1_000,
+        "reserved space is given back"
+    );
 }
 
 #[test]
 fn space_is_reserved_in_steps_and_the_file_never_runs_ahead_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (mut journal, _) = start(&path).unwrap();
     let record = Record::Header { version: 1, config: vec![1; 200_000], started: Timestamp::ZERO };
     for _ in 0..50 {
         journal.append(&record).unwrap();
         journal.flush().unwrap();
-        let (length, used) = (std::fs::metadata(&path).unwrap().len(), journal.len_bytes());
+        let (length, used) =
+            (std::fs::metadata(path.join(FIRST)).unwrap().len(), journal.len_bytes());
         assert!(length >= used && length - used <= 4 << 20, "{used} of {length}");
     }
     drop(journal);
-    assert_eq!(Journal::open(&path).unwrap().1.len(), 50);
+    assert_eq!(start(&path).unwrap().1.len(), 50);
 }
 
 #[test]
@@ -297,7 +319,7 @@ fn what_was_cut_off_never_comes_back() {
     // Of the same length as the torn one, so that the old record 4 would follow it.
     journal.append_event(&timer(9)).unwrap();
     drop(journal);
-    let (_, recovered) = Journal::open(folder.path().join("j")).unwrap();
+    let (_, recovered) = start(folder.path().join("j")).unwrap();
     let mut expected = prefix(&history, 3);
     expected.push(Record::Event(timer(9)));
     assert_eq!(all(&recovered), expected);
@@ -323,8 +345,8 @@ fn a_record_that_is_missing_or_repeated_is_damage() {
 fn two_engines_never_share_a_journal_but_anyone_may_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");
-    let (mut journal, _) = Journal::open(&path).unwrap();
-    assert!(matches!(Journal::open(&path), Err(JournalError::Locked { .. })));
+    let (mut journal, _) = start(&path).unwrap();
+    assert!(matches!(start(&path), Err(JournalError::Locked { .. })));
     journal.append_event(&timer(1)).unwrap();
     let mut reader = JournalReader::open(&path).unwrap();
     assert!(reader.next().is_none(), "still in memory");
@@ -334,7 +356,7 @@ fn two_engines_never_share_a_journal_but_anyone_may_read_it() {
     assert!(reader.next().is_none());
     assert_eq!(reader.torn_bytes(), 0);
     drop(journal);
-    Journal::open(&path).unwrap();
+    start(&path).unwrap();
 }
 
 #[test]
@@ -369,14 +391,14 @@ fn what_is_no_journal_of_ours_is_refused_and_left_alone() {
     assert!(matches!(error, JournalError::NotAJournal { .. }), "{error}");
     let error = open(folder.path(), b"text").unwrap_err();
     assert!(matches!(error, JournalError::NotAJournal { .. }), "{error}");
-    assert_eq!(std::fs::read(folder.path().join("j")).unwrap(), b"text");
+    assert_eq!(std::fs::read(folder.path().join("j").join(FIRST)).unwrap(), b"text");
 
     let mut next = written(&[(Record::Event(timer(0)), true)]).0;
-    next[8] = 2;
+    next[8] = 3;
     let crc = crc32fast::hash(&next[..12]);
     next[12..16].copy_from_slice(&crc.to_le_bytes());
     let error = open(folder.path(), &next).unwrap_err();
-    assert!(matches!(error, JournalError::Version { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, JournalError::Version { found: 3, known: 2, .. }), "{error}");
     let error = JournalReader::open(folder.path().join("j")).unwrap_err();
     assert!(matches!(error, JournalError::Version { .. }), "{error}");
 }
@@ -403,8 +425,8 @@ fn a_path_that_cannot_be_written_is_one_clear_error() {
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();
     // These stop even the superuser; permissions do not.
-    for path in [folder.path().join("absent/j"), file.join("j"), folder.path().to_owned()] {
-        let error = Journal::open(&path).unwrap_err();
+    for path in [folder.path().join("absent/j"), file.join("j"), file.clone()] {
+        let error = start(&path).unwrap_err();
         assert!(matches!(error, JournalError::Unwritable { .. }), "{error}");
         assert!(error.to_string().contains("folder exists and is writable"), "{error}");
     }
@@ -418,7 +440,7 @@ fn a_path_that_cannot_be_written_is_one_clear_error() {
         )
         .ok();
     } else {
-        let error = Journal::open(folder.path().join("j")).unwrap_err();
+        let error = start(folder.path().join("j")).unwrap_err();
         assert!(matches!(error, JournalError::Unwritable { .. }), "{error}");
     }
 }
@@ -427,11 +449,11 @@ fn a_path_that_cannot_be_written_is_one_clear_error() {
 fn a_record_that_is_too_large_is_refused_and_the_journal_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j");
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (mut journal, _) = start(&path).unwrap();
     let config = vec![0; MAX_RECORD];
     let large = Record::Header { version: 1, config, started: Timestamp::ZERO };
     assert!(matches!(journal.append(&large), Err(JournalError::TooLarge)));
     assert_eq!(journal.append_event(&timer(1)).unwrap(), 0);
     drop(journal);
-    assert_eq!(all(&Journal::open(&path).unwrap().1), vec![Record::Event(timer(1))]);
+    assert_eq!(all(&start(&path).unwrap().1), vec![Record::Event(timer(1))]);
 }

@@ -103,7 +103,7 @@ pub struct PoolState {
 }
 
 /// A pool ready to quote: everything that its answer depends on, checked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     vaults: [u64; 2],
     reserves: [u64; 2],

@@ -115,7 +115,7 @@ pub struct Config {
 }
 
 /// A pool ready to quote: everything that its answer depends on, checked once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     pool: PoolState,
     config: Config,

@@ -97,7 +97,7 @@ pub struct Config {
 }
 
 /// A pool ready to quote: everything that its answer depends on, checked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     vaults: [u64; 2],
     reserves: [u64; 2],
@@ -109,7 +109,7 @@ pub struct Curve {
 }
 
 /// What is kept back of what goes in and of what comes out, in millionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rates {
     input: u64,
     output: u64,

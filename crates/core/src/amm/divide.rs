@@ -1,5 +1,7 @@
 //! The divisions of constant products: of a product by a depth, and by a number that is known long before.
 
+use serde::{Deserialize, Serialize};
+
 use crate::amm::QuoteError::{self, Overflow};
 
 /// `a * b / c`, rounded down. Small numbers are spared the long division.
@@ -55,7 +57,7 @@ pub(super) fn on_top(rest: u64, factor: u64) -> u64 {
 }
 
 /// A divisor with what makes dividing by it a product and a correction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reciprocal {
     divisor: u64,
     /// 2^64 over the divisor, less one at most.

@@ -144,7 +144,7 @@ pub struct PoolState {
 ///
 /// Its accounts come one by one: the pool's state changes with every swap, its arrays with the swaps in them. A new
 /// state leaves the arrays as they are, a new array leaves the others as they are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Curve {
     pool: PoolState,
     fees: [EpochFees; 2],

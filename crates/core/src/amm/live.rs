@@ -1,11 +1,12 @@
 //! The changing part of a pool: what its accounts hold, and whether they agree.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     AccountUpdate, Arrays, Clock, Detail, Kind, PoolKind, Quote, QuoteError, amm_v4, clmm, cpmm,
     dlmm, pump_curve, pump_swap, whirlpool,
 };
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, Price, Slot};
 
 /// What a kind of pool keeps of its accounts, and the curve that they make.
@@ -55,6 +56,33 @@ pub(super) trait Hold {
     fn has_exact_out(&self, _forward: bool) -> bool {
         true
     }
+    /// Saves what its own serde form leaves out: the curve of the last moment at which the accounts agreed, which those
+    /// held now need not make.
+    fn save(&self, to: &mut Writer);
+    /// Takes back what [`Self::save`] wrote.
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable>;
+}
+
+/// The saving half of [`Hold`], by the fields that serde skips.
+macro_rules! keeps {
+    ($($field:ident),+) => {
+        fn save(&self, to: &mut crate::snapshot::Writer) {
+            $(to.put(&self.$field);)+
+        }
+        fn load(
+            &mut self,
+            from: &mut crate::snapshot::Reader<'_>,
+        ) -> Result<(), crate::snapshot::Unreadable> {
+            $(self.$field = from.take()?;)+
+            Ok(())
+        }
+    };
+}
+pub(super) use keeps;
+
+/// The curve of a pool of which nothing is known.
+pub(super) const fn unknown<T>() -> Result<T, QuoteError> {
+    Err(QuoteError::Unknown)
 }
 
 /// The quoting half of [`Hold`], by the curve that a `Held` keeps.
@@ -98,7 +126,7 @@ pub(super) use quotes_by_curve;
 const MOVING: usize = 3;
 
 /// What each kind keeps. One line a kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "the commonest kinds are read without a hop")]
 enum Held {
     Cpmm(cpmm::Held),
@@ -150,7 +178,7 @@ impl Held {
 }
 
 /// What a pool's accounts hold now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
     kind: Kind,
     held: Held,
@@ -361,6 +389,16 @@ impl Live {
     /// is missing, until it is seen anew.
     pub fn forget(&mut self, array: i32) {
         self.held.get_mut().forget(array);
+    }
+
+    /// Saves what its serde form leaves out.
+    pub(crate) fn save(&self, to: &mut Writer) {
+        self.held.get().save(to);
+    }
+
+    /// Takes back what [`Self::save`] wrote.
+    pub(crate) fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.held.get_mut().load(from)
     }
 
     /// Whether its program can be asked for an exact output.

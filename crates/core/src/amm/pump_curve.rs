@@ -94,7 +94,7 @@ pub struct Inputs<'a> {
 }
 
 /// A curve ready to quote: everything that its answer depends on, checked and its rates picked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     token: u64,
     quote: u64,

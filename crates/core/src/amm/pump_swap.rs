@@ -98,7 +98,7 @@ pub struct Inputs<'a> {
 }
 
 /// A pool ready to quote: everything that its answer depends on, checked and its rates picked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     base: u64,
     quote: u64,

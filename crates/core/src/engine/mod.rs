@@ -2,7 +2,9 @@
 
 mod apply;
 mod read;
+mod saved;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
@@ -113,7 +115,7 @@ pub struct MultiStrategyEngine {
     watchman: Watchman,
     seats: Vec<Seat>,
     signals: Vec<SignalEvent>,
-    refusals: Vec<(&'static str, u64)>,
+    refusals: Vec<(Cow<'static, str>, u64)>,
     intents: Vec<Intent>,
     candles: Vec<Candle>,
     last: Option<(Seq, Timestamp)>,
@@ -337,7 +339,7 @@ impl MultiStrategyEngine {
         let name = refusal.name();
         match self.refusals.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count = count.saturating_add(1),
-            None => self.refusals.push((name, 1)),
+            None => self.refusals.push((Cow::Borrowed(name), 1)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Looking at the engine: everything here is as of the last event.
 
+use std::borrow::Cow;
+
 use super::{EngineConfig, MultiStrategyEngine, RiskReport};
 use crate::digest::Digest;
 use crate::event::SignalEvent;
@@ -111,7 +113,7 @@ impl MultiStrategyEngine {
 
     /// Refusals so far, by name, in order of first appearance.
     #[must_use]
-    pub fn refusals(&self) -> &[(&'static str, u64)] {
+    pub fn refusals(&self) -> &[(Cow<'static, str>, u64)] {
         &self.refusals
     }
 

@@ -38,7 +38,7 @@ impl Mode {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Recent {
     at: Timestamp,
     strategy: StrategyId,
@@ -47,7 +47,7 @@ struct Recent {
 }
 
 /// Risk's memory.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Control {
     mode: Mode,
     recent: VecDeque<Recent>,

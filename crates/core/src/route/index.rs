@@ -1,6 +1,6 @@
 //! Which pools trade which mint, and which cycles a pool is part of.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rank::{Frontier, NONE, Ranks, Rates};
 use super::rate::{marginal_of, times_up};
@@ -17,7 +17,7 @@ pub const TRIANGLES_MAX: usize = 64;
 pub const HUBS_MAX: usize = 32;
 
 /// Two mints that some pools trade, by position in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EdgeId(u32);
 
 impl EdgeId {
@@ -36,7 +36,7 @@ fn number(place: usize) -> u32 {
 }
 
 /// A third mint that both mints of an edge trade with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Triangle {
     pub(super) via: MintId,
     /// From the edge's lower mint to the third, and from its higher mint.
@@ -44,7 +44,7 @@ pub(super) struct Triangle {
 }
 
 /// A detour of a hub that an edge is one side of.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Feed {
     hub: u32,
     leaf: u32,
@@ -53,7 +53,7 @@ struct Feed {
 
 /// A list of which the first lies where its owner does: most edges are part of one triangle alone, and a list of their own
 /// for it would be one more place of memory to wait for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Listed<T> {
     first: Option<T>,
     rest: Vec<T>,
@@ -81,7 +81,7 @@ impl<T> Listed<T> {
 }
 
 /// Two mints, the lower first, with the pools that trade them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Edge {
     mints: [MintId; 2],
     /// In order of announcement, as are the leaves of `ranks`.
@@ -95,7 +95,7 @@ struct Edge {
 }
 
 /// An edge with more triangles than may be looked at one by one: they are ranked by what the detour brings.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Hub {
     mints: [MintId; 2],
     triangles: Vec<Triangle>,
@@ -103,7 +103,7 @@ struct Hub {
     ranks: Ranks,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Seat {
     edge: EdgeId,
     leaf: u32,
@@ -114,7 +114,7 @@ struct Seat {
 }
 
 /// The market as a graph of mints; see the [module](super).
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Index {
     seats: Vec<Seat>,
     edges: Vec<Edge>,

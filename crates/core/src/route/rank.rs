@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::units::Price;
 
@@ -18,7 +18,7 @@ const FEW: usize = 8;
 
 /// Rates in order of announcement, so that the first of equals is the first announced; of more than [`FEW`] also a tree
 /// of maxima over them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Ranks {
     few: [Rates; FEW],
     /// Of more than a few. The root is 1, node `n` has children `2 n` and `2 n + 1`, leaves begin at `width`; 0 is not

@@ -1,13 +1,13 @@
 //! Which edge joins two mints: a table with open addressing, the same on every machine.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::MintId;
 
 const EMPTY: u32 = u32::MAX;
 
 /// Two mints to the number of their edge. At most half full; adding is amortised constant time.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Table {
     /// Keys and edges; the length is a power of two.
     places: Vec<(u32, u32)>,

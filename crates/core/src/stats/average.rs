@@ -1,13 +1,13 @@
 //! Averages.
 
 use kand::ohlcv::ema::ema_inc;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ring::{Ring, float};
 
 /// Exponential moving average: each value weighs `2 / (period + 1)`, started with the plain mean of the first
 /// `period` values, as TA-Lib does.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ema {
     period: usize,
     seen: usize,
@@ -48,7 +48,7 @@ impl Ema {
 }
 
 /// The plain mean of the last `period` values.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sma {
     ring: Ring,
     sum: f64,

@@ -1,11 +1,11 @@
 //! Dispersion: how far values lie from their mean.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ring::{Ring, float};
 
 /// Mean and standard deviation (of the window itself, as TA-Lib) of the last `period` values.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RollingMeanStd {
     ring: Ring,
     anchor: f64,
@@ -77,7 +77,7 @@ impl RollingMeanStd {
 }
 
 /// Volatility of returns with exponential weights (as RiskMetrics): per bar, as a share of the price.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EwmaVolatility {
     period: usize,
     weight: f64,

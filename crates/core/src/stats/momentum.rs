@@ -1,7 +1,7 @@
 //! Momentum: how far prices have come, and how straight.
 
 use kand::ohlcv::rsi::rsi_inc;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::dispersion::RollingMeanStd;
 use super::ring::{Ring, float};
@@ -9,7 +9,7 @@ use super::ring::{Ring, float};
 /// The return over `lookback` bars in units of its own standard deviation: about a t-statistic of the drift.
 ///
 /// The deviation is that of one-bar returns over the same bars, times the root of their number.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Momentum {
     prices: Ring,
     returns: RollingMeanStd,
@@ -68,7 +68,7 @@ impl Momentum {
 }
 
 /// Kaufman's efficiency ratio: the way made over the way walked. One in a straight line, near zero in noise.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EfficiencyRatio {
     prices: Ring,
     steps: Ring,
@@ -120,7 +120,7 @@ impl EfficiencyRatio {
 }
 
 /// Wilder's relative strength index: 100 when every step was up, 0 when every step was down.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rsi {
     period: usize,
     /// Steps seen.

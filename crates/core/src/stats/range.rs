@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use kand::ohlcv::{atr::atr_inc, trange::trange_inc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ring::float;
 
 /// Average true range with Wilder's smoothing: the size of a usual bar, gaps between bars included.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Atr {
     period: usize,
     /// True ranges seen: one less than bars.
@@ -56,7 +56,7 @@ impl Atr {
 ///
 /// Each side is a queue of candidates in order of age and of size, so that the extreme is always in front: a bar
 /// enters once and leaves once.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Donchian {
     highs: VecDeque<(u64, f64)>,
     lows: VecDeque<(u64, f64)>,
@@ -121,7 +121,7 @@ fn enter(
 }
 
 /// A stop that hangs below the highest high since entry and never falls (Le Beau's chandelier).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChandelierStop {
     highest: Option<f64>,
     level: Option<f64>,

@@ -2,7 +2,7 @@
 
 use std::f64::consts::LN_2;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ring::{Ring, float};
 
@@ -10,7 +10,7 @@ use super::ring::{Ring, float};
 ///
 /// Least squares of each step on the price before it gives the pull per bar; in an Ornstein-Uhlenbeck process the
 /// distance then halves in `ln 2 / pull` bars.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HalfLife {
     /// The price before each step.
     levels: Ring,
@@ -21,7 +21,7 @@ pub struct HalfLife {
     count: f64,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Sums {
     x: f64,
     y: f64,

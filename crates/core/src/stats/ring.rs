@@ -1,9 +1,9 @@
 //! The last so many values.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A window over the newest values, with room set aside once.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Ring {
     values: Vec<f64>,
     /// Where the next value goes: the oldest, once full.

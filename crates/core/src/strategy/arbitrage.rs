@@ -43,6 +43,7 @@ use crate::ids::{MintId, PoolId};
 use crate::order::{Intent, MAX_HOPS, Reason};
 use crate::risk::Mode;
 use crate::route::{Costs, Cycle, Finder, SEARCHED_MAX, Start, Terms};
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::scale_usd;
 use crate::units::{Atoms, Lamports, Slot, Timestamp, Usd};
 
@@ -98,7 +99,7 @@ pub struct Arbitrage {
     found: Vec<Cycle>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
     /// Per pool, the state that the last order was made for, and when.
     tried: Vec<Option<(Slot, Timestamp)>>,
@@ -247,5 +248,14 @@ impl Strategy for Arbitrage {
 
     fn digest(&self, digest: &mut Digest) {
         digest.add(&self.memory);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.memory);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.memory = from.take()?;
+        Ok(())
     }
 }

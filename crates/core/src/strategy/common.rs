@@ -1,6 +1,6 @@
 //! What the strategies that trade on candles share: bars as floats, memory per pair, entering and leaving.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Context;
 use crate::event::Candle;
@@ -60,7 +60,7 @@ impl Bar {
 }
 
 /// A pair that is traded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Traded {
     pub(super) pair: PairId,
     pub(super) base: MintId,
@@ -71,7 +71,7 @@ pub(super) struct Traded {
 ///
 /// A mint is traded through one pair only, the first that is quoted in dollars, so that a position has one
 /// master.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pairs<T> {
     known: Vec<(Traded, T)>,
 }

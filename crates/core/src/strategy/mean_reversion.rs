@@ -23,6 +23,7 @@ use super::{Context, Strategy};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{EfficiencyRatio, HalfLife, RollingMeanStd, below, times, whole};
 use crate::units::{Bps, Timestamp};
 
@@ -141,7 +142,7 @@ pub struct MeanReversion {
     pairs: Pairs<Memory>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
     level: RollingMeanStd,
     half_life: HalfLife,
@@ -153,7 +154,7 @@ struct Memory {
 }
 
 /// Decided at entry: what is learnt later must not move a stop down.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Plan {
     stop: f64,
     patience: Timestamp,
@@ -231,6 +232,15 @@ impl Strategy for MeanReversion {
 
     fn digest(&self, digest: &mut Digest) {
         digest.add(&self.pairs);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.pairs);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.pairs = from.take()?;
+        Ok(())
     }
 }
 

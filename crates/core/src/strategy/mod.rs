@@ -12,6 +12,7 @@ use crate::order::{Hop, Intent, Reason, Route};
 use crate::portfolio::{Book, Position};
 use crate::risk::{Limits, Mode};
 use crate::route::Index;
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, Bps, Timestamp, Usd};
 
 pub mod arbitrage;
@@ -33,6 +34,19 @@ pub trait Strategy: Send {
 
     /// Adds all memory that later answers depend on, so that two runs can be compared.
     fn digest(&self, digest: &mut Digest);
+
+    /// Saves that memory. One that has some and saves none is found out when it is taken back, by its digest: the whole
+    /// journal is replayed then.
+    fn save(&self, _: &mut Writer) {}
+
+    /// Takes back what [`Self::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// It is not that.
+    fn load(&mut self, _: &mut Reader<'_>) -> Result<(), Unreadable> {
+        Ok(())
+    }
 }
 
 /// What a strategy may look at.

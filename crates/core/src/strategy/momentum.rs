@@ -21,6 +21,7 @@ use super::{Context, Strategy};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{ChandelierStop, EwmaVolatility, Momentum as Score, ratio, times};
 use crate::units::Bps;
 
@@ -102,7 +103,7 @@ pub struct Momentum {
     pairs: Pairs<Memory>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
     score: Score,
     volatility: EwmaVolatility,
@@ -170,6 +171,15 @@ impl Strategy for Momentum {
 
     fn digest(&self, digest: &mut Digest) {
         digest.add(&self.pairs);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.pairs);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.pairs = from.take()?;
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ mod ladder;
 mod params;
 mod way;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::common::ENTRY_MIN;
 use super::{Context, Strategy};
@@ -32,6 +32,7 @@ use crate::ids::{MintId, PairId, PoolId};
 use crate::market::Market;
 use crate::order::{Hop, Intent, Reason, Route};
 use crate::risk::Mode;
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, Bps, Price, Slot, Timestamp, Usd, mul_div_down, mul_div_up};
 
 pub use ladder::parts;
@@ -47,7 +48,7 @@ const TRIES_MAX: u8 = 3;
 const PAUSE: Timestamp = Timestamp::SECOND;
 
 /// A pool that has launched.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Launched {
     pool: PoolId,
     mint: MintId,
@@ -57,7 +58,7 @@ struct Launched {
 }
 
 /// The newest word on a mint.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Judged {
     mint: MintId,
     safe: bool,
@@ -65,7 +66,7 @@ struct Judged {
 }
 
 /// A coin that is held.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Holding {
     pair: PairId,
     mint: MintId,
@@ -249,6 +250,19 @@ impl Strategy for NewPool {
         digest.add(&self.launches);
         digest.add(&self.verdicts);
         digest.add(&self.held);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.launches);
+        to.put(&self.verdicts);
+        to.put(&self.held);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.launches = from.take()?;
+        self.verdicts = from.take()?;
+        self.held = from.take()?;
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ use super::{Context, Strategy};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{Atr, ChandelierStop, Donchian, Ema, share_of, times};
 use crate::units::Bps;
 
@@ -110,7 +111,7 @@ pub struct Trend {
     pairs: Pairs<Memory>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Memory {
     fast: Ema,
     slow: Ema,
@@ -194,6 +195,15 @@ impl Strategy for Trend {
 
     fn digest(&self, digest: &mut Digest) {
         digest.add(&self.pairs);
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.pairs);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.pairs = from.take()?;
+        Ok(())
     }
 }
 

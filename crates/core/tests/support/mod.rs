@@ -15,6 +15,7 @@ use sniper_core::market::WRAPPED_SOL;
 use sniper_core::order::{Hop, Intent, Reason, Route};
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
+use sniper_core::snapshot::{Reader, Unreadable, Writer};
 use sniper_core::strategy::{Context, Strategy, StrategyKind};
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd};
 
@@ -193,12 +194,55 @@ impl Strategy for Erratic {
     fn digest(&self, digest: &mut Digest) {
         digest.add(&self.seed);
     }
+
+    fn save(&self, to: &mut Writer) {
+        to.put(&self.seed);
+    }
+
+    fn load(&mut self, from: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.seed = from.take()?;
+        Ok(())
+    }
 }
 
 pub fn erratic(seeds: &[u64]) -> MultiStrategyEngine {
-    let strategies =
-        seeds.iter().map(|seed| Box::new(Erratic { seed: *seed }) as Box<dyn Strategy>).collect();
-    MultiStrategyEngine::with_strategies(config(seeds.len()), strategies).unwrap()
+    MultiStrategyEngine::with_strategies(config(seeds.len()), seated(seeds)).unwrap()
+}
+
+pub fn seated(seeds: &[u64]) -> Vec<Box<dyn Strategy>> {
+    seeds.iter().map(|seed| Box::new(Erratic { seed: *seed }) as Box<dyn Strategy>).collect()
+}
+
+/// Saves the engine that `journal` makes after `cut` of its events and goes on with what comes of the bytes: it must
+/// answer each event after that as the engine that was never saved, and end as the same bytes.
+pub fn survives_a_cut(
+    config: &EngineConfig,
+    strategies: impl Fn() -> Vec<Box<dyn Strategy>>,
+    journal: &[Stamped],
+    cut: usize,
+) {
+    let mut whole = MultiStrategyEngine::with_strategies(config.clone(), strategies()).unwrap();
+    let (before, after) = journal.split_at(cut);
+    let mut effects = vec![];
+    before.iter().for_each(|event| whole.step(event, &mut effects));
+    let bytes = whole.save();
+    let restored = MultiStrategyEngine::restore_with(config.clone(), strategies(), &bytes);
+    let mut restored = restored.unwrap();
+    assert_eq!(restored.state_digest(), whole.state_digest());
+    assert!(restored.save() == bytes, "saved again it is the same");
+    let hash = Digest::default();
+    let [mut of_whole, mut of_restored] = [0; 2].map(|_| Digest::resumed(hash.value(), 0));
+    for (nth, event) in after.iter().enumerate() {
+        let [mut wanted, mut found] = [vec![], vec![]];
+        whole.step(event, &mut wanted);
+        restored.step(event, &mut found);
+        assert_eq!(wanted, found, "event {nth} after the cut: {event:?}");
+        wanted.iter().for_each(|effect| of_whole.add(effect));
+        found.iter().for_each(|effect| of_restored.add(effect));
+    }
+    assert_eq!(of_restored.value(), of_whole.value());
+    assert_eq!(restored.state_digest(), whole.state_digest());
+    assert!(restored.save() == whole.save(), "what the digest leaves out is the same too");
 }
 
 /// What an account of SPL Token locks, in lamports.

@@ -1,5 +1,6 @@
 //! What a study found, as scripts read it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -62,7 +63,7 @@ pub struct RunReport {
     /// Orders by how they ended.
     pub orders: Orders,
     /// Refusals by reason.
-    pub refusals: BTreeMap<&'static str, u64>,
+    pub refusals: BTreeMap<Cow<'static, str>, u64>,
     /// Mode changes and alerts.
     pub notes: Vec<String>,
     /// BLAKE3 of all effects of the engine: the same tape and settings give the same hash.
@@ -123,7 +124,7 @@ impl Study<'_> {
             final_equity_usd: run.points.last().map(|point| metrics::dollars(point.equity)),
             metrics,
             orders: run.orders,
-            refusals: run.refusals.iter().copied().collect(),
+            refusals: run.refusals.iter().cloned().collect(),
             notes: run.notes.clone(),
             effects_hash: run.effects_hash.clone(),
         }

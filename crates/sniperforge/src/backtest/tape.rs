@@ -16,6 +16,7 @@
 //!   own fills move it, so that size has impact and a second order in the same bar pays for the first.
 //! - Across a hole nothing is filled: orders in flight expire, and the next candle says that a gap came before it.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
@@ -140,7 +141,7 @@ pub struct Run {
     /// Orders by how they ended.
     pub orders: Orders,
     /// Refusals by reason.
-    pub refusals: Vec<(&'static str, u64)>,
+    pub refusals: Vec<(Cow<'static, str>, u64)>,
     /// What the chain took, valued when it did.
     pub network_fees: Usd,
     /// What the pools kept of our swaps, valued when they did.

@@ -32,6 +32,9 @@ pub struct DemoArgs {
     /// Reach that chain through the endpoints of this configuration, and follow its changes.
     #[arg(long, value_name = "FILE", requires = "attach", conflicts_with = "through", hide = true)]
     pub endpoints: Option<PathBuf>,
+    /// Records after which the journal goes on in another segment.
+    #[arg(long, value_name = "N", hide = true)]
+    pub segment_records: Option<u64>,
     /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
     #[arg(
         long,

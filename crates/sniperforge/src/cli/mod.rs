@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 #[cfg(feature = "localnet")]
 mod fault_proxy;
+mod journal;
 mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
@@ -77,6 +78,9 @@ pub enum Command {
     Backtest(BacktestArgs),
     /// Run a journal through the engine again and compare every effect.
     Replay(ReplayArgs),
+    /// Look at a journal: whether it holds, what it says, and what of it leaves for other programs.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Run the local chain on its own.
     #[cfg(feature = "localnet")]
     Localnet(localnet::LocalnetArgs),

@@ -6,7 +6,8 @@ use sniper_wallet::PassphraseSource;
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
 use super::{
-    Cli, Command, Global, bench, config, doctor, kill, output, quote, scan, status, verify, wallet,
+    Cli, Command, Global, bench, config, doctor, journal, kill, output, quote, scan, status,
+    verify, wallet,
 };
 use crate::config::{Config, Reload, Sources};
 use crate::telemetry::{Logging, init_logging};
@@ -42,6 +43,11 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let summary = crate::live::replay(&args)?;
             output::report(global.json, &summary, || summary.to_string())?;
             Ok(if summary.matches() { Exit::Done } else { Exit::CheckFailed })
+        }
+        Command::Journal(command) => {
+            without_config(&global, "journal takes its settings from the journal; leave out -c")?;
+            let _logging = quiet_logging(&global)?;
+            journal::journal(&command, &global)
         }
         #[cfg(feature = "localnet")]
         Command::Localnet(args) => {

@@ -17,7 +17,7 @@ use super::error::{ConfigError, Problem};
 use super::layers::Layers;
 use super::raw::{
     Amount, RawArbitrage, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode,
-    RawPrices, RawRisk, RawSim, RawStrategies, RawStrategy, RawTrading, RawWallet,
+    RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy, RawTrading, RawWallet,
 };
 use super::{
     Config, Dashboard, LiveCaps, Log, Node, Prices, Sim, StrategySettings, Trading, Wallet,
@@ -44,6 +44,7 @@ pub(super) fn check(raw: &RawConfig, layers: &Layers) -> Checked<Config> {
         priority: check.priority(raw.risk.priority.as_deref())?,
         strategies: check.strategies(&raw.strategies)?,
         data_dir: check.path("store.data_dir", raw.store.data_dir.as_deref())?,
+        journal_keep: check.journal_keep(&raw.store)?,
         dashboard: check.dashboard(&raw.dashboard)?,
         sim: check.sim(&raw.sim)?,
         log: check.log(&raw.log)?,
@@ -82,6 +83,13 @@ impl Check<'_> {
     ) -> Checked<T> {
         let value = self.whole(key, value, least, most)?;
         T::try_from(value).map_err(|_| self.invalid(key, Problem::Range { value, least, most }))
+    }
+
+    /// None for ever, which zero stands for.
+    fn journal_keep(&self, raw: &RawStore) -> Checked<Option<Duration>> {
+        let days: u64 =
+            self.unsigned("store.journal_keep_days", raw.journal_keep_days, 0, 36_500)?;
+        Ok((days > 0).then(|| Duration::from_secs(days * 86_400)))
     }
 
     fn millis(&self, key: &str, value: Option<i64>, least: i64) -> Checked<Timestamp> {

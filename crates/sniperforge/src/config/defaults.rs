@@ -48,7 +48,7 @@ pub(super) fn raw() -> RawConfig {
                 ..strategy(new_pool::Params::default())
             },
         },
-        store: RawStore { data_dir: Some("data".to_owned()) },
+        store: RawStore { data_dir: Some("data".to_owned()), journal_keep_days: Some(30) },
         dashboard: RawDashboard {
             enabled: Some(true),
             listen: Some("127.0.0.1:8080".to_owned()),

@@ -77,6 +77,8 @@ pub struct Config {
     pub strategies: Vec<StrategySettings>,
     /// Where files go.
     pub data_dir: PathBuf,
+    /// How long finished segments of the journal are kept; none for ever.
+    pub journal_keep: Option<Duration>,
     /// The page.
     pub dashboard: Dashboard,
     /// The simulated venue of paper trading.

@@ -186,6 +186,8 @@ table!(
     RawStore {
         /// The folder.
         data_dir: String,
+        /// How many days finished segments of the journal are kept.
+        journal_keep_days: i64,
     }
 );
 table!(

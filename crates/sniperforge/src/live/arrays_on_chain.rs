@@ -22,6 +22,8 @@ use sniper_solana::tx::{Priority, TransactionBuilder, sign};
 use sniper_wallet::{KillLatch, LocalSigner, Signer as _};
 use tokio::sync::oneshot;
 
+use sniper_store::journal::{Bounds, Owner};
+
 use super::endpoints::Wanted;
 use super::lookup::Lookups;
 use super::publish::Publisher;
@@ -29,7 +31,7 @@ use super::replay::replay_file;
 use super::session::{Session, Sources};
 use super::snapshot;
 use super::start;
-use super::trade::{Background, Money, Plan, assemble};
+use super::trade::{Background, JOURNAL, Money, Plan, assemble};
 use super::universe::Universe;
 use crate::config::Prices;
 use crate::telemetry::RunMode;
@@ -107,6 +109,7 @@ impl Chain {
             prices: Prices { url: self.ready.price_url.clone(), every: Duration::from_millis(500) },
             launches: None,
             latch: folder.join("KILL"),
+            journal: Bounds::default(),
             folder: folder.to_owned(),
             page: None,
             run_for: None,
@@ -288,7 +291,15 @@ async fn world(chain: &Chain, folder: &Path, background: &mut Background) -> Wor
     background.spawn(rpc.clone().monitor());
     let trader = Trader::new(rpc.clone(), plan.universe.clone(), chain.mint("USDC")).await;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);
-    let opened = start::open(&folder.join("journal.bin"), &plan.engine, publisher, None).unwrap();
+    let opened = start::open(
+        &folder.join(JOURNAL),
+        Owner::default(),
+        plan.journal,
+        &plan.engine,
+        publisher,
+        None,
+    );
+    let opened = opened.unwrap();
     let money = Money::Paper {
         lamports: Lamports::new(1_000_000_000),
         cash: Usd::dollars(1_000),
@@ -336,5 +347,5 @@ async fn a_price_that_leaves_the_arrays_of_the_start_is_followed_and_quoted_to_t
     let World { mut session, .. } = world;
     session.desk.checkpoint().unwrap();
     drop(session.desk.close().unwrap());
-    assert!(replay_file(&folder.path().join("journal.bin")).unwrap().matches());
+    assert!(replay_file(&folder.path().join(JOURNAL)).unwrap().matches());
 }

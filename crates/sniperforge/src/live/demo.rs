@@ -16,6 +16,7 @@ use sniper_core::strategy::{StrategyKind, arbitrage, mean_reversion, momentum, n
 use sniper_core::units::{Lamports, Timestamp, Usd};
 use sniper_solana::fees::Urgency;
 use sniper_solana::rpc::{Commitment, EndpointConfig, PoolSettings, RpcConnectionPool};
+use sniper_store::journal::Bounds;
 use sniper_wallet::{
     Keystore, KeystoreOptions, LocalSigner, PassphraseSource, Signer, read_passphrase,
 };
@@ -177,6 +178,10 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
         latch: folder.join(crate::cli::LATCH),
         folder,
+        journal: Bounds {
+            segment_records: args.segment_records.unwrap_or(Bounds::default().segment_records),
+            ..Bounds::default()
+        },
         page: (!args.headless).then(|| on_loopback(args.port)),
         run_for: args.run_for,
         log: args.log.clone(),

@@ -8,7 +8,8 @@ use sniper_core::event::{Alert, Effect, Event, Stamped};
 use sniper_core::ids::{OrderId, Signature};
 use sniper_core::order::Order;
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
-use sniper_store::journal::{Journal, JournalError, Record};
+use sniper_solana::venue::Prepared;
+use sniper_store::journal::{Journal, JournalError, Kept, Record, Snapshot};
 
 use super::publish::Publisher;
 use super::tables::Tables;
@@ -32,6 +33,8 @@ pub(super) struct Desk {
     pub(super) publisher: Publisher,
     tables: Option<Tables>,
     mismatched: bool,
+    /// When the engine first started.
+    started: Timestamp,
 }
 
 impl Desk {
@@ -57,13 +60,20 @@ impl Desk {
             publisher,
             tables,
             mismatched: false,
+            started: Timestamp::ZERO,
         }
+    }
+
+    /// The engine of a journal that goes on first started then.
+    pub(super) const fn started(&mut self, at: Timestamp) {
+        self.started = at;
     }
 
     /// Writes how the engine is set up. The first record of a journal.
     pub(super) fn write_header(&mut self, config: &EngineConfig) -> anyhow::Result<()> {
         let config = serde_json::to_vec(config)?;
-        let started = now();
+        self.started = now();
+        let started = self.started;
         if let Some(tables) = &mut self.tables {
             tables.begin(started, &self.engine);
         }
@@ -211,6 +221,11 @@ impl Desk {
         self.journal.flush()
     }
 
+    /// Writes what waits, after a failed write.
+    pub(super) fn recover(&mut self) -> Result<(), JournalError> {
+        self.journal.recover()
+    }
+
     /// Another way into the tables.
     pub(super) fn tables(&self) -> Option<sniper_store::tables::StoreHandle> {
         self.tables.as_ref().map(Tables::handle)
@@ -226,6 +241,54 @@ impl Desk {
         };
         self.journal.append(&record)?;
         self.journal.sync()
+    }
+
+    /// Where the journal's segment is full: begins the next one, with all that a restart from here needs, and has the
+    /// state kept beside it. `wires` are those of the orders in flight. For a quiet moment: it waits for the disk.
+    pub(super) fn begin_segment(&mut self, wires: &[Prepared]) -> Result<(), JournalError> {
+        match self.journal.kept() {
+            Ok(None) => {}
+            Ok(Some(Kept { snapshot, deleted })) => {
+                tracing::info!(?snapshot, ?deleted, "the journal's state was kept");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the journal's state was not kept; it is tried again")
+            }
+        }
+        if !self.journal.is_full() {
+            return Ok(());
+        }
+        self.settle();
+        if !self.journal.begin_segment()? {
+            return Ok(());
+        }
+        let (effects, counted) = (self.digest.value(), self.digest.values());
+        let digest = self.engine.state_digest();
+        let seq = Seq::new(self.seq);
+        let (version, started) = (HEADER_VERSION, self.started);
+        let config = serde_json::to_vec(self.engine.config()).unwrap_or_default();
+        self.journal.append(&Record::Opening { seq, effects, counted, state: digest })?;
+        self.journal.append(&Record::Header { version, config: config.clone(), started })?;
+        for wire in wires {
+            let (signature, last_valid) = (wire.signature(), wire.last_valid());
+            self.journal.append_wire(wire.order(), &signature, last_valid, wire.bytes())?;
+        }
+        self.digest = Digest::resumed(effects, counted);
+        self.journal.sync()?;
+        let counts = self.tables.as_ref().map(Tables::counts).unwrap_or_default();
+        let state = self.engine.save();
+        self.journal.keep(Snapshot {
+            version,
+            config,
+            started,
+            effects,
+            counted,
+            digest,
+            state,
+            counts,
+            ..Snapshot::default()
+        });
+        Ok(())
     }
 
     /// The engine, to look at.

@@ -21,7 +21,7 @@ use sniper_core::strategy::{
 };
 use sniper_core::units::{Bps, Timestamp, Usd};
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
-use sniper_store::journal::Journal;
+use sniper_store::journal::{Bounds, Journal, Owner};
 use sniper_wallet::{KillLatch, LocalSigner};
 
 use super::desk::Desk;
@@ -31,7 +31,7 @@ use super::publish::Publisher;
 use super::start::{self, Opened};
 use super::summary::RunSummary;
 use super::tables::Tables;
-use super::trade::{Background, Money, Plan, assemble, on_one_thread};
+use super::trade::{Background, JOURNAL, Money, Plan, assemble, on_one_thread};
 use super::universe::Universe;
 use crate::config::Prices;
 use crate::telemetry::RunMode;
@@ -147,12 +147,15 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         launches: None,
         latch: folder.join("KILL"),
         folder,
+        journal: Bounds::default(),
         page: None,
         run_for: None,
         log: None,
     };
     let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
-    let (mut file, _) = Journal::open(plan.folder.join("journal.bin"))?;
+    let owner =
+        Owner { key: sniper_wallet::Signer::address(&signer), genesis: rpc.genesis().to_bytes() };
+    let (mut file, _) = Journal::open(plan.folder.join(JOURNAL), owner)?;
     file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);

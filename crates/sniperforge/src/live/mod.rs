@@ -23,12 +23,16 @@ mod judge;
 mod landings;
 mod lookup;
 mod newcomers;
+mod one_key;
 mod prices;
 mod publish;
-mod replay;
+pub(crate) mod replay;
+#[cfg(test)]
+mod restart_tests;
 mod scout;
 mod session;
 pub(crate) mod snapshot;
+mod stall;
 mod start;
 mod summary;
 mod tables;

@@ -83,6 +83,11 @@ impl Publisher {
         &self.kinds
     }
 
+    /// The mode that holds now has another cause than its command says.
+    pub(super) fn halted_by_the_disk(&mut self) {
+        "the journal cannot be written".clone_into(&mut self.risk_cause);
+    }
+
     /// Takes note of an effect.
     pub(super) fn note(&mut self, effect: &Effect, engine: &MultiStrategyEngine) {
         match effect {
@@ -199,7 +204,7 @@ impl Publisher {
             open_orders: open_orders(engine, now),
             orders: self.counts,
             trades: self.trades.iter().cloned().collect(),
-            refusals: engine.refusals().iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            refusals: engine.refusals().iter().map(|(name, n)| (name.to_string(), *n)).collect(),
             latency: timers.snapshot(),
             endpoints,
             rss_mb: rss_mb().unwrap_or_default(),

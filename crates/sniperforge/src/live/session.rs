@@ -25,6 +25,7 @@ use super::desk::{Desk, now};
 use super::landings::{Bid, Landings};
 use super::newcomers::Newcomers;
 use super::scout::Find;
+use super::stall::Stall;
 use crate::telemetry::{EndpointView, FeedView, HealthView, Stage};
 
 /// Signs while the kill latch is open.
@@ -86,7 +87,10 @@ pub(super) struct Session {
     heard: Instant,
     messages: u64,
     landed: Slot,
-    fatal: Option<anyhow::Error>,
+    /// Signed transactions of the orders in flight: a new segment of the journal begins with them.
+    wires: Vec<Prepared>,
+    /// The journal cannot be written.
+    pub(super) stall: Option<Stall>,
     /// Something was handed to the sender since this task last gave way.
     sent: bool,
 }
@@ -135,12 +139,13 @@ impl Session {
             heard: Instant::now(),
             messages: 0,
             landed: Slot::ZERO,
-            fatal: None,
+            wires: Vec::with_capacity(64),
+            stall: None,
             sent: false,
         }
     }
 
-    /// Trades until `until` is done, the feed ends, or the journal cannot be written.
+    /// Trades until `until` is done, the feed ends, or more waits for the journal than may.
     pub(super) async fn trade(
         &mut self,
         sources: &mut Sources,
@@ -183,9 +188,6 @@ impl Session {
             if winding_down && self.desk.engine().orders().all().is_empty() {
                 return Ok(());
             }
-            if let Some(error) = self.fatal.take() {
-                return Err(error);
-            }
             if std::mem::take(&mut self.sent) {
                 // Sends are tasks of this thread: they must not wait behind a burst of events.
                 tokio::task::yield_now().await;
@@ -204,9 +206,10 @@ impl Session {
                 _ = tick.tick() => {
                     self.pass_time()?;
                     self.follow_prices()?;
-                    if checked.elapsed() >= CHECKPOINT {
+                    let is_due = checked.elapsed() >= CHECKPOINT;
+                    self.keep_journal(is_due)?;
+                    if is_due {
                         checked = Instant::now();
-                        self.desk.checkpoint()?;
                         self.let_go()?;
                     }
                     if measured.elapsed() >= MEASURE {
@@ -336,11 +339,31 @@ impl Session {
                 self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
             }
         }
+        if !matches!(event, OrderEvent::Signed { .. }) {
+            self.wires.retain(|wire| wire.order() != id);
+        }
         log_end(&event);
         self.step(Event::Order(event), Instant::now())?;
         // What an order's end says about our money must not be lost to a crash.
-        self.desk.flush()?;
-        Ok(())
+        self.flush()
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if self.is_stalled() {
+            return Ok(());
+        }
+        let done = self.desk.flush();
+        self.written(done)
+    }
+
+    /// Writes what the engine is now, where that is due, and goes on in a new segment where this one is full.
+    fn keep_journal(&mut self, is_due: bool) -> anyhow::Result<()> {
+        if self.is_stalled() {
+            return Ok(());
+        }
+        let done = if is_due { self.desk.checkpoint() } else { Ok(()) };
+        let done = done.and_then(|()| self.desk.begin_segment(&self.wires));
+        self.written(done)
     }
 
     fn pass_time(&mut self) -> anyhow::Result<()> {
@@ -350,8 +373,8 @@ impl Session {
         }
         self.step(Event::Timer, Instant::now())?;
         self.poll_paper()?;
-        self.desk.flush()?;
-        Ok(())
+        self.flush()?;
+        self.unstall()
     }
 
     fn poll_paper(&mut self) -> anyhow::Result<()> {
@@ -428,12 +451,12 @@ impl Session {
             .write_wire(order.id(), &prepared.signature(), prepared.last_valid(), prepared.bytes())
             .and_then(|()| self.desk.sync());
         if let Err(error) = durable {
-            // Not durable, so not sent. Nothing more can be written down either: the run ends here.
+            // Not durable, so not sent. Nothing more is approved before the next one is told of it.
             tracing::error!(order = %order.id(), %error, "order not sent: the journal cannot be written");
-            self.fatal = Some(anyhow::Error::new(error).context("write the journal"));
-            return Ok(());
+            self.written(Err(error))?;
+            return self.reject(order.id(), RejectReason::NotDurable);
         }
-        self.send(&prepared, order)
+        self.send(prepared, order)
     }
 
     fn is_signed_already(&self, prepared: &Prepared) -> bool {
@@ -444,10 +467,10 @@ impl Session {
         })
     }
 
-    fn send(&mut self, prepared: &Prepared, order: &Order) -> anyhow::Result<()> {
+    fn send(&mut self, prepared: Prepared, order: &Order) -> anyhow::Result<()> {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
         let started = Instant::now();
-        venue.send(prepared);
+        venue.send(&prepared);
         self.sent = true;
         self.desk.timers.record(Stage::Send, started.elapsed());
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
@@ -455,16 +478,22 @@ impl Session {
             // As it was built: nothing else has run on this thread since.
             flight.bid = Some(self.landings.bid(venue.builder().price(order)));
         }
-        self.signed(prepared)
+        self.signed(&prepared)?;
+        self.wires.push(prepared);
+        Ok(())
     }
 
     /// Follows an order that was signed before this process began.
-    pub(super) fn resume(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+    pub(super) fn resume(&mut self, prepared: Prepared) -> anyhow::Result<()> {
         if let Orders::Chain(venue) = &self.orders {
-            venue.resume(prepared);
+            venue.resume(&prepared);
         }
         let known = self.desk.engine().orders().get(prepared.order()).map(|open| open.state);
-        if known == Some(State::Submitted) { self.signed(prepared) } else { Ok(()) }
+        if known == Some(State::Submitted) {
+            self.signed(&prepared)?;
+        }
+        self.wires.push(prepared);
+        Ok(())
     }
 
     fn signed(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
@@ -519,6 +548,9 @@ impl Session {
         let mut problems = Vec::new();
         if stale {
             problems.push("the feed is silent".to_owned());
+        }
+        if self.is_stalled() {
+            problems.push("the journal cannot be written: nothing new is ordered".to_owned());
         }
         if !self.gaps.is_empty() {
             problems.push("notices may be missing".to_owned());

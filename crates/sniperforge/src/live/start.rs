@@ -15,13 +15,13 @@ use sniper_core::units::{Atoms, Lamports, Slot, Usd};
 use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
-use sniper_store::journal::Journal;
+use sniper_store::journal::{Bounds, Owner, Recovery};
 use tokio::sync::mpsc;
 
 use super::desk::Desk;
 use super::lookup;
 use super::publish::Publisher;
-use super::replay::{Wire, replay_records};
+use super::replay::{ReplaySummary, Replayed, Wire};
 use super::scout::Find;
 use super::session::{LiveSigner, Orders, Session, Sources};
 use super::tables::Tables;
@@ -37,33 +37,54 @@ pub(super) struct Opened {
     pub(super) wires: Vec<Wire>,
 }
 
-/// Opens the journal and brings the engine to where it ends.
+/// Opens the journal in the folder `journal` and brings the engine to where it ends.
 pub(super) fn open(
     journal: &Path,
+    owner: Owner,
+    bounds: Bounds,
     config: &EngineConfig,
     publisher: Publisher,
     mut tables: Option<Tables>,
 ) -> anyhow::Result<Opened> {
-    let (mut file, recovered) = Journal::open(journal)?;
-    file.ready_ahead();
-    if recovered.cut_bytes() > 0 {
+    let recovery = Recovery::open(journal, owner)?;
+    let segments = recovery.segments();
+    let named = || format!("replay the journal {}", journal.display());
+    // Tables that are new are filled by a replay of everything, as long as everything is there.
+    let is_whole = segments.first() == 0;
+    let fills = is_whole && tables.as_ref().is_some_and(Tables::is_new);
+    let (replay, mut reader) =
+        super::replay::begin(segments, |_| !fills, tables.as_mut()).with_context(named)?;
+    let replayed = replay.run(&mut reader, tables.as_mut()).with_context(named)?;
+    if let Some(replayed) = &replayed {
+        is_ours(journal, replayed, config)?;
+    }
+    if reader.torn_bytes() > 0 {
         tracing::warn!(
-            bytes = recovered.cut_bytes(),
+            bytes = reader.torn_bytes(),
             "a torn record at the journal's end was cut off"
         );
     }
-    let replayed = if recovered.is_empty() {
-        None
-    } else {
-        let named = || format!("replay the journal {}", journal.display());
-        replay_records(&mut recovered.records()?, tables.as_mut()).with_context(named)?
-    };
+    // Only now is anything changed.
+    let mut file = recovery.write(&reader, bounds)?;
+    file.ready_ahead();
     let Some(replayed) = replayed else {
         let engine = MultiStrategyEngine::new(config.clone())?;
         let mut desk = Desk::new(engine, file, Digest::default(), publisher, tables);
         desk.write_header(config)?;
         return Ok(Opened { desk, wires: Vec::new() });
     };
+    let ReplaySummary { events, from_segment, .. } = replayed.summary;
+    tracing::info!(events, from_segment, "journal replayed");
+    let mut desk = Desk::new(replayed.engine, file, replayed.digest, publisher, tables);
+    desk.started(replayed.started);
+    // Nothing is approved before the chain was asked about what was signed, and the ledger compared: see `release`.
+    if desk.engine().mode() < Mode::Halt {
+        desk.step(Event::Command(Command::SetMode { mode: Mode::Halt, clear_kill: false }))?;
+    }
+    Ok(Opened { desk, wires: replayed.wires })
+}
+
+fn is_ours(journal: &Path, replayed: &Replayed, config: &EngineConfig) -> anyhow::Result<()> {
     if let Some(seq) = replayed.summary.first_difference {
         bail!(
             "the journal {} does not replay: after event {seq} the engine is not what it was. It was written by \
@@ -77,13 +98,7 @@ pub(super) fn open(
          away to start anew with what the chain holds",
         journal.display()
     );
-    tracing::info!(events = replayed.summary.events, "journal replayed");
-    let mut desk = Desk::new(replayed.engine, file, replayed.digest, publisher, tables);
-    // Nothing is approved before the chain was asked about what was signed, and the ledger compared: see `release`.
-    if desk.engine().mode() < Mode::Halt {
-        desk.step(Event::Command(Command::SetMode { mode: Mode::Halt, clear_kill: false }))?;
-    }
-    Ok(Opened { desk, wires: replayed.wires })
+    Ok(())
 }
 
 /// Whether money was ever booked: only then is there something to compare with the chain.
@@ -315,7 +330,7 @@ pub(super) async fn resolve(
                 let Wire { signature, last_valid, bytes, .. } = wire.clone();
                 let prepared = Prepared::from_journal(order, signature, last_valid, bytes)?;
                 tracing::info!(%order, "asking the chain what became of an order");
-                session.resume(&prepared)?;
+                session.resume(prepared)?;
             }
             (Orders::Chain(_), None, State::Submitted) => {
                 session.reject(order, RejectReason::NeverSigned)?;
@@ -368,11 +383,13 @@ mod tests {
     #[test]
     fn after_a_replay_nothing_is_approved_before_the_chain_was_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("journal.bin");
+        let journal = folder.path().join("journal");
         let config = Config::load(&Sources::default()).unwrap().engine(None);
         let opened = || {
             let publisher = Publisher::new(RunMode::Live, String::new(), None);
-            open(&journal, &config, publisher, None).unwrap().desk
+            open(&journal, Owner::default(), Bounds::default(), &config, publisher, None)
+                .unwrap()
+                .desk
         };
         let mut first = opened();
         assert_eq!(first.engine().mode(), Mode::Run, "a new journal has nothing to ask after");

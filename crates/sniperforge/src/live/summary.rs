@@ -96,7 +96,7 @@ impl RunSummary {
             refused: book.counts.refused,
             pnl_usd: dollars(strategy_profit(engine, id)),
         });
-        let refusals = engine.refusals().iter().map(|(name, n)| ((*name).to_owned(), *n));
+        let refusals = engine.refusals().iter().map(|(name, n)| (name.to_string(), *n));
         Self {
             mode,
             seconds,

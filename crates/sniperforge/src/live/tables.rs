@@ -9,8 +9,10 @@ use sniper_core::units::Timestamp;
 use sniper_store::tables::{Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow};
 
 /// Feeds the tables.
-pub(super) struct Tables {
+pub(crate) struct Tables {
     store: Store,
+    /// There was no database before.
+    is_new: bool,
     handle: StoreHandle,
     projector: Option<Projector>,
     mode: &'static str,
@@ -20,15 +22,38 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens the database in `folder`.
     pub(super) fn open(folder: &Path, mode: &'static str) -> anyhow::Result<Self> {
-        let store = Store::open(folder.join("sniperforge.sqlite"), StoreOptions::default())?;
+        let path = folder.join("sniperforge.sqlite");
+        let is_new = !path.exists();
+        let store = Store::open(path, StoreOptions::default())?;
         let handle = store.handle();
-        Ok(Self { store, handle, projector: None, mode, rows: Vec::with_capacity(32) })
+        Ok(Self { store, is_new, handle, projector: None, mode, rows: Vec::with_capacity(32) })
+    }
+
+    /// Whether only a replay of everything fills them.
+    pub(super) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// What the projector has counted, for a snapshot.
+    pub(super) fn counts(&self) -> Vec<u8> {
+        self.projector.as_ref().map(Projector::save).unwrap_or_default()
     }
 
     /// Begins, or goes on with, the run whose journal started then.
     pub(super) fn begin(&mut self, started: Timestamp, engine: &MultiStrategyEngine) {
+        self.go_on(started, engine, &[]);
+    }
+
+    /// As [`Self::begin`], from what [`Self::counts`] said at a snapshot.
+    pub(super) fn go_on(
+        &mut self,
+        started: Timestamp,
+        engine: &MultiStrategyEngine,
+        counts: &[u8],
+    ) {
         let run = RunId::from(started);
-        self.projector = Some(Projector::new(run));
+        let known = Projector::restore(counts).filter(|known| known.run() == run);
+        self.projector = Some(known.unwrap_or_else(|| Projector::new(run)));
         self.rows.push(StoreRow::Run {
             run,
             version: env!("CARGO_PKG_VERSION"),

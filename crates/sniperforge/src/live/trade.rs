@@ -22,6 +22,7 @@ use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
 use sniper_solana::fees::{FeeEstimator, Urgency};
 use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
+use sniper_store::journal::{Bounds, Owner};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -35,9 +36,10 @@ use super::judge::Judge;
 use super::landings::Landings;
 use super::lookup::{self, Lookups};
 use super::newcomers::Newcomers;
+use super::one_key::OneKey;
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
-use super::replay::replay_file;
+use super::replay::replay_tail;
 use super::scout::{self, Find};
 use super::session::{Orders, Session, Sources};
 use super::start::{self, Opened};
@@ -66,6 +68,7 @@ pub(super) struct Plan {
     /// Whose new pools are looked at, if any.
     pub(super) launches: Option<Launches>,
     pub(super) folder: PathBuf,
+    pub(super) journal: Bounds,
     pub(super) latch: PathBuf,
     pub(super) page: Option<dashboard::Options>,
     pub(super) run_for: Option<Duration>,
@@ -125,6 +128,19 @@ pub(super) enum Money {
     Chain(LocalSigner),
 }
 
+impl Money {
+    /// Whose journal it makes: nobody's on paper, whoever's transactions are built.
+    pub(super) fn key(&self) -> Address {
+        match self {
+            Self::Paper { .. } => Address::default(),
+            Self::Chain(signer) => sniper_wallet::Signer::address(signer),
+        }
+    }
+}
+
+/// The journal's folder, in that of the data.
+pub(crate) const JOURNAL: &str = "journal";
+
 /// Runs the engine on configured endpoints.
 ///
 /// # Errors
@@ -173,6 +189,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         gate: config.trading.gate.clone(),
         prices: config.prices.clone(),
         folder: config.data_dir.join(mode),
+        journal: Bounds { keep: config.journal_keep, ..Bounds::default() },
         latch: config.data_dir.join(LATCH),
         page: listen.map(|address| dashboard::Options {
             address,
@@ -237,7 +254,7 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
     std::fs::create_dir_all(&plan.folder).with_context(|| {
         format!("make the data folder {}: check that its parent is writable", plan.folder.display())
     })?;
-    let journal = plan.folder.join("journal.bin");
+    let journal = plan.folder.join(JOURNAL);
     let latch = KillLatch::open(&plan.latch);
     ensure!(
         !latch.is_engaged(),
@@ -261,7 +278,12 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
     }
 
     let rpc = connected(&plan).await?;
-    let opened = start::open(&journal, &plan.engine, publisher, Some(tables))?;
+    let owner = Owner { key: money.key(), genesis: rpc.genesis().to_bytes() };
+    let _one = match &money {
+        Money::Paper { .. } => None,
+        Money::Chain(_) => Some(OneKey::take(&owner.key, &owner.genesis)?),
+    };
+    let opened = start::open(&journal, owner, plan.journal, &plan.engine, publisher, Some(tables))?;
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
     background.spawn(rpc.clone().keep_lines());
@@ -470,7 +492,7 @@ async fn finish(
     if let Some(found) = reconciled {
         summary.reconciled(found);
     }
-    let replayed = replay_file(journal)?;
+    let replayed = replay_tail(journal)?;
     summary.replay_matches = replayed.matches();
     summary.effects_hash = replayed.effects_hash;
     summary.journal = Some(journal.display().to_string());

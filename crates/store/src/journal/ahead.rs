@@ -46,7 +46,7 @@ impl Ahead {
     }
 }
 
-fn fill(file: &File, start: u64, end: u64) -> io::Result<()> {
+pub(super) fn fill(file: &File, start: u64, end: u64) -> io::Result<()> {
     // A full disk shows here, before anything is written.
     fallocate(file, FallocateFlags::empty(), start, end.saturating_sub(start))?;
     let zeros = vec![0; usize::try_from(PIECE).unwrap_or(4096)];

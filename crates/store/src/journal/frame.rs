@@ -6,13 +6,16 @@ pub const MAX_RECORD: usize = 1 << 20;
 /// Bytes before the payload.
 pub(super) const HEAD: usize = 24;
 
-/// Bytes before the first record.
+/// Bytes that every file of a journal begins with, whatever its version.
 pub(super) const FILE_HEAD: usize = 16;
 
-/// The format written and read here.
-pub(super) const VERSION: u32 = 1;
+/// The format written here: a folder of segments.
+pub(super) const VERSION: u32 = 2;
 
-const MAGIC: [u8; 8] = *b"SNPRJRNL";
+/// The format before: one file, with records right behind the first bytes. It is read, and continued in segments.
+pub(super) const VERSION_OF_ONE_FILE: u32 = 1;
+
+pub(super) const MAGIC: [u8; 8] = *b"SNPRJRNL";
 
 /// The first bytes of a file of `version`.
 pub(super) fn file_head(version: u32) -> [u8; FILE_HEAD] {
@@ -78,8 +81,9 @@ impl Head {
     }
 }
 
-/// Completes the head of `frame`, whose payload is in place. `None` when the payload is empty or too large.
-pub(super) fn seal(frame: &mut [u8], number: u64, durable: u64) -> Option<()> {
+/// Completes the head of `frame`, whose payload is in place, and gives its checksum. `None` when the payload is empty or
+/// too large.
+pub(super) fn seal(frame: &mut [u8], number: u64, durable: u64) -> Option<u32> {
     let payload = frame.len().checked_sub(HEAD)?;
     if !(1..=MAX_RECORD).contains(&payload) {
         return None;
@@ -90,7 +94,7 @@ pub(super) fn seal(frame: &mut [u8], number: u64, durable: u64) -> Option<()> {
     frame.get_mut(16..HEAD)?.copy_from_slice(&durable.to_le_bytes());
     let crc = checksum(frame)?;
     frame.get_mut(4..8)?.copy_from_slice(&crc.to_le_bytes());
-    Some(())
+    Some(crc)
 }
 
 fn checksum(frame: &[u8]) -> Option<u32> {
@@ -109,7 +113,7 @@ mod tests {
     fn an_empty_or_oversized_payload_is_never_sealed() {
         assert_eq!(seal(&mut [0; HEAD], 0, 0), None);
         assert_eq!(seal(&mut vec![0; HEAD + MAX_RECORD + 1], 0, 0), None);
-        assert_eq!(seal(&mut vec![0; HEAD + MAX_RECORD], 0, 0), Some(()));
+        assert!(seal(&mut vec![0; HEAD + MAX_RECORD], 0, 0).is_some());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Reading a journal, and judging what stands at its end.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::frame::{FILE_HEAD, HEAD, Head, VERSION, file_version};
-use super::{JournalError, Record};
+use super::frame::{FILE_HEAD, HEAD, Head, VERSION};
+use super::segment::{Begins, Segment};
+use super::{JournalError, Owner, Record, Segments};
 
 const WINDOW: usize = 64 * 1024;
 
@@ -17,48 +19,12 @@ static ZEROS: [u8; WINDOW] = [0; WINDOW];
 pub struct Entry {
     /// Its number, from zero.
     pub number: u64,
-    /// Where in the file it begins.
+    /// The segment it lies in.
+    pub segment: u64,
+    /// Where in that file it begins.
     pub offset: u64,
     /// What was written.
     pub record: Record,
-}
-
-/// What [`super::Journal::open`] found.
-#[derive(Debug)]
-pub struct Recovered {
-    pub(super) path: PathBuf,
-    pub(super) records: u64,
-    pub(super) end: u64,
-    pub(super) cut: u64,
-}
-
-impl Recovered {
-    /// How many intact records there are.
-    #[must_use]
-    pub const fn len(&self) -> u64 {
-        self.records
-    }
-
-    /// Whether the journal is new, or nothing of it was left.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
-    /// Bytes of a torn tail that were cut off: records that were never said to be durable.
-    #[must_use]
-    pub const fn cut_bytes(&self) -> u64 {
-        self.cut
-    }
-
-    /// The records, from the first, read as they are asked for.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be opened again.
-    pub fn records(&self) -> Result<JournalReader, JournalError> {
-        JournalReader::limited(&self.path, self.end)
-    }
 }
 
 /// Reads the records of a journal without locking or changing it, also while an engine writes to it.
@@ -67,35 +33,47 @@ impl Recovered {
 /// nothing more.
 #[derive(Debug)]
 pub struct JournalReader {
-    path: PathBuf,
-    scanner: Scanner,
+    /// Where segments are looked for that are not in `coming`.
+    folder: Option<PathBuf>,
+    coming: VecDeque<Segment>,
+    current: Option<(Segment, Scanner)>,
+    /// Where the last segment ends that is to be read.
+    until: Option<(u64, u64)>,
     torn: u64,
     done: bool,
 }
 
+/// Where the records of a journal end.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) segment: Segment,
+    pub(super) position: u64,
+    /// The number of the next record.
+    pub(super) number: u64,
+    /// Checksum of the last one.
+    pub(super) crc: u32,
+    pub(super) torn: u64,
+}
+
 impl JournalReader {
-    /// Opens the journal at `path`.
+    /// Opens the journal in the folder `path`; or one segment of it; or a journal of the format before segments.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or is no journal of this version.
+    /// When it cannot be read, is no journal of a known version, or a segment of it is missing or not its own.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
-        Self::limited(path.as_ref(), u64::MAX)
+        Segments::open(path)?.records_from(0)
     }
 
-    fn limited(path: &Path, end: u64) -> Result<Self, JournalError> {
-        let unreadable = |source| io_error("read", path, source);
-        let file = File::open(path).map_err(unreadable)?;
-        let mut head = [0; FILE_HEAD];
-        match file.read_exact_at(&mut head, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(JournalError::NotAJournal { path: path.to_owned() });
-            }
-            other => other.map_err(unreadable)?,
-        }
-        check_version(path, &head)?;
-        let scanner = Scanner::new(file, end);
-        Ok(Self { path: path.to_owned(), scanner, torn: 0, done: false })
+    /// Over `segments`, and over those that come to be in `folder`.
+    pub(super) fn over(
+        folder: Option<PathBuf>,
+        mut segments: VecDeque<Segment>,
+        until: Option<(u64, u64)>,
+    ) -> Result<Self, JournalError> {
+        let first = segments.pop_front();
+        let current = first.map(|first| begin(first, until)).transpose()?;
+        Ok(Self { folder, coming: segments, current, until, torn: 0, done: false })
     }
 
     /// Bytes of a torn tail, known once the last record was read.
@@ -104,36 +82,108 @@ impl JournalReader {
         self.torn
     }
 
-    fn advance(&mut self) -> Result<Option<Entry>, JournalError> {
+    /// Whose journal it is; none of the format before segments.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        let (segment, _) = self.current.as_ref()?;
+        segment.head.map(|head| head.owner)
+    }
+
+    /// The file that is read now.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.current.as_ref().map(|(segment, _)| segment.path.as_path())
+    }
+
+    /// Passes all records that are left. Where they end is known then.
+    pub(super) fn skip_all(&mut self) -> Result<(), JournalError> {
+        while self.advance(|_| Some(()))?.is_some() {}
+        self.done = true;
+        Ok(())
+    }
+
+    /// Where the records end, once all were read; none of a journal without segments, or after an error.
+    pub(super) fn end(&self) -> Option<End> {
+        let (segment, scanner) = self.current.as_ref().filter(|_| self.done)?;
+        Some(End {
+            segment: segment.clone(),
+            position: scanner.position,
+            number: scanner.number,
+            crc: scanner.crc,
+            torn: self.torn,
+        })
+    }
+
+    /// The place of the next record, and what `decode` makes of its payload.
+    fn advance<T>(
+        &mut self,
+        decode: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<(u64, u64, T)>, JournalError> {
         let mut retried = false;
         loop {
-            let (offset, number) = (self.scanner.position, self.scanner.number);
-            let unreadable = |source| io_error("read", &self.path, source);
-            if let Some(payload) = self.scanner.next().map_err(unreadable)? {
-                let record = Record::decode(payload).ok_or_else(|| JournalError::Undecodable {
-                    path: self.path.clone(),
+            let Some((segment, scanner)) = &mut self.current else { return Ok(None) };
+            let (offset, number) = (scanner.position, scanner.number);
+            let unreadable = |source| io_error("read", &segment.path, source);
+            if let Some(payload) = scanner.next().map_err(unreadable)? {
+                let value = decode(payload).ok_or_else(|| JournalError::Undecodable {
+                    path: segment.path.clone(),
                     offset,
                     record: number,
                 })?;
-                return Ok(Some(Entry { number, offset, record }));
+                return Ok(Some((number, offset, value)));
             }
-            match examine(&self.scanner.file, offset, number, self.scanner.end)
-                .map_err(unreadable)?
-            {
-                Tail::Clean => return Ok(None),
-                Tail::Torn { bytes } => {
+            let tail = examine(&scanner.file, offset, number, scanner.end).map_err(unreadable)?;
+            let following = self.following()?;
+            let Some((segment, scanner)) = &mut self.current else { return Ok(None) };
+            let fault = match (following, tail) {
+                (Some(next), _) if next.follows(number, scanner.crc) => {
+                    self.current = Some(begin(next, self.until)?);
+                    retried = false;
+                    continue;
+                }
+                (None, Tail::Clean) => return Ok(None),
+                (None, Tail::Torn { bytes }) => {
                     self.torn = bytes;
                     return Ok(None);
                 }
-                // An engine may have completed the record since it was read.
-                Tail::Damaged { .. } if !retried => {
-                    retried = true;
-                    self.scanner.forget();
+                (following, Tail::Damaged { next }) => {
+                    self.coming.extend(following);
+                    damaged(&segment.path, offset, number, next)
                 }
-                Tail::Damaged { next } => {
-                    return Err(damaged(&self.path, offset, number, next));
+                (Some(following), _) if following.first > number => {
+                    let (path, next) = (segment.path.clone(), following.first);
+                    self.coming.push_front(following);
+                    JournalError::Short { path, offset, record: number, next }
                 }
+                (Some(following), _) => {
+                    return Err(JournalError::Stranger { path: following.path });
+                }
+            };
+            // An engine may have completed the record, or the segment, since it was read.
+            if retried {
+                return Err(fault);
             }
+            retried = true;
+            scanner.forget();
+        }
+    }
+
+    /// The segment after the one that is read.
+    fn following(&mut self) -> Result<Option<Segment>, JournalError> {
+        if let Some(next) = self.coming.pop_front() {
+            return Ok(Some(next));
+        }
+        let (Some(folder), Some((segment, _))) = (&self.folder, &self.current) else {
+            return Ok(None);
+        };
+        let number = segment.number.saturating_add(1);
+        let path = Segment::path_of(folder, number);
+        if self.until.is_some() || !path.exists() {
+            return Ok(None);
+        }
+        match Segment::look(&path, number)? {
+            Begins::As(next) => Ok(Some(next)),
+            Begins::Unfinished => Ok(None),
         }
     }
 }
@@ -145,18 +195,36 @@ impl Iterator for JournalReader {
         if self.done {
             return None;
         }
-        let result = self.advance().transpose();
-        self.done = !matches!(result, Some(Ok(_)));
-        result
+        match self.advance(Record::decode) {
+            Ok(Some((number, offset, record))) => {
+                let segment = self.current.as_ref().map_or(0, |(segment, _)| segment.number);
+                Some(Ok(Entry { number, segment, offset, record }))
+            }
+            Ok(None) => {
+                self.done = true;
+                None
+            }
+            Err(error) => {
+                self.done = true;
+                self.current = None;
+                Some(Err(error))
+            }
+        }
     }
 }
 
-pub(super) fn check_version(path: &Path, head: &[u8; FILE_HEAD]) -> Result<(), JournalError> {
-    match file_version(head) {
-        Some(VERSION) => Ok(()),
-        Some(found) => Err(JournalError::Version { path: path.to_owned(), found, known: VERSION }),
-        None => Err(JournalError::NotAJournal { path: path.to_owned() }),
-    }
+fn begin(segment: Segment, until: Option<(u64, u64)>) -> Result<(Segment, Scanner), JournalError> {
+    let file =
+        File::open(&segment.path).map_err(|source| io_error("read", &segment.path, source))?;
+    let end =
+        until.filter(|(number, _)| *number == segment.number).map_or(u64::MAX, |(_, end)| end);
+    let scanner = Scanner::new(file, end, &segment);
+    Ok((segment, scanner))
+}
+
+/// What stands where the one file of the format before was: its first bytes alone, of a version that it does not read.
+pub(super) fn stub() -> [u8; FILE_HEAD] {
+    super::frame::file_head(VERSION)
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {
@@ -177,15 +245,20 @@ pub(super) struct Scanner {
     pub(super) position: u64,
     /// The number the next record has, or should have.
     pub(super) number: u64,
+    /// Checksum of the last record.
+    crc: u32,
     /// Bytes of the file from `position` on, after `used` that lie before it.
     buffer: Vec<u8>,
     used: usize,
 }
 
 impl Scanner {
-    /// From the first record of `file` on.
-    pub(super) fn new(file: File, end: u64) -> Self {
-        Self { file, end, position: bytes(FILE_HEAD), number: 0, buffer: Vec::new(), used: 0 }
+    /// From the first record of a segment on.
+    fn new(file: File, end: u64, segment: &Segment) -> Self {
+        // Until a record is read, the last one is that before the segment.
+        let crc = segment.head.map_or(0, |head| head.link);
+        let (position, number) = (segment.start, segment.first);
+        Self { file, end, position, number, crc, buffer: Vec::new(), used: 0 }
     }
 
     /// The payload of the next record; `None` where there is no intact one.
@@ -204,6 +277,7 @@ impl Scanner {
         self.used = start.saturating_add(whole);
         self.position = self.position.saturating_add(bytes(whole));
         self.number = self.number.saturating_add(1);
+        self.crc = head.crc;
         Ok(self.buffer.get(start.saturating_add(HEAD)..self.used))
     }
 
@@ -301,7 +375,7 @@ pub(super) fn examine(file: &File, position: u64, number: u64, end: u64) -> io::
 }
 
 /// Reads until `target` is full or the file ends; says how many bytes it has.
-fn read_up_to(file: &File, target: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_up_to(file: &File, target: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = target.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset.saturating_add(bytes(filled))) {

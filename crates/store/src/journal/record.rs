@@ -40,6 +40,18 @@ pub enum Record {
         /// Hash of the state after it.
         state: [u8; 32],
     },
+    /// The first record of a segment after the first: a checkpoint from which hashes go on, so that whoever begins here
+    /// need not know what came before.
+    Opening {
+        /// The last event before it.
+        seq: Seq,
+        /// Hash of all effects up to it. From here on effects are hashed behind this.
+        effects: [u8; 32],
+        /// How many values that hash has taken.
+        counted: u64,
+        /// Hash of the state after it.
+        state: [u8; 32],
+    },
 }
 
 /// [`Record`] without owning what it writes; the same bytes.
@@ -49,6 +61,7 @@ pub(super) enum Borrowed<'a> {
     Event(&'a Stamped),
     Wire { order: OrderId, signature: &'a Signature, last_valid: BlockHeight, bytes: &'a [u8] },
     Checkpoint { seq: Seq, effects: &'a [u8; 32], state: &'a [u8; 32] },
+    Opening { seq: Seq, effects: &'a [u8; 32], counted: u64, state: &'a [u8; 32] },
 }
 
 impl<'a> From<&'a Record> for Borrowed<'a> {
@@ -63,6 +76,9 @@ impl<'a> From<&'a Record> for Borrowed<'a> {
             }
             Record::Checkpoint { seq, effects, state } => {
                 Self::Checkpoint { seq: *seq, effects, state }
+            }
+            Record::Opening { seq, effects, counted, state } => {
+                Self::Opening { seq: *seq, effects, counted: *counted, state }
             }
         }
     }

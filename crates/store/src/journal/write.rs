@@ -1,49 +1,60 @@
 //! Writing a journal.
 
+mod rotate;
+mod stall;
+
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock};
+use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use rustix::io::Errno;
 use sniper_core::event::Stamped;
 use sniper_core::ids::{OrderId, Signature};
-use sniper_core::units::BlockHeight;
+use sniper_core::units::{BlockHeight, Timestamp};
 
 use super::ahead::Ahead;
-use super::frame::{FILE_HEAD, HEAD, VERSION, file_head, seal};
-use super::read::{Scanner, Tail, bytes, check_version, damaged, examine, io_error};
+use super::folder::now;
+use super::frame::{HEAD, seal};
+use super::keep::{Bounds, Keeper};
+use super::read::{End, bytes, io_error};
 use super::record::Borrowed;
-use super::{JournalError, Record, Recovered};
+use super::segment::Segment;
+use super::{JournalError, Owner, Record};
 
 /// Space is reserved in steps of this size, so that most syncs need not record a new file length.
 const RESERVE: u64 = 4 << 20;
 
 /// Space that should be ready beyond the last record where syncs are waited for.
-const AHEAD: u64 = 1 << 20;
+pub(super) const AHEAD: u64 = 1 << 20;
 
 /// More than this is not held back in memory.
 const PENDING: usize = 256 * 1024;
 
+/// More than this does not wait in memory for a disk that takes no records.
+const KEPT_MAX: usize = 64 << 20;
+
 /// A journal open for writing, by this process alone.
 ///
 /// [`append`](Self::append) puts a record into memory, [`flush`](Self::flush) hands it to the system, where it
-/// outlives this process, and [`sync`](Self::sync) puts it on the disk, where it outlives the machine's power. After
-/// any failed write nothing more is accepted: what is on the disk is unknown until the journal is opened again.
+/// outlives this process, and [`sync`](Self::sync) puts it on the disk, where it outlives the machine's power. After a
+/// failed write records are kept in memory, up to a bound, and nothing counts as durable until
+/// [`recover`](Self::recover) has put all of them on the disk.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// use sniper_core::units::Timestamp;
-/// use sniper_store::journal::{Journal, Record};
-/// let path = folder.path().join("engine.journal");
+/// use sniper_store::journal::{Journal, Owner, Record};
+/// let path = folder.path().join("journal");
 /// let first = Record::Header { version: 1, config: vec![7], started: Timestamp::new(0) };
-/// let (mut journal, _) = Journal::open(&path)?;
+/// let (mut journal, _) = Journal::open(&path, Owner::default())?;
 /// journal.append(&first)?;
 /// journal.sync()?;
 /// drop(journal);
-/// let (_, recovered) = Journal::open(&path)?;
+/// let (_, recovered) = Journal::open(&path, Owner::default())?;
 /// assert_eq!(recovered.records()?.next().transpose()?.map(|entry| entry.record), Some(first));
 /// # Ok(())
 /// # }
@@ -66,65 +77,76 @@ pub struct Journal {
     next: u64,
     /// Records below this number are durable.
     durable: u64,
-    failed: bool,
+    /// Where the first record begins that is not.
+    durable_position: u64,
+    /// Checksum of the last record.
+    crc: u32,
+    /// A write failed.
+    stalled: bool,
+    folder: PathBuf,
+    owner: Owner,
+    born: Timestamp,
+    /// The segment that is written.
+    segment: u64,
+    /// Number of its first record.
+    first: u64,
+    bounds: Bounds,
+    /// The segment that was finished, until it is left to the keeper.
+    finished: Option<(File, u64, Option<Ahead>)>,
+    keeper: Option<Keeper>,
+    spare: Option<File>,
+    /// After a failure: when space for a segment is tried to be made again.
+    not_before: Option<Instant>,
+    /// Held until the end.
+    _locks: Vec<File>,
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or starts one, and says what is in it.
-    ///
-    /// A torn tail is cut off; what is found after that is durable.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written, is in use, is no journal of this version, or is damaged. Then nothing has been
-    /// changed.
-    pub fn open(path: impl AsRef<Path>) -> Result<(Self, Recovered), JournalError> {
-        let path = path.as_ref();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| JournalError::Unwritable { path: path.to_owned(), source })?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                return Err(JournalError::Locked { path: path.to_owned() });
-            }
-            other => other.map_err(|errno| io_error("lock", path, errno.into()))?,
+    /// Goes on at the end of a segment.
+    pub(super) fn at(
+        folder: PathBuf,
+        owner: Owner,
+        end: End,
+        bounds: Bounds,
+        locks: Vec<File>,
+    ) -> Result<Self, JournalError> {
+        let End { segment, position, number, crc, torn } = end;
+        let path = segment.path;
+        let opened = OpenOptions::new().read(true).write(true).open(&path);
+        let file =
+            opened.map_err(|source| JournalError::Unwritable { path: path.clone(), source })?;
+        if torn > 0 {
+            file.set_len(position).map_err(|source| write_error("cut", &path, source))?;
         }
-        let cut_head = start_if_new(&file, path)?;
-        let unreadable = |source| io_error("read", path, source);
-        let copy = File::open(path).map_err(unreadable)?;
-        let mut scanner = Scanner::new(copy, u64::MAX);
-        while scanner.next().map_err(unreadable)?.is_some() {}
-        let (position, next) = (scanner.position, scanner.number);
-        let cut = match examine(&file, position, next, u64::MAX).map_err(unreadable)? {
-            Tail::Clean => 0,
-            Tail::Torn { bytes } => {
-                file.set_len(position).map_err(|source| write_error("cut", path, source))?;
-                bytes
-            }
-            Tail::Damaged { next: intact } => return Err(damaged(path, position, next, intact)),
-        };
-        file.sync_all().map_err(|source| write_error("sync", path, source))?;
-        let reserved = file.metadata().map_err(unreadable)?.len();
-        let journal = Self {
+        file.sync_all().map_err(|source| write_error("sync", &path, source))?;
+        let reserved = file.metadata().map_err(|source| io_error("read", &path, source))?.len();
+        Ok(Self {
             file,
-            path: path.to_owned(),
             position,
             reserved,
             can_reserve: true,
             is_ready_ahead: false,
             ahead: None,
             pending: Vec::new(),
-            next,
-            durable: next,
-            failed: false,
-        };
-        let cut = cut.saturating_add(cut_head);
-        Ok((journal, Recovered { path: path.to_owned(), records: next, end: position, cut }))
+            next: number,
+            durable: number,
+            durable_position: position,
+            crc,
+            stalled: false,
+            folder,
+            owner,
+            // A journal of the format before segments says nothing of that.
+            born: segment.head.map_or_else(now, |head| head.born),
+            segment: segment.number,
+            first: segment.first,
+            bounds,
+            finished: None,
+            keeper: None,
+            spare: None,
+            not_before: None,
+            path,
+            _locks: locks,
+        })
     }
 
     /// From here on space is filled with zeros well before records need it, by a thread of its own: a sync then
@@ -133,10 +155,22 @@ impl Journal {
         self.is_ready_ahead = true;
     }
 
-    /// The file.
+    /// The file of the segment that is written.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The number of the segment that is written.
+    #[must_use]
+    pub const fn segment(&self) -> u64 {
+        self.segment
     }
 
     /// The number the next record gets.
@@ -151,7 +185,7 @@ impl Journal {
         self.durable
     }
 
-    /// Length of the journal in bytes, reserved space left out.
+    /// Length of the segment in bytes, reserved space left out.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.position.saturating_add(bytes(self.pending.len()))
@@ -161,7 +195,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// When it is too large, or a write failed now or before.
+    /// When it is too large, or more waits in memory than may. What else goes wrong [`Journal::flush`] tells.
     pub fn append(&mut self, record: &Record) -> Result<u64, JournalError> {
         self.add(&record.into())
     }
@@ -191,24 +225,19 @@ impl Journal {
     }
 
     fn add(&mut self, record: &Borrowed<'_>) -> Result<u64, JournalError> {
-        self.refuse_after_failure()?;
         let start = self.pending.len();
         self.pending.resize(start.saturating_add(HEAD), 0);
         let number = self.next;
         // Writing into memory cannot fail but by what the record is.
-        let sealed = postcard::to_io(record, &mut self.pending).is_ok()
-            && self
-                .pending
-                .get_mut(start..)
-                .and_then(|frame| seal(frame, number, self.durable))
-                .is_some();
-        if !sealed {
+        let written = postcard::to_io(record, &mut self.pending).is_ok();
+        let frame = self.pending.get_mut(start..).filter(|_| written);
+        let Some(crc) = frame.and_then(|frame| seal(frame, number, self.durable)) else {
             self.pending.truncate(start);
             return Err(JournalError::TooLarge);
-        }
-        self.next = number.saturating_add(1);
+        };
+        (self.crc, self.next) = (crc, number.saturating_add(1));
         if self.pending.len() > PENDING {
-            self.flush()?;
+            self.make_room()?;
         }
         Ok(number)
     }
@@ -217,9 +246,9 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// When the disk is full or the write fails.
+    /// When the disk is full or the write fails; then records are kept in memory, and only [`Journal::recover`] helps.
     pub fn flush(&mut self) -> Result<(), JournalError> {
-        self.refuse_after_failure()?;
+        self.refuse_while_stalled()?;
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -229,7 +258,7 @@ impl Journal {
                 .write_all_at(&self.pending, self.position)
                 .map_err(|source| write_error("write", &self.path, source))
         });
-        self.failed = written.is_err();
+        self.stalled = written.is_err();
         written?;
         self.position = end;
         self.reserved = self.reserved.max(end);
@@ -241,7 +270,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// When the disk is full or the write fails.
+    /// As [`Journal::flush`].
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.flush()?;
         if self.durable == self.next {
@@ -249,10 +278,9 @@ impl Journal {
         }
         let synced =
             fdatasync(&self.file).map_err(|errno| write_error("sync", &self.path, errno.into()));
-        // What a failed sync left on the disk cannot be known, and a second try may lie.
-        self.failed = synced.is_err();
+        self.stalled = synced.is_err();
         synced?;
-        self.durable = self.next;
+        (self.durable, self.durable_position) = (self.next, self.position);
         Ok(())
     }
 
@@ -262,17 +290,20 @@ impl Journal {
     ///
     /// As [`Journal::sync`].
     pub fn close(mut self) -> Result<(), JournalError> {
+        self.recover()?;
         self.sync()?;
         // What it wrote, or why it could not, no longer matters; that it has ended does.
         drop(self.ahead.take().map(Ahead::finish));
         self.file
             .set_len(self.position)
             .and_then(|()| self.file.sync_all())
-            .map_err(|source| write_error("close", &self.path, source))
-    }
-
-    fn refuse_after_failure(&self) -> Result<(), JournalError> {
-        if self.failed { Err(JournalError::Failed { path: self.path.clone() }) } else { Ok(()) }
+            .map_err(|source| write_error("close", &self.path, source))?;
+        self.gather(true).map(drop)?;
+        if self.spare.take().is_some() {
+            let spare = Segment::path_of(&self.folder, self.segment.saturating_add(1));
+            std::fs::remove_file(&spare).map_err(|source| io_error("remove", &spare, source))?;
+        }
+        Ok(())
     }
 
     /// The same, by a thread that starts before the space is needed; waits for it only where it did not keep up.
@@ -333,36 +364,11 @@ impl Drop for Journal {
     }
 }
 
-/// Writes the head of a new file, also of one whose creation was cut short. Says how many bytes that dropped.
-fn start_if_new(file: &File, path: &Path) -> Result<u64, JournalError> {
-    let unreadable = |source| io_error("read", path, source);
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut head = [0; FILE_HEAD];
-    if length >= bytes(FILE_HEAD) {
-        file.read_exact_at(&mut head, 0).map_err(unreadable)?;
-        check_version(path, &head)?;
-        return Ok(0);
-    }
-    let whole = file_head(VERSION);
-    let part = head.get_mut(..usize::try_from(length).unwrap_or(0)).unwrap_or_default();
-    file.read_exact_at(part, 0).map_err(unreadable)?;
-    if !whole.starts_with(part) {
-        return Err(JournalError::NotAJournal { path: path.to_owned() });
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    file.write_all_at(&whole, 0)
-        .and_then(|()| file.sync_all())
-        // The name of the file must last as well.
-        .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all())
-        .map_err(|source| write_error("start", path, source))?;
-    Ok(length)
-}
-
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn write_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {
+pub(super) fn write_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {
     if is_full(&source) {
         return JournalError::DiskFull { path: path.to_owned() };
     }
@@ -382,7 +388,7 @@ mod tests {
     #[test]
     fn an_event_needs_no_new_memory_once_the_buffer_is_warm() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path().join("j")).unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
         for seq in 0..100 {
             journal.append_event(&event(seq)).unwrap();
         }
@@ -395,9 +401,9 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_and_nothing_is_accepted_after_it() {
+    fn a_full_disk_is_told_and_nothing_counts_as_durable_after_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path().join("j")).unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
         // A device that is always full.
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let disk = std::mem::replace(&mut journal.file, full);
@@ -405,18 +411,76 @@ mod tests {
         assert!(matches!(journal.sync(), Err(JournalError::DiskFull { .. })));
         assert_eq!(journal.durable(), 0);
         journal.file = disk;
-        assert!(matches!(journal.append_event(&event(1)), Err(JournalError::Failed { .. })));
-        assert!(matches!(journal.sync(), Err(JournalError::Failed { .. })));
-        let path = journal.path.clone();
+        journal.append_event(&event(1)).unwrap();
+        assert!(matches!(journal.sync(), Err(JournalError::Stalled { .. })));
+        assert!(journal.is_stalled());
+        let path = journal.folder.clone();
         drop(journal);
-        assert!(Journal::open(path).unwrap().1.is_empty());
+        assert!(Journal::open(path, Owner::default()).unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn what_waited_for_a_full_disk_is_written_once_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
+        journal.append_event(&event(0)).unwrap();
+        journal.sync().unwrap();
+        // Handed to the system, and perhaps lost by a sync that fails.
+        journal.append_event(&event(1)).unwrap();
+        journal.flush().unwrap();
+        journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        journal.append_event(&event(2)).unwrap();
+        assert!(matches!(journal.sync(), Err(JournalError::DiskFull { .. })));
+        for seq in 3..10_000 {
+            journal.append_event(&event(seq)).unwrap();
+        }
+        assert_eq!((journal.durable(), journal.next_number()), (1, 10_000));
+        journal.recover().unwrap();
+        assert_eq!((journal.durable(), journal.is_stalled()), (10_000, false));
+        journal.append_event(&event(10_000)).unwrap();
+        journal.close().unwrap();
+        let (_, recovered) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
+        let seqs = recovered.records().unwrap().map(|entry| match entry.unwrap().record {
+            Record::Event(stamped) => stamped.seq.get(),
+            other => panic!("{other:?}"),
+        });
+        assert!(seqs.eq(0..=10_000));
+    }
+
+    #[test]
+    fn what_the_system_lost_after_a_failed_sync_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
+        journal.append_event(&event(0)).unwrap();
+        journal.sync().unwrap();
+        let durable = journal.position;
+        journal.append_event(&event(1)).unwrap();
+        journal.flush().unwrap();
+        journal.file.write_all_at(&[0; 8], durable).unwrap();
+        journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        journal.append_event(&event(2)).unwrap();
+        journal.sync().unwrap_err();
+        let error = journal.recover().unwrap_err();
+        assert!(matches!(error, JournalError::Lost { record: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn no_more_waits_in_memory_than_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
+        journal.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let config = vec![1; 1_000_000];
+        let record = Record::Header { version: 1, config, started: Timestamp::ZERO };
+        let kept = (0..100).take_while(|_| journal.append(&record).is_ok()).count();
+        assert!((60..70).contains(&kept), "{kept} MB");
+        assert!(matches!(journal.append(&record), Err(JournalError::Overflow { .. })));
     }
 
     #[test]
     fn zeros_written_ahead_never_meet_a_record() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&path, Owner::default()).unwrap();
         journal.ready_ahead();
         // In leaps of most of what is kept ready, so that records keep catching up with the thread.
         let count = 30;
@@ -429,20 +493,20 @@ mod tests {
         assert!(journal.reserved > journal.position || journal.ahead.is_some());
         // As after a crash: the space made ready stays.
         drop(journal);
-        let (journal, recovered) = Journal::open(&path).unwrap();
+        let (journal, recovered) = Journal::open(&path, Owner::default()).unwrap();
         assert_eq!((recovered.len(), recovered.cut_bytes()), (count.into(), 0));
         for (nth, entry) in recovered.records().unwrap().enumerate() {
             let Record::Header { config, .. } = entry.unwrap().record else { panic!("a header") };
             assert!(config.iter().all(|byte| usize::from(*byte) == nth | 0x80), "record {nth}");
         }
-        assert!(std::fs::metadata(&path).unwrap().len() > journal.len_bytes());
+        assert!(std::fs::metadata(journal.path()).unwrap().len() > journal.len_bytes());
         journal.close().unwrap();
     }
 
     #[test]
     fn much_is_not_held_back_in_memory() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(folder.path().join("j")).unwrap();
+        let (mut journal, _) = Journal::open(folder.path().join("j"), Owner::default()).unwrap();
         let record =
             Record::Header { version: 1, config: vec![1; 100_000], started: Timestamp::ZERO };
         for _ in 0..20 {

@@ -245,7 +245,7 @@ async fn write(connection: &mut SqliteConnection, row: &StoreRow) -> Result<(), 
             query("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)")
                 .bind(run.0)
                 .bind(strategy.0)
-                .bind(*reason)
+                .bind(reason.as_ref())
                 .bind(Unsigned(*count))
                 .bind(last.get())
         }

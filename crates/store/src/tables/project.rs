@@ -1,14 +1,16 @@
 //! From events and effects to rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sniper_core::event::{Effect, Event, MarketEvent, OrderEvent, Stamped};
 use sniper_core::ids::{MintId, StrategyId};
 use sniper_core::units::Timestamp;
 
 use super::row::{RunId, StoreRow};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Count {
     count: u64,
     last: Timestamp,
@@ -18,11 +20,11 @@ struct Count {
 /// Says what each step of the engine changes in the tables.
 ///
 /// Given the same events and effects it gives the same rows: live, in a replay, and in a rebuild.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Projector {
     run: RunId,
     next_mint: u16,
-    refusals: BTreeMap<(StrategyId, &'static str), Count>,
+    refusals: BTreeMap<(StrategyId, Cow<'static, str>), Count>,
 }
 
 impl Projector {
@@ -30,6 +32,18 @@ impl Projector {
     #[must_use]
     pub const fn new(run: RunId) -> Self {
         Self { run, next_mint: 1, refusals: BTreeMap::new() }
+    }
+
+    /// What it has counted, to go on from after a restart.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// The one that [`Self::save`] wrote, if it reads.
+    #[must_use]
+    pub fn restore(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
     }
 
     /// The run.
@@ -90,14 +104,20 @@ impl Projector {
             if entry.count != entry.written {
                 entry.written = entry.count;
                 let (count, last) = (entry.count, entry.last);
-                rows.push(StoreRow::Refusals { run, strategy: *strategy, reason, count, last });
+                rows.push(StoreRow::Refusals {
+                    run,
+                    strategy: *strategy,
+                    reason: reason.clone(),
+                    count,
+                    last,
+                });
             }
         }
     }
 
     fn refused(&mut self, strategy: StrategyId, reason: &'static str, at: Timestamp) {
         let new = Count { count: 0, last: at, written: 0 };
-        let entry = self.refusals.entry((strategy, reason)).or_insert(new);
+        let entry = self.refusals.entry((strategy, Cow::Borrowed(reason))).or_insert(new);
         entry.count = entry.count.saturating_add(1);
         entry.last = at;
     }

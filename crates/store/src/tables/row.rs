@@ -1,5 +1,8 @@
 //! What is written into the tables.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use sniper_core::event::{Closed, EquityPoint, MintSpec, Trade};
 use sniper_core::gate::Verdict;
 use sniper_core::ids::{MintId, OrderId, Signature, StrategyId};
@@ -7,7 +10,7 @@ use sniper_core::order::Order;
 use sniper_core::units::{Atoms, BlockHeight, Seq, Timestamp, Usd};
 
 /// A journal's name in the tables: when its first record was written, in microseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub i64);
 
@@ -128,7 +131,7 @@ pub enum StoreRow {
         /// Who.
         strategy: StrategyId,
         /// The refusal's short name.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// How often.
         count: u64,
         /// When last.

@@ -1,18 +1,18 @@
 //! What is kept of a pool's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Curve, PoolState, decode_pool};
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::{AccountUpdate, DecodeError, Part, QuoteError};
 use crate::units::Atoms;
 
 /// A pool's accounts as last seen, and the curve of the last moment at which they agreed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     vaults: [Option<Atoms>; 2],
     pool: Option<PoolState>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -29,6 +29,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         match update {
             AccountUpdate::Vault { second, .. } => Some(usize::from(*second)),

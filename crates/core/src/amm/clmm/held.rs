@@ -1,18 +1,18 @@
 //! What is kept of a pool's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     BitmapExtension, Config, Curve, PoolState, TickArray, Ticks, decode_bitmap_extension,
     decode_config, decode_pool, decode_tick_array,
 };
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::transfer_fee::TransferFee;
 use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
 
 /// A pool's accounts as last seen, and their curve. A swap's price is in one account alone; ticks change with
 /// liquidity, and with limit orders where a pool has any.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     pool: Option<PoolState>,
     config: Option<Config>,
@@ -20,7 +20,7 @@ pub(in crate::amm) struct Held {
     extension: Option<Box<BitmapExtension>>,
     #[serde(skip)]
     arrays: Vec<TickArray>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -51,6 +51,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(extension, arrays, curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         matches!(update, AccountUpdate::ClmmPool(_)).then_some(0)
     }

@@ -1,6 +1,8 @@
 //! Ticks, square-root prices and the amounts between them, as the program's `tick_math`, `liquidity_math` and
 //! `sqrt_price_math` compute them. Square roots are Q64.64.
 
+use serde::{Deserialize, Serialize};
+
 use crate::amm::QuoteError::{self, Overflow};
 use crate::amm::clmm::wide::{low, minus, plus, product, shifted_quotient_up, up64};
 use crate::amm::roots::{Roots, Wide, divide_short};
@@ -84,7 +86,7 @@ pub fn tick_at_sqrt_price(sqrt_price: u128) -> Option<i32> {
 }
 
 /// What a move of the price between two square roots takes and gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Amounts {
     /// Rounded up.
     pub(super) input: u64,

@@ -54,7 +54,7 @@ fn array_size(tick_spacing: u16) -> i32 {
 }
 
 /// One stop on a swap's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stop {
     pub(super) tick: i32,
     pub(super) sqrt_price: u128,
@@ -67,7 +67,7 @@ pub(super) struct Stop {
 }
 
 /// The way between two neighbouring stops at the liquidity it is expected to have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Span {
     liquidity: u128,
     /// Upwards, then downwards; `None` where an amount does not fit.
@@ -84,7 +84,7 @@ impl Span {
 }
 
 /// The ticks of a pool. An array that the pool uses and nobody has read is a gap that no swap passes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticks {
     tick_spacing: u16,
     bitmap: [u64; 16],

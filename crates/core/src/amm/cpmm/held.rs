@@ -1,20 +1,20 @@
 //! What is kept of a pool's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, Curve, PoolState, decode_config, decode_pool};
-use crate::amm::live::Hold;
+use crate::amm::live::{Hold, keeps, unknown};
 use crate::amm::transfer_fee::TransferFee;
 use crate::amm::{AccountUpdate, Clock, DecodeError, Detail, Part, Quote, QuoteError};
 use crate::units::{Atoms, Price};
 
 /// A pool's accounts as last seen, and the curve of the last moment at which they agreed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     vaults: [Option<Atoms>; 2],
     pool: Option<PoolState>,
     config: Option<Config>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -44,6 +44,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         match update {
             AccountUpdate::Vault { second, .. } => Some(usize::from(*second)),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BINS_PER_ARRAY, Curve, PoolState, decode_bin_array, decode_extension, decode_pool};
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::transfer_fee::EpochFees;
 use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
 use crate::units::Slot;
@@ -14,7 +14,7 @@ use crate::units::Slot;
 ///
 /// A swap writes the pool and the arrays that it walks through. The pool and the array of its active bin are to agree;
 /// what came since they last did waits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     pool: Option<PoolState>,
     /// When each array was last seen.
@@ -22,7 +22,7 @@ pub(in crate::amm) struct Held {
     seen: BTreeMap<i32, Slot>,
     #[serde(skip)]
     waiting: Vec<AccountUpdate>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -49,6 +49,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(seen, waiting, curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         match update {
             AccountUpdate::DlmmPool(_) => Some(0),

@@ -32,7 +32,7 @@ pub struct BinArray {
 }
 
 /// A bin as one direction of swaps meets it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Step {
     pub(super) price: u128,
     /// All that can come out, held at the end of the range as the program does.
@@ -50,7 +50,7 @@ pub(super) struct Step {
 }
 
 /// An array ready to be walked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Array {
     source: BinArray,
     /// For forward swaps, from the highest bin down.

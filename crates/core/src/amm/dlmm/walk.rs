@@ -1,5 +1,7 @@
 //! A swap, bin by bin. Where the program would fail, so does this.
 
+use serde::{Deserialize, Serialize};
+
 use crate::amm::QuoteError::{
     self, Inexact, MissingArray, NoLiquidity, NotOpen, Overflow, Paused, TooSmall, Unsupported,
 };
@@ -14,7 +16,7 @@ const BPS_WHOLE: u64 = 10_000;
 const VARIABLE_WHOLE: u64 = 100_000_000_000;
 
 /// What follows from a pool's state for every swap.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Terms {
     /// The fixed part of the fee rate, held at its limit.
     base: u64,

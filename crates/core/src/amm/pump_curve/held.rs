@@ -1,22 +1,22 @@
 //! What is kept of a curve's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, Curve, CurveState, Inputs, Keys, decode_config, decode_curve};
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::pump_fees::{FeeConfig, Schedule, decode_fee_config, decode_supply};
 use crate::amm::{AccountUpdate, DecodeError, Part, QuoteError};
 use crate::units::Atoms;
 
 /// A curve's accounts as last seen, and the curve of the last moment at which they agreed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     schedule: Schedule,
     state: Option<CurveState>,
     config: Option<Config>,
     fees: Option<FeeConfig>,
     supply: Option<Atoms>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -50,6 +50,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         matches!(update, AccountUpdate::PumpCurve(_)).then_some(0)
     }

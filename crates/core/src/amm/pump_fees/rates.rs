@@ -1,5 +1,7 @@
 //! Rates that were checked once, and the divisions that both kinds need.
 
+use serde::{Deserialize, Serialize};
+
 use crate::amm::QuoteError::{self, Overflow};
 use crate::amm::divide::{Reciprocal, on_top, on_top_factor, product_over, product_over_up};
 use crate::amm::pump_fees::Fees;
@@ -11,7 +13,7 @@ const WHOLE: u64 = 10_000;
 const LEAST_KEPT: u64 = 6_667;
 
 /// Rates that together are at most one whole, as the fee program demands of its schedules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::amm) struct Rates {
     fees: Fees,
     /// One whole less all fees: what a sale brings of what is sold.

@@ -1,16 +1,16 @@
 //! What is kept of a pool's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, Curve, Inputs, Keys, PoolState, decode_config, decode_pool};
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::pump_fees::{FeeConfig, Schedule, decode_fee_config, decode_supply};
 use crate::amm::transfer_fee::TransferFee;
 use crate::amm::{AccountUpdate, DecodeError, Part, QuoteError};
 use crate::units::Atoms;
 
 /// A pool's accounts as last seen, and the curve of the last moment at which they agreed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     schedule: Schedule,
     vaults: [Option<Atoms>; 2],
@@ -18,7 +18,7 @@ pub(in crate::amm) struct Held {
     config: Option<Config>,
     fees: Option<FeeConfig>,
     supply: Option<Atoms>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -56,6 +56,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(curve);
+
     /// A swap writes the vaults; the pool's own account it may leave as it is.
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         match update {

@@ -1,6 +1,8 @@
 //! The adaptive part of a fee: it grows with the distance between the price and a reference that follows it slowly,
 //! counted in groups of ticks, and falls back with time.
 
+use serde::{Deserialize, Serialize};
+
 use super::tick::{MAX_TICK, MIN_TICK, sqrt_price_at, tick_at};
 use super::{AdaptiveFee, AdaptiveState, Oracle};
 use crate::amm::QuoteError::{self, Overflow};
@@ -47,7 +49,7 @@ impl AdaptiveFee {
 }
 
 /// An oracle as a curve keeps it: checked, with the square-root prices of the groups around the price.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Groups {
     pub(super) oracle: Oracle,
     /// The group of the pool's tick.

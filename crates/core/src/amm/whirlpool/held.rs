@@ -1,25 +1,25 @@
 //! What is kept of a pool's accounts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Curve, Oracle, PoolState, TickArray, array_starts, arrays_around, decode_oracle, decode_pool,
     decode_tick_array,
 };
-use crate::amm::live::{Hold, quotes_by_curve};
+use crate::amm::live::{Hold, keeps, quotes_by_curve, unknown};
 use crate::amm::transfer_fee::EpochFees;
 use crate::amm::{AccountUpdate, Arrays, DecodeError, Part, QuoteError};
 
 /// A pool's accounts as last seen, and their curve. A swap's price is in one account alone, so nothing is torn; ticks
 /// change only with liquidity.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::amm) struct Held {
     pool: Option<PoolState>,
     oracle: Option<Oracle>,
     /// Arrays that came before the pool, and all of them when the curve must be made anew.
     #[serde(skip)]
     arrays: Vec<TickArray>,
-    #[serde(skip)]
+    #[serde(skip, default = "unknown")]
     curve: Result<Curve, QuoteError>,
 }
 
@@ -36,6 +36,8 @@ impl Held {
 }
 
 impl Hold for Held {
+    keeps!(arrays, curve);
+
     fn place(&self, update: &AccountUpdate) -> Option<usize> {
         matches!(update, AccountUpdate::Whirlpool(_)).then_some(0)
     }

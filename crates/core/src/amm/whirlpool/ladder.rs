@@ -1,6 +1,8 @@
 //! A pool ready to quote: its initialised ticks in one sorted row, with their square-root prices and with what lies
 //! between neighbours, so that a quote crosses a tick with additions.
 
+use serde::{Deserialize, Serialize};
+
 use super::adaptive::Groups;
 use super::derived::{array_start, array_starts, ticks_in_array};
 use super::math::{Span, amount_0, amount_1};
@@ -10,7 +12,7 @@ use crate::amm::QuoteError::{self, MissingArray, NoLiquidity, Overflow, Unknown,
 use crate::amm::transfer_fee::EpochFees;
 
 /// An initialised tick.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rung {
     pub(super) tick: i32,
     pub(super) price: u128,
@@ -20,7 +22,7 @@ pub(super) struct Rung {
 }
 
 /// What lies between two prices at one liquidity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stretch {
     pub(super) liquidity: u128,
     pub(super) up: Span,
@@ -46,7 +48,7 @@ impl Stretch {
 }
 
 /// Where the tick arrays that a swap may use end, and why it cannot go beyond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reach {
     pub(super) tick: i32,
     pub(super) price: u128,
@@ -55,7 +57,7 @@ pub(super) struct Reach {
 
 /// A pool ready to quote: everything that its answer depends on, checked once. When an account changes, only what
 /// follows from it is made anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curve {
     pub(super) pool: PoolState,
     pub(super) groups: Option<Groups>,

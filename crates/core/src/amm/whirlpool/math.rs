@@ -4,6 +4,7 @@
 //! mint 1 by `L * (P' - P)` (Uniswap v3 Core, 6.14 and 6.16).
 
 use ruint::aliases::U256;
+use serde::{Deserialize, Serialize};
 
 use super::tick::{MAX_SQRT_PRICE, MIN_SQRT_PRICE};
 use super::wide::{divide, join, product};
@@ -235,7 +236,7 @@ pub(super) fn fee_on_top(amount: u64, rate: u32) -> Result<u64, QuoteError> {
 }
 
 /// What moves on the whole way between two prices: the input rounded up, the output rounded down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Span {
     pub(super) input: u64,
     pub(super) output: u64,
