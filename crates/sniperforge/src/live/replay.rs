@@ -119,7 +119,7 @@ pub(super) fn replay_records(
             Record::Wire { order, signature, last_valid, bytes } => {
                 // Only what is still in flight matters; the rest would grow without bound.
                 if let Some((engine, _)) = &state {
-                    wires.retain(|w: &Wire| engine.orders().get(w.order).is_some());
+                    wires.retain(|w: &Wire| engine.orders().is_followed(w.order));
                 }
                 wires.push(Wire { order, signature, last_valid, bytes });
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sniper_core::event::{Command, Event, MarketEvent, OrderEvent, RejectReason};
-use sniper_core::execution::State;
+use sniper_core::execution::{Landing, State};
 use sniper_core::ids::{OrderId, PoolId};
 use sniper_core::order::Order;
 use sniper_core::risk::Mode;
@@ -336,7 +336,17 @@ impl Session {
         }
         self.step(Event::Timer, Instant::now())?;
         self.poll_paper()?;
+        self.take_finals()?;
         self.desk.flush()?;
+        Ok(())
+    }
+
+    /// What has become final is told when time passes: nobody waits for it.
+    fn take_finals(&mut self) -> anyhow::Result<()> {
+        let Orders::Chain(venue) = &self.orders else { return Ok(()) };
+        for order in venue.tracker().take_final() {
+            self.step(Event::Order(OrderEvent::Finalized { order }), Instant::now())?;
+        }
         Ok(())
     }
 
@@ -432,32 +442,39 @@ impl Session {
     fn send(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
         let started = Instant::now();
-        venue.send(prepared);
+        let told = venue.send(prepared);
         self.sent = true;
         self.desk.timers.record(Stage::Send, started.elapsed());
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
             flight.sent = Some(started);
         }
-        self.signed(prepared)
+        let Some(told) = told else { return Ok(()) };
+        self.desk.step(Event::Order(told)).context("write the journal")
     }
 
-    /// Follows an order that was signed before this process began.
-    pub(super) fn resume(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+    /// Follows an order that was signed before this process began: `untold` where the books do not know that, `landing`
+    /// what they hold of it already.
+    pub(super) fn resume(
+        &mut self,
+        prepared: &Prepared,
+        untold: bool,
+        landing: Option<Landing>,
+    ) -> anyhow::Result<()> {
         if let Orders::Chain(venue) = &self.orders {
-            venue.resume(prepared);
+            match landing {
+                Some(landing) => venue.resume_landed(prepared, landing),
+                None => venue.resume(prepared),
+            }
         }
-        let known = self.desk.engine().orders().get(prepared.order()).map(|open| open.state);
-        if known == Some(State::Submitted) { self.signed(prepared) } else { Ok(()) }
-    }
-
-    fn signed(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
+        if !untold {
+            return Ok(());
+        }
         let event = OrderEvent::Signed {
             order: prepared.order(),
             signature: prepared.signature(),
             last_valid: prepared.last_valid(),
         };
-        self.desk.step(Event::Order(event)).context("write the journal")?;
-        Ok(())
+        self.desk.step(Event::Order(event)).context("write the journal")
     }
 
     pub(super) fn reject(&mut self, order: OrderId, reason: RejectReason) -> anyhow::Result<()> {
@@ -555,7 +572,10 @@ fn log_end(event: &OrderEvent) {
         OrderEvent::Rejected { order, reason } => {
             tracing::warn!(%order, ?reason, "order never sent")
         }
-        OrderEvent::Signed { .. } => {}
+        OrderEvent::RolledBack { order } => {
+            tracing::warn!(%order, "the block an order had landed in was abandoned: it is taken back");
+        }
+        OrderEvent::Signed { .. } | OrderEvent::Finalized { .. } => {}
     }
 }
 
