@@ -228,6 +228,8 @@ impl Tracker {
         let is_followed = {
             let State { machine, out, bytes, .. } = &mut *self.state();
             out.clear();
+            // One that was prepared and not written down counts for nothing beside what the journal holds.
+            machine.step(now, Input::Dropped { order }, out);
             machine.step(now, Input::Recovered { order, signature, last_valid, landing }, out);
             let is_followed = machine.bytes_of(order).is_some_and(|(name, _)| name == signature);
             if is_followed {

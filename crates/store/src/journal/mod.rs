@@ -23,14 +23,11 @@
 //! pages out of order would look like a damaged middle, and every such crash would need a person.
 
 mod ahead;
-mod frame;
 mod read;
-mod record;
 mod write;
 
-pub use frame::MAX_RECORD;
 pub use read::{Entry, JournalReader, Recovered};
-pub use record::Record;
+pub use sniper_core::journal::{MAX_RECORD, Record};
 pub use write::Journal;
 
 use std::io;

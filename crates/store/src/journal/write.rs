@@ -9,12 +9,13 @@ use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock};
 use rustix::io::Errno;
 use sniper_core::event::Stamped;
 use sniper_core::ids::{OrderId, Signature};
+use sniper_core::journal::{
+    Borrowed, FILE_HEAD, HEAD, Scanner, Tail, VERSION, examine, file_head, seal,
+};
 use sniper_core::units::BlockHeight;
 
 use super::ahead::Ahead;
-use super::frame::{FILE_HEAD, HEAD, VERSION, file_head, seal};
-use super::read::{Scanner, Tail, bytes, check_version, damaged, examine, io_error};
-use super::record::Borrowed;
+use super::read::{Disk, bytes, check_version, damaged, io_error};
 use super::{JournalError, Record, Recovered};
 
 /// Space is reserved in steps of this size, so that most syncs need not record a new file length.
@@ -96,11 +97,11 @@ impl Journal {
         }
         let cut_head = start_if_new(&file, path)?;
         let unreadable = |source| io_error("read", path, source);
-        let copy = File::open(path).map_err(unreadable)?;
+        let copy = Disk(File::open(path).map_err(unreadable)?);
         let mut scanner = Scanner::new(copy, u64::MAX);
         while scanner.next().map_err(unreadable)?.is_some() {}
-        let (position, next) = (scanner.position, scanner.number);
-        let cut = match examine(&file, position, next, u64::MAX).map_err(unreadable)? {
+        let (position, next) = (scanner.position(), scanner.number());
+        let cut = match examine(scanner.source(), position, next, u64::MAX).map_err(unreadable)? {
             Tail::Clean => 0,
             Tail::Torn { bytes } => {
                 file.set_len(position).map_err(|source| write_error("cut", path, source))?;

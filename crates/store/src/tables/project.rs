@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sniper_core::event::{Effect, Event, MarketEvent, OrderEvent, Stamped};
+use sniper_core::event::{Alert, Effect, Event, MarketEvent, OrderEvent, Stamped};
 use sniper_core::ids::{MintId, StrategyId};
 use sniper_core::units::Timestamp;
 
@@ -77,6 +77,9 @@ impl Projector {
                 Effect::Equity(point) => {
                     rows.push(StoreRow::Equity { run, point: *point });
                     self.counts(rows);
+                }
+                Effect::Alert(Alert::RolledBack { order, .. }) => {
+                    rows.push(StoreRow::RolledBack { run, order: *order });
                 }
                 Effect::Mode { .. } | Effect::Alert(_) => {}
             }
