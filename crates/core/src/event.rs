@@ -217,6 +217,16 @@ pub enum OrderEvent {
         /// Why.
         reason: RejectReason,
     },
+    /// What it was last told to have done is in a finalized block: it can no longer be taken back.
+    Finalized {
+        /// The order.
+        order: OrderId,
+    },
+    /// The block it landed in was abandoned: what it was told to have done never happened. It may land again.
+    RolledBack {
+        /// The order.
+        order: OrderId,
+    },
 }
 
 impl OrderEvent {
@@ -228,7 +238,9 @@ impl OrderEvent {
             | Self::Filled { order, .. }
             | Self::Reverted { order, .. }
             | Self::Expired { order }
-            | Self::Rejected { order, .. } => *order,
+            | Self::Rejected { order, .. }
+            | Self::Finalized { order }
+            | Self::RolledBack { order } => *order,
         }
     }
 }
@@ -296,6 +308,9 @@ pub enum Command {
         /// What the chain holds for us.
         chain: Atoms,
     },
+    /// Orders go to a chain that may abandon a block: from here on what lands can be taken back until it is called
+    /// final. See [`OrderEvent::Finalized`].
+    ExpectForks,
 }
 
 /// What the engine wants done or known.
@@ -425,6 +440,13 @@ pub enum Alert {
         order: OrderId,
         /// What it sells.
         mint: MintId,
+    },
+    /// The block that an order had landed in was abandoned: what was booked for it has been taken back.
+    RolledBack {
+        /// The order.
+        order: OrderId,
+        /// Where it had landed.
+        slot: Slot,
     },
 }
 

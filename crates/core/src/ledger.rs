@@ -217,6 +217,32 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes back what [`Self::post`], or [`Self::void`] with nothing else moved, booked for an order, and sets aside
+    /// `lines` for it again, whether or not the cash is there: it may land once more. The chain has the last word.
+    pub(crate) fn take_back(
+        &mut self,
+        order: OrderId,
+        lines: Lines,
+        deltas: &Deltas,
+        fee: Lamports,
+        rent: Lamports,
+    ) {
+        for (mint, delta) in deltas {
+            let amount = Atoms::new(delta.unsigned_abs());
+            if *delta < 0 {
+                self.transfer(*mint, Account::External, Account::Cash, amount);
+            } else {
+                self.transfer(*mint, Account::Cash, Account::External, amount);
+            }
+        }
+        self.transfer(MintId::SOL, Account::Rent, Account::Cash, Atoms::new(rent.get()));
+        self.transfer(MintId::SOL, Account::Fees, Account::Cash, Atoms::new(fee.get()));
+        for (mint, amount) in &lines {
+            self.transfer(*mint, Account::Cash, Account::Reserved, *amount);
+        }
+        self.reservations.push(Reservation { order, lines });
+    }
+
     /// Whether every mint's accounts sum to zero, and what is reserved is what reservations say.
     #[must_use]
     pub fn is_balanced(&self) -> bool {

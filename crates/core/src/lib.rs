@@ -33,6 +33,7 @@ pub mod event;
 pub mod execution;
 pub mod gate;
 pub mod ids;
+pub mod journal;
 pub mod launch;
 pub mod ledger;
 pub mod market;

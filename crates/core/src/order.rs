@@ -203,6 +203,14 @@ impl Order {
         self.opens.iter().fold(Lamports::ZERO, |sum, (_, rent)| sum.saturating_add(*rent))
     }
 
+    /// All that it sets aside: what goes in, and the most that the chain may take and lock.
+    #[must_use]
+    pub(crate) fn lines(&self) -> crate::ledger::Lines {
+        // The sum was checked at review.
+        let costs = self.fee_cap.saturating_add(self.rent_cap());
+        [(self.mint_in(), self.amount_in), (MintId::SOL, Atoms::new(costs.get()))].into()
+    }
+
     /// Compute units the transaction may use.
     #[must_use]
     pub const fn compute_unit_limit(&self) -> u32 {

@@ -48,6 +48,18 @@ pub struct Book {
     pub counts: Counts,
 }
 
+/// What an order's landing did to a strategy's books, so that it can be taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    fee: Usd,
+    /// Came into a position, at which cost.
+    added: Option<(MintId, Atoms, Usd)>,
+    /// Went out of a position, its share of the cost, and when that was opened.
+    taken: Option<(MintId, Atoms, Usd, Timestamp)>,
+    /// Profit of the trade it completed.
+    profit: Option<Usd>,
+}
+
 /// Orders of a strategy, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -256,14 +268,48 @@ impl PortfolioManager {
     }
 
     /// Books a fee that brought nothing.
-    pub(crate) fn wasted(&mut self, strategy: StrategyId, fee: Usd) {
+    pub(crate) fn wasted(&mut self, strategy: StrategyId, fee: Usd) -> Undo {
         if let Some(book) = self.book_mut(strategy) {
             book.fees = book.fees.saturating_add(fee);
             book.realised = book.realised.saturating_sub(fee);
         }
+        Undo { fee, ..Undo::default() }
     }
 
-    /// Books a fill and returns the trade it completed, if any.
+    /// Takes back what a landing did, fill or not: the order is in flight again. What has gone on in its name since then
+    /// stays: a position that was sold meanwhile is not bought back, a strategy that was stopped is not started.
+    pub(crate) fn undo(&mut self, order: &Order, undo: &Undo, filled: bool, market: &Market) {
+        let Some(book) = self.book_mut(order.strategy()) else { return };
+        book.fees = book.fees.saturating_sub(undo.fee);
+        if filled {
+            book.counts.landed = book.counts.landed.saturating_sub(1);
+        } else {
+            book.counts.reverted = book.counts.reverted.saturating_sub(1);
+            book.realised = book.realised.saturating_add(undo.fee);
+        }
+        if let Some((mint, amount, cost)) = undo.added
+            && let Some(position) = book.slot(mint)
+        {
+            position.amount = position.amount.saturating_sub(amount);
+            position.cost = Usd::new(position.cost.saturating_sub(cost).get().max(0));
+            if position.amount == Atoms::ZERO {
+                *position = Position::default();
+            }
+        }
+        if let Some((mint, amount, cost, opened)) = undo.taken {
+            book.add(mint, amount, cost, opened);
+        }
+        if let Some(profit) = undo.profit {
+            book.realised = book.realised.saturating_sub(profit);
+            let count = if profit >= Usd::ZERO { &mut book.wins } else { &mut book.losses };
+            *count = count.saturating_sub(1);
+        }
+        if !market.is_usd(order.mint_out()) || order.mint_in() == order.mint_out() {
+            book.pending = book.pending.saturating_add(order.value());
+        }
+    }
+
+    /// Books a fill and returns the trade it completed, if any, and what takes all of it back.
     ///
     /// Money out of a dollar mint opens a position at that cost; money into one closes it. A swap between two
     /// other mints closes one position and opens the other at the value given up.
@@ -274,7 +320,7 @@ impl PortfolioManager {
         fee: Lamports,
         market: &Market,
         now: Timestamp,
-    ) -> Option<Trade> {
+    ) -> Option<(Option<Trade>, Undo)> {
         let fee = market.value_up(MintId::SOL, Atoms::new(fee.get())).unwrap_or(Usd::ZERO);
         let (mint_in, mint_out) = (order.mint_in(), order.mint_out());
         let delta = |mint| {
@@ -290,7 +336,7 @@ impl PortfolioManager {
             let size = market.value(mint_in, Atoms::new(gain.unsigned_abs())).unwrap_or(Usd::ZERO);
             let gain = if gain < 0 { size.negated() } else { size };
             let cost = order.value();
-            return Some(book.close(Trade {
+            let trade = book.close(Trade {
                 strategy,
                 order: order.id(),
                 mint: mint_in,
@@ -301,23 +347,28 @@ impl PortfolioManager {
                 profit: gain.saturating_sub(fee),
                 opened: order.at(),
                 closed: now,
-            }));
+            });
+            let undo = Undo { fee, profit: Some(trade.profit), ..Undo::default() };
+            return Some((Some(trade), undo));
         }
 
         let paid = Atoms::new(delta(mint_in).min(0).unsigned_abs());
         let got = Atoms::new(delta(mint_out).max(0).unsigned_abs());
         if market.is_usd(mint_in) {
             let cost = market.value_up(mint_in, paid).unwrap_or(order.value());
-            book.add(mint_out, got, cost.saturating_add(fee), now);
-            return None;
+            let cost = cost.saturating_add(fee);
+            book.add(mint_out, got, cost, now);
+            let undo = Undo { fee, added: Some((mint_out, got, cost)), ..Undo::default() };
+            return Some((None, undo));
         }
         let (known_cost, opened, beyond) = book.take(mint_in, paid, now);
         let cost = known_cost.saturating_add(market.value_up(mint_in, beyond).unwrap_or(Usd::ZERO));
         let value_out = market.value(mint_out, got).unwrap_or(order.value());
-        if !market.is_usd(mint_out) {
+        let is_usd = market.is_usd(mint_out);
+        if !is_usd {
             book.add(mint_out, got, value_out, now);
         }
-        Some(book.close(Trade {
+        let trade = book.close(Trade {
             strategy,
             order: order.id(),
             mint: mint_in,
@@ -328,7 +379,14 @@ impl PortfolioManager {
             profit: value_out.saturating_sub(cost).saturating_sub(fee),
             opened,
             closed: now,
-        }))
+        });
+        let undo = Undo {
+            fee,
+            added: (!is_usd).then_some((mint_out, got, value_out)),
+            taken: Some((mint_in, paid.saturating_sub(beyond), known_cost, opened)),
+            profit: Some(trade.profit),
+        };
+        Some((Some(trade), undo))
     }
 
     /// Stops a strategy that has lost what it may lose.

@@ -42,6 +42,8 @@ fn kind(event: &Event) -> &'static str {
         Event::Order(OrderEvent::Reverted { .. }) => "reverted",
         Event::Order(OrderEvent::Expired { .. }) => "expired",
         Event::Order(OrderEvent::Rejected { .. }) => "rejected",
+        Event::Order(OrderEvent::Finalized { .. }) => "finalized",
+        Event::Order(OrderEvent::RolledBack { .. }) => "rolled back",
         Event::Command(_) => "command",
         Event::Timer => "timer",
     }

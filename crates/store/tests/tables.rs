@@ -6,8 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sniper_core::event::{
-    Closed, Deltas, Effect, EquityPoint, Event, MarketEvent, MintSpec, OrderEvent, RejectReason,
-    Stamped, Trade,
+    Alert, Closed, Deltas, Effect, EquityPoint, Event, MarketEvent, MintSpec, OrderEvent,
+    RejectReason, Stamped, Trade,
 };
 use sniper_core::ids::{Address, MintId, OrderId, Signature, StrategyId, Symbol};
 use sniper_core::order::{Order, Outcome};
@@ -300,6 +300,22 @@ fn an_order_is_seen_at_each_step_of_its_way() {
     }
     let seen: Vec<_> = seen.iter().map(|status| status.as_deref().unwrap_or("none")).collect();
     assert_eq!(seen, ["none", "submitted", "signed", "signed", "filled"]);
+}
+
+#[test]
+fn an_order_whose_block_was_abandoned_is_under_way_again_without_fills_or_trades() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before.db"), folder.path().join("after.db"));
+    let id = order(2, 0, u64::MAX).id();
+    let history = history();
+    let until_signed = &history[..4];
+    let alert = Alert::RolledBack { order: id, slot: Slot::new(321) };
+    let mut taken_back = history.clone();
+    taken_back[4].1.truncate(2);
+    taken_back.push((stamped(6, Event::Timer), vec![Effect::Alert(alert)]));
+    write(&before, rows(until_signed));
+    write(&after, rows(&taken_back));
+    assert_eq!(dump(&after), dump(&before));
 }
 
 #[test]

@@ -27,6 +27,7 @@ const CORE_MAY: &[&str] = &[
     "arrayvec",
     "base64",
     "blake3",
+    "crc32fast",
     "kand",
     "postcard",
     "ruint",

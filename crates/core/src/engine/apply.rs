@@ -7,11 +7,12 @@ use crate::event::{
     Alert, Closed, Command, Deltas, Effect, Event, MarketEvent, ModeCause, OrderEvent, SignalEvent,
     Stamped,
 };
+use crate::execution::{Provisional, Step};
 use crate::ids::{MintId, PoolId, StrategyId};
 use crate::ledger::Account;
 use crate::order::Outcome;
 use crate::risk::Mode;
-use crate::units::{Atoms, Lamports, Timestamp, Usd};
+use crate::units::{Atoms, BlockHeight, Lamports, Timestamp, Usd};
 
 impl MultiStrategyEngine {
     pub(super) fn apply(&mut self, input: &Stamped, effects: &mut Vec<Effect>) {
@@ -80,20 +81,21 @@ impl MultiStrategyEngine {
     fn take_order_event(&mut self, event: &OrderEvent, now: Timestamp, effects: &mut Vec<Effect>) {
         match self.orders.apply(event, now) {
             Err(order) => effects.push(Effect::Alert(Alert::UnknownOrder { order })),
-            Ok(None) => {}
-            Ok(Some(closed)) => {
+            Ok(Step::On) => {}
+            Ok(Step::RolledBack(landed)) => self.roll_back(&landed, effects),
+            Ok(Step::Closed(closed, last_valid)) => {
                 if let (OrderEvent::Filled { order, rent: told, .. }, Outcome::Filled { rent, .. }) =
                     (event, &closed.outcome)
                     && told > rent
                 {
                     effects.push(Effect::Alert(Alert::UnexpectedFill { order: *order }));
                 }
-                self.close(closed, effects);
+                self.close(closed, last_valid, effects);
             }
         }
     }
 
-    fn close(&mut self, closed: Closed, effects: &mut Vec<Effect>) {
+    fn close(&mut self, closed: Closed, last_valid: BlockHeight, effects: &mut Vec<Effect>) {
         let (order, now) = (&closed.order, closed.at);
         let (id, strategy) = (order.id(), order.strategy());
         self.revalue = true;
@@ -110,16 +112,19 @@ impl MultiStrategyEngine {
                 }
                 let posted = self.ledger.post(id, deltas, *fee, *rent);
                 order.opens().iter().for_each(|(mint, _)| self.market.opened(*mint));
-                let trade = self.portfolio.filled(order, deltas, *fee, &self.market, now);
+                let filled = self.portfolio.filled(order, deltas, *fee, &self.market, now);
+                let (trade, undo) = filled.unwrap_or_default();
                 if let Some(trade) = trade {
                     self.control.traded(trade.profit, now, &self.config.limits);
                     effects.push(Effect::Trade(trade));
                 }
+                self.orders.landed(&closed, last_valid, undo);
                 posted
             }
             Outcome::Reverted { fee, .. } => {
                 let value = self.market.value_up(MintId::SOL, Atoms::new(fee.get()));
-                self.portfolio.wasted(strategy, value.unwrap_or(Usd::ZERO));
+                let undo = self.portfolio.wasted(strategy, value.unwrap_or(Usd::ZERO));
+                self.orders.landed(&closed, last_valid, undo);
                 self.count(strategy, |c| &mut c.reverted);
                 self.ledger.void(id, *fee)
             }
@@ -137,6 +142,28 @@ impl MultiStrategyEngine {
         if let Some(cause) = self.portfolio.stop_if_lost(strategy) {
             effects.push(Effect::Alert(Alert::StrategyStopped { strategy, cause }));
         }
+    }
+
+    /// The block was abandoned: all that its landing booked is taken back, and the order is in flight again, for its
+    /// bytes may land once more.
+    fn roll_back(&mut self, landed: &Provisional, effects: &mut Vec<Effect>) {
+        self.revalue = true;
+        let order = &landed.order;
+        let none = Deltas::new();
+        let (slot, deltas, fee, rent, filled) = match &landed.outcome {
+            Outcome::Filled { slot, deltas, fee, rent } => (*slot, deltas, *fee, *rent, true),
+            Outcome::Reverted { slot, fee, .. } => (*slot, &none, *fee, Lamports::ZERO, false),
+            Outcome::Expired | Outcome::Rejected(_) => return,
+        };
+        self.ledger.take_back(order.id(), order.lines(), deltas, fee, rent);
+        self.portfolio.undo(order, &landed.undo, filled, &self.market);
+        if rent > Lamports::ZERO {
+            // Whichever of them it had made: an order that makes one in vain pays nothing for it.
+            for (mint, rent) in order.opens() {
+                self.market.unopened(*mint, *rent);
+            }
+        }
+        effects.push(Effect::Alert(Alert::RolledBack { order: order.id(), slot }));
     }
 
     pub(super) fn count(
@@ -176,6 +203,7 @@ impl MultiStrategyEngine {
                 self.ledger.transfer(MintId::SOL, Account::Cash, Account::Fees, amount);
             }
             Command::Reconcile { mint, chain } => self.reconcile(mint, chain, effects),
+            Command::ExpectForks => self.orders.expect_forks(),
         }
     }
 

@@ -26,6 +26,13 @@ impl Market {
         }
     }
 
+    /// The order that made our token account of the mint never landed: the next one that needs it makes it.
+    pub(crate) fn unopened(&mut self, mint: MintId, rent: Lamports) {
+        if let Some(mint) = self.mints.get_mut(mint.index()) {
+            mint.rent = rent;
+        }
+    }
+
     /// How many atoms cover a value at the pools' prices, rounded up.
     #[must_use]
     pub fn atoms_up(&self, mint: MintId, value: Usd) -> Option<Atoms> {

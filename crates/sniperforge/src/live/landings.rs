@@ -35,7 +35,10 @@ impl Landings {
         let landed = match end {
             OrderEvent::Filled { slot, .. } | OrderEvent::Reverted { slot, .. } => Some(*slot),
             OrderEvent::Expired { .. } => None,
-            OrderEvent::Signed { .. } | OrderEvent::Rejected { .. } => return,
+            OrderEvent::Signed { .. }
+            | OrderEvent::Rejected { .. }
+            | OrderEvent::Finalized { .. }
+            | OrderEvent::RolledBack { .. } => return,
         };
         let Some(Bid { price, sent }) = bid else { return };
         let leader = landed.and_then(|slot| self.clock.leader_at(slot).ok());

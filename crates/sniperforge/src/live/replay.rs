@@ -195,8 +195,7 @@ impl Replay {
             Record::Wire { order, signature, last_valid, bytes } => {
                 // Only what is still in flight matters; the rest would grow without bound.
                 if let Some(engine) = &self.engine {
-                    self.wires
-                        .retain(|w| w.order != order && engine.orders().get(w.order).is_some());
+                    self.wires.retain(|w| w.order != order && engine.orders().is_followed(w.order));
                 }
                 self.wires.push(Wire { order, signature, last_valid, bytes });
             }

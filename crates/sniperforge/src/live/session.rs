@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sniper_core::event::{Command, Event, MarketEvent, OrderEvent, RejectReason};
-use sniper_core::execution::State;
+use sniper_core::execution::{Landing, State};
 use sniper_core::ids::{OrderId, PoolId};
 use sniper_core::order::Order;
 use sniper_core::risk::Mode;
@@ -339,13 +339,17 @@ impl Session {
                 self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
             }
         }
-        if !matches!(event, OrderEvent::Signed { .. }) {
-            self.wires.retain(|wire| wire.order() != id);
-        }
         log_end(&event);
         self.step(Event::Order(event), Instant::now())?;
+        self.forget_wires();
         // What an order's end says about our money must not be lost to a crash.
         self.flush()
+    }
+
+    /// Bytes are needed until their order's end is final.
+    fn forget_wires(&mut self) {
+        let orders = self.desk.engine().orders();
+        self.wires.retain(|wire| orders.is_followed(wire.order()));
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -373,8 +377,19 @@ impl Session {
         }
         self.step(Event::Timer, Instant::now())?;
         self.poll_paper()?;
+        self.take_finals()?;
         self.flush()?;
         self.unstall()
+    }
+
+    /// What has become final is told when time passes: nobody waits for it.
+    fn take_finals(&mut self) -> anyhow::Result<()> {
+        let Orders::Chain(venue) = &self.orders else { return Ok(()) };
+        for order in venue.tracker().take_final() {
+            self.step(Event::Order(OrderEvent::Finalized { order }), Instant::now())?;
+        }
+        self.forget_wires();
+        Ok(())
     }
 
     fn poll_paper(&mut self) -> anyhow::Result<()> {
@@ -470,7 +485,7 @@ impl Session {
     fn send(&mut self, prepared: Prepared, order: &Order) -> anyhow::Result<()> {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
         let started = Instant::now();
-        venue.send(&prepared);
+        let told = venue.send(&prepared);
         self.sent = true;
         self.desk.timers.record(Stage::Send, started.elapsed());
         if let Some(flight) = self.in_flight.iter_mut().find(|f| f.order == prepared.order()) {
@@ -478,32 +493,33 @@ impl Session {
             // As it was built: nothing else has run on this thread since.
             flight.bid = Some(self.landings.bid(venue.builder().price(order)));
         }
-        self.signed(&prepared)?;
         self.wires.push(prepared);
-        Ok(())
+        let Some(told) = told else { return Ok(()) };
+        self.desk.step(Event::Order(told)).context("write the journal")
     }
 
-    /// Follows an order that was signed before this process began.
-    pub(super) fn resume(&mut self, prepared: Prepared) -> anyhow::Result<()> {
+    /// Follows an order that was signed before this process began: `untold` where the books do not know that, `landing`
+    /// what they hold of it already.
+    pub(super) fn resume(
+        &mut self,
+        prepared: Prepared,
+        untold: bool,
+        landing: Option<Landing>,
+    ) -> anyhow::Result<()> {
         if let Orders::Chain(venue) = &self.orders {
-            venue.resume(&prepared);
+            match landing {
+                Some(landing) => venue.resume_landed(&prepared, landing),
+                None => venue.resume(&prepared),
+            }
         }
-        let known = self.desk.engine().orders().get(prepared.order()).map(|open| open.state);
-        if known == Some(State::Submitted) {
-            self.signed(&prepared)?;
-        }
+        let (order, signature, last_valid) =
+            (prepared.order(), prepared.signature(), prepared.last_valid());
         self.wires.push(prepared);
-        Ok(())
-    }
-
-    fn signed(&mut self, prepared: &Prepared) -> anyhow::Result<()> {
-        let event = OrderEvent::Signed {
-            order: prepared.order(),
-            signature: prepared.signature(),
-            last_valid: prepared.last_valid(),
-        };
-        self.desk.step(Event::Order(event)).context("write the journal")?;
-        Ok(())
+        if !untold {
+            return Ok(());
+        }
+        let event = OrderEvent::Signed { order, signature, last_valid };
+        self.desk.step(Event::Order(event)).context("write the journal")
     }
 
     pub(super) fn reject(&mut self, order: OrderId, reason: RejectReason) -> anyhow::Result<()> {
@@ -604,7 +620,10 @@ fn log_end(event: &OrderEvent) {
         OrderEvent::Rejected { order, reason } => {
             tracing::warn!(%order, ?reason, "order never sent")
         }
-        OrderEvent::Signed { .. } => {}
+        OrderEvent::RolledBack { order } => {
+            tracing::warn!(%order, "the block an order had landed in was abandoned: it is taken back");
+        }
+        OrderEvent::Signed { .. } | OrderEvent::Finalized { .. } => {}
     }
 }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, MultiStrategyEngine};
-use sniper_core::event::{Command, Event, MarketEvent, RejectReason};
-use sniper_core::execution::State;
+use sniper_core::event::{Command, Event, MarketEvent};
+use sniper_core::execution::recovery::{self, Recovery};
 use sniper_core::ids::{MintId, OrderId, PoolId};
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, Lamports, Slot, Usd};
 use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
-use sniper_store::journal::{Bounds, Owner, Recovery};
+use sniper_store::journal::{Bounds, Owner, Recovery as Reopening};
 use tokio::sync::mpsc;
 
 use super::desk::Desk;
@@ -46,7 +46,7 @@ pub(super) fn open(
     publisher: Publisher,
     mut tables: Option<Tables>,
 ) -> anyhow::Result<Opened> {
-    let recovery = Recovery::open(journal, owner)?;
+    let recovery = Reopening::open(journal, owner)?;
     let segments = recovery.segments();
     let named = || format!("replay the journal {}", journal.display());
     // Tables that are new are filled by a replay of everything, as long as everything is there.
@@ -316,29 +316,30 @@ pub(super) async fn resolve(
     sources: &mut Sources,
     wires: Vec<Wire>,
 ) -> anyhow::Result<()> {
-    let open: Vec<(OrderId, State)> =
-        session.desk.engine().orders().all().iter().map(|o| (o.order.id(), o.state)).collect();
+    let orders = session.desk.engine().orders();
+    let is_open = !orders.all().is_empty();
+    // The newest record of an order counts: the one before it was never sent.
+    let record = |order| {
+        let wire = wires.iter().rfind(|wire| wire.order == order)?;
+        Some((wire.signature, wire.last_valid))
+    };
+    let owed = recovery::owed(orders, record);
     let halt = Command::SetMode { mode: Mode::Halt, clear_kill: false };
-    if !open.is_empty() && session.desk.engine().mode() < Mode::Halt {
+    if is_open && session.desk.engine().mode() < Mode::Halt {
         session.step(Event::Command(halt), std::time::Instant::now())?;
     }
-    for (order, state) in open {
-        let wire = wires.iter().find(|w| w.order == order);
-        match (&session.orders, wire, state) {
-            (Orders::Paper(..), ..) => end_on_paper(session, order, state)?,
-            (Orders::Chain(_), Some(wire), _) => {
-                let Wire { signature, last_valid, bytes, .. } = wire.clone();
+    for owed in owed {
+        match (&session.orders, owed) {
+            (Orders::Paper(..), owed) => end_on_paper(session, &owed)?,
+            (_, Recovery::Follow { order, signature, last_valid, untold, landing }) => {
+                let wire = wires.iter().rfind(|w| w.order == order && w.signature == signature);
+                let bytes = wire.map(|wire| wire.bytes.clone()).with_context(|| lost(order))?;
                 let prepared = Prepared::from_journal(order, signature, last_valid, bytes)?;
                 tracing::info!(%order, "asking the chain what became of an order");
-                session.resume(prepared)?;
+                session.resume(prepared, untold, landing)?;
             }
-            (Orders::Chain(_), None, State::Submitted) => {
-                session.reject(order, RejectReason::NeverSigned)?;
-            }
-            (Orders::Chain(_), None, State::Signed { .. }) => bail!(
-                "order {order} was signed but its bytes are not in the journal: it cannot be followed; restore the \
-                 journal from a copy"
-            ),
+            (_, Recovery::Reject { order, reason }) => session.reject(order, reason)?,
+            (_, Recovery::Lost { order }) => bail!("{}", lost(order)),
         }
     }
     session.drain(sources).await?;
@@ -350,15 +351,21 @@ pub(super) async fn resolve(
     Ok(())
 }
 
+fn lost(order: OrderId) -> String {
+    format!(
+        "order {order} was signed but its bytes are not in the journal: it cannot be followed; restore the journal from a \
+         copy"
+    )
+}
+
 /// The simulated venue forgets at the end of the process: what was in flight never lands.
-fn end_on_paper(session: &mut Session, order: OrderId, state: State) -> anyhow::Result<()> {
-    match state {
-        State::Submitted => session.reject(order, RejectReason::NeverSigned),
-        State::Signed { .. } => {
-            let expired = sniper_core::event::OrderEvent::Expired { order };
-            session.step(Event::Order(expired), std::time::Instant::now())
-        }
-    }
+fn end_on_paper(session: &mut Session, owed: &Recovery) -> anyhow::Result<()> {
+    let order = match *owed {
+        Recovery::Reject { order, reason } => return session.reject(order, reason),
+        Recovery::Follow { order, .. } | Recovery::Lost { order } => order,
+    };
+    let expired = sniper_core::event::OrderEvent::Expired { order };
+    session.step(Event::Order(expired), std::time::Instant::now())
 }
 
 /// A person has started the engine: whatever halt the last run ended with is over, unless its cause still holds.
@@ -366,8 +373,7 @@ fn end_on_paper(session: &mut Session, order: OrderId, state: State) -> anyhow::
 /// Losses of the day and falls from the peak are judged again at the next valuation, a difference to the chain
 /// was judged just before, and KILL is a latch that no start opens.
 pub(super) fn release(session: &mut Session) -> anyhow::Result<()> {
-    let mode = session.desk.engine().mode();
-    if matches!(mode, Mode::Run | Mode::Kill) || session.mismatched() {
+    if !recovery::may_release(session.desk.engine().mode(), session.mismatched()) {
         return Ok(());
     }
     let run = Command::SetMode { mode: Mode::Run, clear_kill: false };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sniper_core::engine::MultiStrategyEngine;
-use sniper_core::event::{Effect, Stamped};
+use sniper_core::event::{Alert, Effect, Stamped};
 use sniper_core::ids::{MintId, StrategyId};
 use sniper_core::units::Timestamp;
 use sniper_store::tables::{Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow};
@@ -76,8 +76,15 @@ impl Tables {
         let Some(projector) = &mut self.projector else { return };
         projector.step(input, effects, &mut self.rows);
         for effect in effects {
-            if let Effect::Closed(closed) = effect {
-                let (run, order) = (projector.run(), &closed.order);
+            let order = match effect {
+                Effect::Closed(closed) => Some(&closed.order),
+                Effect::Alert(Alert::RolledBack { order, .. }) => {
+                    engine.orders().get(*order).map(|open| &open.order)
+                }
+                _ => None,
+            };
+            if let Some(order) = order {
+                let run = projector.run();
                 for mint in [order.mint_in(), order.mint_out()] {
                     position(run, engine, order.strategy(), mint, input.at, &mut self.rows);
                 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use sniper_core::engine::EngineConfig;
-use sniper_core::event::{Event, MarketEvent};
+use sniper_core::event::{Command, Event, MarketEvent};
 use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
 use sniper_core::launch::Program;
@@ -368,6 +368,9 @@ pub(super) async fn assemble(
         }
         Money::Chain(signer) => {
             let signer = PolicySigner::new(signer, KillLatch::open(latch.path()));
+            if !desk.engine().orders().expects_forks() {
+                desk.step(Event::Command(Command::ExpectForks))?;
+            }
             let mut venue = start::venue(&desk, &rpc, signer, &blockhash)?;
             start::fund_from_chain(&mut desk, &rpc, &venue, plan).await?;
             for table in lookup::read(&rpc, &plan.lookups, &plan.folder).await? {

@@ -10,23 +10,26 @@
 //!   endpoint that is stuck would keep every order alive;
 //! - accounts must be equal. Of different slots they may be: what neither has seen change did not. Where they differ,
 //!   they are asked again, for a change may be under way;
-//! - a status seen by anybody is seen. That nobody has seen one is no proof of anything: see `venue::expiry`.
+//! - a status seen by anybody is seen. That nobody has seen one is no proof of anything: see `core::execution`.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sniper_core::execution::{Reached, reached};
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::{BlockHeight, Slot};
 
 use super::error::RpcError;
 use super::floor::Since;
-use super::methods::{ACCOUNTS_MAX, Options, SIGNATURES_MAX, commitment_params, status_params};
+use super::methods::{
+    ACCOUNTS_MAX, Options, SIGNATURES_MAX, base58, commitment_params, status_params,
+};
 use super::pool::{EndpointHandle, RpcConnectionPool};
-use super::raw::{AtMost, RawAccount, RawStatus, Wrapped};
+use super::raw::{AtMost, RawAccount, RawStatus, RawTransaction, Wrapped};
 use super::read::Doubt;
-use super::types::{AccountInfo, At, Commitment, SignatureStatus};
+use super::types::{AccountInfo, At, Commitment, Landed, SignatureStatus};
 
 /// Accounts as one endpoint tells them.
 type Accounts = At<Vec<Option<AccountInfo>>>;
@@ -47,10 +50,19 @@ impl RpcConnectionPool {
         &self,
         commitment: Commitment,
     ) -> Result<BlockHeight, RpcError> {
+        self.height_reached(commitment).await.map(|(reached, _)| BlockHeight::new(reached.height))
+    }
+
+    /// The same, with how many have reached it, of how many.
+    pub(crate) async fn height_reached(
+        &self,
+        commitment: Commitment,
+    ) -> Result<(Reached, u32), RpcError> {
         let method = "getBlockHeight";
         let told: Told<u64> = self.ask_all(method, &commitment_params(commitment)).await;
-        let reached = reached_by_majority(&told.good, told.asked);
-        reached.map(BlockHeight::new).ok_or_else(|| told.no_quorum(method))
+        let of = u32::try_from(told.asked).unwrap_or(u32::MAX);
+        let reached = reached(&told.good, of).ok_or_else(|| told.no_quorum(method))?;
+        Ok((reached, of))
     }
 
     /// Accounts in the order of `addresses`, equal at a majority of the verified endpoints. The slot is one that a
@@ -77,10 +89,11 @@ impl RpcConnectionPool {
             let told = Told::of(voters.len(), join_all(asked).await);
             let agreeing = largest_agreement(&told.good);
             let slots: Vec<u64> = agreeing.iter().map(|accounts| accounts.slot.get()).collect();
-            if let Some(slot) = reached_by_majority(&slots, told.asked)
+            let of = u32::try_from(told.asked).unwrap_or(u32::MAX);
+            if let Some(slot) = reached(&slots, of)
                 && let Some(accounts) = agreeing.first()
             {
-                return Ok(At { slot: Slot::new(slot), value: accounts.value.clone() });
+                return Ok(At { slot: Slot::new(slot.height), value: accounts.value.clone() });
             }
             let (agreeing, asked) = (agreeing.len(), told.asked);
             if round >= ROUNDS {
@@ -168,17 +181,32 @@ impl<T> Told<T> {
     }
 }
 
-/// The highest number that more than half of those asked have told, or gone beyond.
-fn reached_by_majority(told: &[u64], asked: usize) -> Option<u64> {
-    let mut told = told.to_vec();
-    told.sort_unstable_by(|one, other| other.cmp(one));
-    told.get(asked / 2).copied()
-}
-
 /// The answers that most tell alike.
 fn largest_agreement(told: &[Accounts]) -> Vec<&Accounts> {
     let alike = |one: &Accounts| told.iter().filter(|other| other.value == one.value).collect();
     told.iter().map(alike).max_by_key(Vec::len).unwrap_or_default()
+}
+
+impl EndpointHandle {
+    /// A transaction in its finalized chain, as seen by `owner`; none if it does not know it.
+    pub(crate) async fn finalized_transaction(
+        &self,
+        signature: &Signature,
+        owner: &Address,
+    ) -> Result<Option<Landed>, RpcError> {
+        let method = "getTransaction";
+        let name = base58(signature);
+        let check = |answer: &Option<RawTransaction>| match answer {
+            Some(raw) if !raw.is(&name) => {
+                Err(Doubt::Impossible("another transaction than asked for"))
+            }
+            _ => Ok(()),
+        };
+        let params = (&name, Options::transaction(Commitment::Finalized));
+        let answer = self.ask_checked(method, &params, &check).await?;
+        let landed = answer.map(|raw| raw.landed(owner)).transpose();
+        landed.map_err(|what| RpcError::Impossible { endpoint: "all".into(), method, what })
+    }
 }
 
 async fn accounts_of(
@@ -221,20 +249,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn liars_in_the_minority_cannot_raise_a_height_above_an_honest_one_or_hold_it_below_all(
-            honest in proptest::collection::vec(0_u64..1_000, 1..6),
-            lies in proptest::collection::vec(any::<u64>(), 0..6),
-            silent in 0_usize..3,
-        ) {
-            let asked = honest.len() + lies.len() + silent;
-            prop_assume!(lies.len() + silent < honest.len());
-            let told = [honest.as_slice(), lies.as_slice()].concat();
-            let reached = reached_by_majority(&told, asked).unwrap();
-            prop_assert!(reached <= *honest.iter().max().unwrap());
-            prop_assert!(reached >= *honest.iter().min().unwrap());
-        }
-
         #[test]
         fn a_minority_never_makes_a_majority(
             honest in 1_usize..6, liars in 0_usize..6, balance: u64, lie: u64,

@@ -2,17 +2,19 @@
 //!
 //! # Design
 //! [`SolanaVenue::prepare`] is synchronous and touches no network: what it needs is at hand. Its result must be made
-//! durable before [`SolanaVenue::send`]. From then on the [`Tracker`] owns the order's fate: it sends the same bytes
-//! again until they land or can no longer land, and only the chain's word ends an order. An error never does.
+//! durable before [`SolanaVenue::send`]. Nothing here decides what becomes of an order: `core::execution` does, and the
+//! [`Tracker`] carries out what it wants, sends and asks. An error is no answer.
 
-mod expiry;
+mod chain;
 mod prepared;
 mod tracker;
+mod words;
 
 use std::time::Instant;
 
 use sniper_core::amm::PoolSpec;
-use sniper_core::event::{MarketEvent, MintSpec, RejectReason};
+use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
+use sniper_core::execution::Landing;
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::order::Order;
 use sniper_core::units::{Atoms, Lamports, Timestamp};
@@ -151,26 +153,25 @@ impl<S: Signer> SolanaVenue<S> {
     /// # Errors
     /// Why it will never be sent.
     pub fn prepare(&self, order: &Order, now: Timestamp) -> Result<Prepared, RejectReason> {
-        if now >= order.expires() {
-            return Err(RejectReason::TooLate);
-        }
+        let id = order.id();
+        self.tracker.approve(id, order.expires().saturating_sub(now))?;
         let begun = Instant::now();
         let latest = self.blockhash.get().map_err(|error| {
-            tracing::warn!(order = %order.id(), %error, "order not built");
-            RejectReason::Unbuildable
+            tracing::warn!(order = %id, %error, "order not built");
+            self.tracker.unsigned(id, RejectReason::Unbuildable)
         })?;
         let message = self.builder.swap(order, &latest.hash).map_err(|error| {
-            tracing::error!(order = %order.id(), %error, "order not built");
-            RejectReason::Unbuildable
+            tracing::error!(order = %id, %error, "order not built");
+            self.tracker.unsigned(id, RejectReason::Unbuildable)
         })?;
         let built = Instant::now();
         let signed = sign(&message, &self.signer).map_err(|error| {
-            tracing::error!(order = %order.id(), %error, "order not signed");
-            RejectReason::SignerRefused
+            tracing::error!(order = %id, %error, "order not signed");
+            self.tracker.unsigned(id, RejectReason::SignerRefused)
         })?;
         let signed_at = Instant::now();
-        if !self.tracker.claim(signed.signature, order.id()) {
-            tracing::error!(order = %order.id(), "order not sent: another order has the very same bytes");
+        if !self.tracker.signed(id, signed.signature, latest.last_valid) {
+            tracing::error!(order = %id, "order not sent: another order has the very same bytes");
             return Err(RejectReason::Unbuildable);
         }
         let mut prepared =
@@ -181,15 +182,20 @@ impl<S: Signer> SolanaVenue<S> {
     }
 
     /// Sends an order to every healthy endpoint and follows it from here on. Its bytes must be durable before. Must
-    /// be called within a tokio runtime; returns at once.
-    pub fn send(&self, prepared: &Prepared) {
-        self.tracker.launch(prepared, false);
+    /// be called within a tokio runtime; returns at once, with what the engine is to be told.
+    pub fn send(&self, prepared: &Prepared) -> Option<OrderEvent> {
+        self.tracker.launch(prepared)
     }
 
     /// Follows an order found in the journal after a crash: the chain is asked first, and the same bytes go out
     /// again only while it does not know them and they could still land.
     pub fn resume(&self, prepared: &Prepared) {
-        self.tracker.launch(prepared, true);
+        self.tracker.resume(prepared, None);
+    }
+
+    /// Follows an order whose landing is booked, and was not final when the process before this one ended.
+    pub fn resume_landed(&self, prepared: &Prepared, landing: Landing) {
+        self.tracker.resume(prepared, Some(landing));
     }
 
     /// What the chain holds for us at `confirmed`, to compare with the ledger, as a majority of the verified endpoints

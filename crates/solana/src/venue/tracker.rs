@@ -1,17 +1,20 @@
-//! Follows every signed order until the chain has said how it ended.
+//! Carries out what `core::execution` wants done for the orders in flight.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sniper_core::event::{Deltas, OrderEvent};
+use futures_util::future::join_all;
+use sniper_core::event::{OrderEvent, RejectReason};
+use sniper_core::execution::{self, Input, Landing, Machine, Output};
 use sniper_core::ids::{Address, MintId, OrderId, Signature};
-use sniper_core::units::BlockHeight;
+use sniper_core::units::{BlockHeight, Timestamp};
 use tokio::sync::{Notify, mpsc};
 
-use super::expiry::{Verdict, judge};
+use super::chain::{asked, landing_of, status_of};
 use super::prepared::Prepared;
-use crate::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest, SignatureStatus};
+use super::words::gather;
+use crate::rpc::{Commitment, RpcConnectionPool, SendRequest, SignatureStatus};
 
 /// When the tracker does what.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +40,6 @@ impl Default for TrackerSettings {
     }
 }
 
-/// An order under way.
-#[derive(Clone, Debug)]
-struct Flight {
-    signature: Signature,
-    last_valid: BlockHeight,
-    request: SendRequest,
-    sent: Option<Instant>,
-    /// It may have landed long ago (found in a journal, or in a node's history): nodes must search their history.
-    search: bool,
-}
-
 /// The orders in flight; cheap to clone, all clones share them.
 #[derive(Clone, Debug)]
 pub struct Tracker {
@@ -61,44 +53,80 @@ struct Shared {
     settings: TrackerSettings,
     state: Mutex<State>,
     wake: Notify,
+    /// Where the machine's time begins.
+    started: Instant,
 }
 
 /// Shortest pause between two looks, however fast slots come.
 const POLL_MIN: Duration = Duration::from_millis(50);
-/// Signatures remembered so that no two orders share one.
-const NAMES_MAX: usize = 512;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    names: HashMap<Signature, OrderId>,
-    /// The names, oldest first.
-    oldest: VecDeque<Signature>,
-    flights: BTreeMap<OrderId, Flight>,
+    machine: Machine,
+    /// Reused: nothing is allocated to take an order to the wire.
+    out: Vec<Output>,
+    /// What notices of a subscription want done.
+    waiting: Vec<Output>,
+    /// The bytes of each order that is followed.
+    bytes: BTreeMap<OrderId, SendRequest>,
     mints: BTreeMap<Address, MintId>,
-    height_asked: Option<Instant>,
-    /// Confirmed height, as last read.
-    height: Option<BlockHeight>,
+    finals: Vec<OrderId>,
+}
+
+/// What is to be asked of the chain.
+#[derive(Debug, Default)]
+struct Asks {
+    recent: Vec<Signature>,
+    history: Vec<Signature>,
+    reads: Vec<Signature>,
+    heights: Vec<execution::Commitment>,
+    words: Vec<Signature>,
 }
 
 impl Tracker {
     pub(crate) fn new(pool: RpcConnectionPool, owner: Address, settings: TrackerSettings) -> Self {
-        let state = Mutex::new(State::default());
-        Self { shared: Arc::new(Shared { pool, owner, settings, state, wake: Notify::new() }) }
+        let machine = Machine::new(execution::Settings {
+            // How often it looks is how often it is woken: here, the least pause between two looks.
+            poll_every: Timestamp::ZERO,
+            resend_every: span(settings.resend_every),
+            expiry_every: span(settings.expiry_every),
+            simulate: false,
+        });
+        let state = Mutex::new(State {
+            machine,
+            out: Vec::with_capacity(16),
+            waiting: Vec::new(),
+            bytes: BTreeMap::new(),
+            mints: BTreeMap::new(),
+            finals: Vec::new(),
+        });
+        let (wake, started) = (Notify::new(), Instant::now());
+        Self { shared: Arc::new(Shared { pool, owner, settings, state, wake, started }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is one insertion or removal: a panic elsewhere leaves the table whole.
+        // The machine is whole after each step: a panic elsewhere leaves it so.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        span(self.shared.started.elapsed())
     }
 
     pub(crate) fn add_mint(&self, id: MintId, address: Address) {
         self.state().mints.insert(address, id);
     }
 
-    /// Orders in flight.
+    /// Orders whose end is not known.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.state().flights.len()
+        self.state().machine.in_flight()
+    }
+
+    /// The orders whose end has become final since this was last asked. What is told as landed before may be taken back.
+    #[must_use]
+    pub fn take_final(&self) -> Vec<OrderId> {
+        std::mem::take(&mut self.state().finals)
     }
 
     /// Looks at all orders now rather than at the next tick, such as when a slot has come.
@@ -106,55 +134,122 @@ impl Tracker {
         self.shared.wake.notify_one();
     }
 
-    /// Reserves a signature for an order. False if another order has it: their bytes are the same, so only one of
-    /// them could ever land, and both would be told that it was theirs. False as well if the order is under way with
-    /// another signature: both could land.
-    pub(crate) fn claim(&self, signature: Signature, order: OrderId) -> bool {
-        let mut state = self.state();
-        if state.flights.get(&order).is_some_and(|flight| flight.signature != signature) {
-            return false;
-        }
-        if let Some(holder) = state.names.get(&signature) {
-            return *holder == order;
-        }
-        if state.oldest.len() >= NAMES_MAX
-            && let Some(oldest) = state.oldest.pop_front()
-        {
-            state.names.remove(&oldest);
-        }
-        state.oldest.push_back(signature);
-        state.names.insert(signature, order);
-        true
+    /// Takes the notice of a subscription on how far an order has come.
+    pub fn observe(&self, signature: Signature, status: &SignatureStatus) {
+        let now = self.now();
+        let State { machine, waiting, .. } = &mut *self.state();
+        let status = Some(status_of(status));
+        machine.step(now, Input::Status { signature, status }, waiting);
+        self.poke();
     }
 
-    /// Follows a signed order and sends its bytes for the first time.
-    pub(crate) fn launch(&self, prepared: &Prepared, resumed: bool) {
-        let request = match prepared.request(self.shared.settings.preflight) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::error!(%error, order = %prepared.order(), "send request not written");
-                return;
-            }
-        };
+    /// Asks whether an order may be built and signed. One that was prepared before and never written down may be so again.
+    pub(crate) fn approve(&self, order: OrderId, left: Timestamp) -> Result<(), RejectReason> {
+        let now = self.now();
+        let State { machine, out, .. } = &mut *self.state();
+        out.clear();
+        machine.step(now, Input::Dropped { order }, out);
+        machine.step(now, Input::Approved { order, expires: now.saturating_add(left) }, out);
+        match out.as_slice() {
+            [Output::Build(_)] => Ok(()),
+            [Output::Tell(OrderEvent::Rejected { reason, .. })] => Err(*reason),
+            // It is under way already.
+            _ => Err(RejectReason::Unbuildable),
+        }
+    }
+
+    /// It could not be built or signed.
+    pub(crate) fn unsigned(&self, order: OrderId, reason: RejectReason) -> RejectReason {
+        let now = self.now();
+        let State { machine, out, .. } = &mut *self.state();
+        out.clear();
+        machine.step(now, Input::Unsigned { order, reason }, out);
+        reason
+    }
+
+    /// It is signed. False if its bytes are another order's: only one of them could ever land, and both would be told
+    /// that it was theirs.
+    pub(crate) fn signed(
+        &self,
+        order: OrderId,
+        signature: Signature,
+        last_valid: BlockHeight,
+    ) -> bool {
+        let now = self.now();
+        let State { machine, out, .. } = &mut *self.state();
+        out.clear();
+        machine.step(now, Input::Signed { order, signature, last_valid }, out);
+        matches!(out.as_slice(), [Output::Journal { .. }])
+    }
+
+    /// An order's bytes are durable: puts them on the wire and follows them from here on. Gives what the engine is to be
+    /// told.
+    pub(crate) fn launch(&self, prepared: &Prepared) -> Option<OrderEvent> {
+        let request = self.request(prepared)?;
         let (order, signature) = (prepared.order(), prepared.signature());
-        if !self.claim(signature, order) {
-            tracing::error!(%order, "order not sent: one under way is in its way");
-            return;
-        }
-        // On the wire first: its bytes are durable, and nobody asks after it before this returns.
-        if !resumed {
-            self.send(order, &request);
-        }
-        let flight = Flight {
-            signature,
-            last_valid: prepared.last_valid(),
-            request,
-            // A resumed one is first asked about; it goes out again when it is not known.
-            sent: (!resumed).then(Instant::now),
-            search: resumed,
+        let last_valid = prepared.last_valid();
+        let now = self.now();
+        let told = {
+            let State { machine, out, bytes, .. } = &mut *self.state();
+            out.clear();
+            if machine.bytes_of(order).is_none() {
+                machine.step(now, Input::Approved { order, expires: Timestamp::MAX }, out);
+                machine.step(now, Input::Signed { order, signature, last_valid }, out);
+                out.clear();
+            }
+            machine.step(now, Input::Durable { signature }, out);
+            let mut told = None;
+            for output in out.drain(..) {
+                match output {
+                    // On the wire first: nobody asks after it before this returns.
+                    Output::Send { .. } => self.send(order, &request),
+                    Output::Tell(event) => told = Some(event),
+                    _ => {}
+                }
+            }
+            if told.is_some() {
+                bytes.insert(order, request);
+            }
+            told
         };
-        self.state().flights.insert(order, flight);
+        if told.is_none() {
+            tracing::error!(%order, "order not sent: one under way is in its way");
+        }
         self.poke();
+        told
+    }
+
+    /// Follows an order from the journal; `landing` is what the books hold of it already.
+    pub(crate) fn resume(&self, prepared: &Prepared, landing: Option<Landing>) {
+        let Some(request) = self.request(prepared) else { return };
+        let (order, signature) = (prepared.order(), prepared.signature());
+        let last_valid = prepared.last_valid();
+        let now = self.now();
+        let is_followed = {
+            let State { machine, out, bytes, .. } = &mut *self.state();
+            out.clear();
+            // One that was prepared and not written down counts for nothing beside what the journal holds.
+            machine.step(now, Input::Dropped { order }, out);
+            machine.step(now, Input::Recovered { order, signature, last_valid, landing }, out);
+            let is_followed = machine.bytes_of(order).is_some_and(|(name, _)| name == signature);
+            if is_followed {
+                bytes.insert(order, request);
+            }
+            is_followed
+        };
+        if !is_followed {
+            tracing::error!(%order, "order not followed: one under way is in its way");
+        }
+        self.poke();
+    }
+
+    fn request(&self, prepared: &Prepared) -> Option<SendRequest> {
+        let written = prepared.request(self.shared.settings.preflight);
+        written
+            .inspect_err(|error| {
+                tracing::error!(%error, order = %prepared.order(), "send request not written");
+            })
+            .ok()
     }
 
     /// Puts bytes on the wire. Whatever comes of it, only the chain knows whether the order landed.
@@ -179,7 +274,7 @@ impl Tracker {
     pub async fn run(self, events: mpsc::Sender<OrderEvent>) {
         let mut slots = self.shared.pool.slots();
         loop {
-            if self.in_flight() == 0 {
+            if self.is_idle() {
                 tokio::select! {
                     () = self.shared.wake.notified() => {}
                     () = events.closed() => return,
@@ -197,158 +292,143 @@ impl Tracker {
             };
             tokio::select! {
                 () = tokio::time::sleep(self.shared.settings.poll_every) => {}
-                () = self.shared.wake.notified(), if self.in_flight() > 0 => {}
+                () = self.shared.wake.notified(), if !self.is_idle() => {}
                 // The pool lives as long as we do, so its slots do not end.
                 Ok(()) = new_slot => {}
             }
         }
     }
 
-    /// One look at all orders in flight.
+    fn is_idle(&self) -> bool {
+        self.state().machine.is_idle()
+    }
+
+    /// One look at all orders in flight: what is due is done, and what answers ask for besides.
     pub async fn step(&self) -> Vec<OrderEvent> {
-        let flights: Vec<(OrderId, Flight)> = {
-            let state = self.state();
-            state.flights.iter().map(|(order, flight)| (*order, flight.clone())).collect()
-        };
         let mut events = Vec::new();
-        let mut unseen = Vec::new();
-        for search in [false, true] {
-            let group: Vec<_> = flights.iter().filter(|(_, f)| f.search == search).collect();
-            if group.is_empty() {
-                continue;
-            }
-            let signatures: Vec<Signature> = group.iter().map(|(_, f)| f.signature).collect();
-            let statuses = if search {
-                self.shared.pool.statuses_seen_by_any(&signatures).await
-            } else {
-                self.shared.pool.signature_statuses(&signatures, false).await
-            };
-            let statuses = match statuses {
-                Ok(statuses) => statuses.value,
-                Err(error) => {
-                    // An error is no answer: everything stays in flight.
-                    tracing::warn!(%error, "order statuses not read");
-                    continue;
-                }
-            };
-            for ((order, flight), status) in group.into_iter().zip(statuses) {
-                match status {
-                    Some(status) => events.extend(self.seen(*order, flight, &status).await),
-                    None => unseen.push((*order, flight.clone())),
-                }
-            }
-        }
-        events.extend(self.expire(&unseen).await);
-        self.resend(&unseen);
-        let mut state = self.state();
-        for event in &events {
-            state.flights.remove(&event.order());
+        let mut todo = std::mem::take(&mut self.state().waiting);
+        self.give(Input::Timer, &mut todo);
+        // An answer asks for a closer look, and that for none: this ends after a few rounds.
+        while !todo.is_empty() {
+            let asks = self.carry_out(todo, &mut events);
+            todo = self.ask(asks).await;
         }
         events
     }
 
-    /// A transaction the chain knows: at `confirmed` it is read, and tells how the order ended.
-    async fn seen(
-        &self,
-        order: OrderId,
-        flight: &Flight,
-        status: &SignatureStatus,
-    ) -> Option<OrderEvent> {
-        if status.commitment < Commitment::Confirmed {
-            return None;
-        }
-        let Shared { pool, owner, .. } = &*self.shared;
-        match pool.transaction(&flight.signature, owner, Commitment::Confirmed).await {
-            Ok(Some(landed)) => Some(self.outcome(order, landed)),
-            // Its status and its contents need not come from the same node.
-            Ok(None) => None,
-            Err(error) => {
-                tracing::warn!(%order, %error, "landed order not read, asking again");
-                None
-            }
-        }
+    fn give(&self, input: Input<'_>, todo: &mut Vec<Output>) {
+        let now = self.now();
+        self.state().machine.step(now, input, todo);
     }
 
-    fn outcome(&self, order: OrderId, landed: Landed) -> OrderEvent {
-        let Landed { slot, fee, err, lamports_before, lamports_after, .. } = landed;
-        if let Some(err) = err {
-            tracing::debug!(%order, error = %err.text, "order reverted");
-            return OrderEvent::Reverted { order, slot, fee, code: err.custom };
-        }
-        let (mut deltas, state) = (Deltas::new(), self.state());
-        for (mint, change) in landed.deltas {
-            let known = state.mints.get(&mint).copied();
-            let told = known.is_some_and(|id| deltas.try_push((id, change)).is_ok());
-            if !told {
-                // The next comparison with the chain will differ and halt trading.
-                tracing::error!(%order, %mint, change, "a fill moved a mint that is not ours to trade");
-            }
-        }
-        deltas.sort_unstable();
-        // Whether it is the rent that was meant is the core's to judge. If our key gained instead, nothing is booked, and
-        // the next comparison with the chain differs.
-        let rent = lamports_before.saturating_sub(lamports_after).saturating_sub(fee);
-        OrderEvent::Filled { order, slot, deltas, fee, rent }
-    }
-
-    /// Sends the same bytes again, where it is time and of any use: never to a chain that is past them.
-    fn resend(&self, unseen: &[(OrderId, Flight)]) {
-        let (now, every) = (Instant::now(), self.shared.settings.resend_every);
-        let height = self.state().height;
-        for (order, flight) in unseen {
-            let due = match flight.sent {
-                Some(sent) => now.saturating_duration_since(sent) >= every,
-                None => height.is_some(),
-            };
-            if !due || height.is_some_and(|height| flight.last_valid < height) {
-                continue;
-            }
-            if let Some(flight) = self.state().flights.get_mut(order) {
-                flight.sent = Some(now);
-            }
-            self.send(*order, &flight.request);
-        }
-    }
-
-    /// The orders that are proved dead.
-    async fn expire(&self, unseen: &[(OrderId, Flight)]) -> Vec<OrderEvent> {
-        let now = Instant::now();
-        {
-            let (mut state, every) = (self.state(), self.shared.settings.expiry_every);
-            let recent =
-                state.height_asked.is_some_and(|at| now.saturating_duration_since(at) < every);
-            if unseen.is_empty() || recent {
-                return Vec::new();
-            }
-            state.height_asked = Some(now);
-        }
-        // Not one node's word: bytes that still could land would no longer be sent.
-        let height = match self.shared.pool.block_height_quorum(Commitment::Confirmed).await {
-            Ok(height) => height,
-            Err(error) => {
-                tracing::warn!(%error, "block height not read");
-                return Vec::new();
-            }
-        };
-        self.state().height = Some(height);
-        let past: Vec<_> = unseen.iter().filter(|(_, flight)| flight.last_valid < height).collect();
-        if past.is_empty() {
-            return Vec::new();
-        }
-        let asked: Vec<_> = past.iter().map(|(_, f)| (f.signature, f.last_valid)).collect();
-        let verdicts = judge(&self.shared.pool, &asked).await;
-        let mut events = Vec::new();
-        for ((order, _), verdict) in past.iter().zip(verdicts) {
-            match verdict {
-                Verdict::Dead => events.push(OrderEvent::Expired { order: *order }),
-                Verdict::Known => {
-                    if let Some(flight) = self.state().flights.get_mut(order) {
-                        flight.search = true;
+    /// Sends and tells at once; what must be asked is left.
+    fn carry_out(&self, todo: Vec<Output>, events: &mut Vec<OrderEvent>) -> Asks {
+        let mut asks = Asks::default();
+        for output in todo {
+            match output {
+                Output::Send { order, .. } => {
+                    if let Some(request) = self.state().bytes.get(&order) {
+                        self.send(order, request);
                     }
                 }
-                Verdict::Unproved => {}
+                Output::Tell(event) => self.tell(event, events),
+                Output::AskStatus { signature, history: false } => asks.recent.push(signature),
+                Output::AskStatus { signature, history: true } => asks.history.push(signature),
+                Output::AskHeight(commitment) => asks.heights.push(commitment),
+                Output::Read { signature } => asks.reads.push(signature),
+                Output::AskWords { signature } => asks.words.push(signature),
+                // These come of an approval, which answers them itself.
+                Output::Build(_) | Output::Simulate { .. } | Output::Journal { .. } => {}
             }
         }
-        events
+        asks
     }
+
+    fn tell(&self, event: OrderEvent, events: &mut Vec<OrderEvent>) {
+        let order = event.order();
+        if let OrderEvent::Finalized { .. } | OrderEvent::Expired { .. } = event {
+            self.state().bytes.remove(&order);
+        }
+        match event {
+            OrderEvent::Finalized { order } => self.state().finals.push(order),
+            event => events.push(event),
+        }
+    }
+
+    /// Asks all at once, and gives the machine what comes; an error is no answer.
+    async fn ask(&self, asks: Asks) -> Vec<Output> {
+        let Shared { pool, owner, .. } = &*self.shared;
+        let recent = async {
+            if asks.recent.is_empty() {
+                None
+            } else {
+                Some(pool.signature_statuses(&asks.recent, false).await)
+            }
+        };
+        let history = async {
+            if asks.history.is_empty() {
+                None
+            } else {
+                Some(pool.statuses_seen_by_any(&asks.history).await)
+            }
+        };
+        let reads = join_all(asks.reads.iter().map(|signature| async move {
+            // Its status and its contents need not come from the same node.
+            (*signature, pool.transaction(signature, owner, Commitment::Confirmed).await)
+        }));
+        let heights = join_all(asks.heights.iter().map(|commitment| async move {
+            // Not one node's word: bytes that still could land would no longer be sent.
+            (*commitment, pool.height_reached(asked(*commitment)).await)
+        }));
+        let words = async {
+            if asks.words.is_empty() {
+                return (0, Vec::new());
+            }
+            let landing = |landed| landing_of(landed, &self.state().mints);
+            gather(pool, owner, &asks.words, landing).await
+        };
+        let (recent, history, reads, heights, (of, words)) =
+            tokio::join!(recent, history, reads, heights, words);
+
+        let mut todo = Vec::new();
+        for (signatures, answer) in [(&asks.recent, recent), (&asks.history, history)] {
+            match answer {
+                Some(Ok(statuses)) => {
+                    for (signature, status) in signatures.iter().zip(statuses.value) {
+                        let status = status.as_ref().map(status_of);
+                        self.give(Input::Status { signature: *signature, status }, &mut todo);
+                    }
+                }
+                Some(Err(error)) => tracing::warn!(%error, "order statuses not read"),
+                None => {}
+            }
+        }
+        for (signature, answer) in reads {
+            match answer {
+                Ok(landed) => {
+                    let landing = landed.map(|landed| landing_of(landed, &self.state().mints));
+                    self.give(Input::Read { signature, landing }, &mut todo);
+                }
+                Err(error) => tracing::warn!(%error, "landed order not read, asking again"),
+            }
+        }
+        for (commitment, answer) in heights {
+            match answer {
+                Ok((reached, of)) => {
+                    let (height, said) = (BlockHeight::new(reached.height), reached.said);
+                    self.give(Input::Height { commitment, height, said, of }, &mut todo);
+                }
+                Err(error) => tracing::warn!(%error, "block height not read"),
+            }
+        }
+        for (signature, words) in asks.words.iter().zip(&words) {
+            self.give(Input::Words { signature: *signature, of, words }, &mut todo);
+        }
+        todo
+    }
+}
+
+/// A span of time in the core's unit.
+fn span(time: Duration) -> Timestamp {
+    Timestamp::new(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
 }

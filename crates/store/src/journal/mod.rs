@@ -45,21 +45,18 @@
 
 mod ahead;
 mod folder;
-mod frame;
 mod keep;
 mod read;
-mod record;
 mod segment;
 mod snapshot;
 mod write;
 
 pub use folder::{Recovered, Recovery, Segments};
-pub use frame::MAX_RECORD;
 pub use keep::{Bounds, Kept};
 pub use read::{Entry, JournalReader};
-pub use record::Record;
 pub use segment::Owner;
 pub use snapshot::{Snapshot, SnapshotError};
+pub use sniper_core::journal::{MAX_RECORD, Record};
 pub use write::Journal;
 
 use std::io;

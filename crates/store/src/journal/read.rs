@@ -6,13 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::frame::{FILE_HEAD, HEAD, Head, VERSION};
+use sniper_core::journal::{FILE_HEAD, Place, Scanner, Source, Tail, VERSION, examine, file_head};
+
 use super::segment::{Begins, Segment};
 use super::{JournalError, Owner, Record, Segments};
-
-const WINDOW: usize = 64 * 1024;
-
-static ZEROS: [u8; WINDOW] = [0; WINDOW];
 
 /// A record and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +33,7 @@ pub struct JournalReader {
     /// Where segments are looked for that are not in `coming`.
     folder: Option<PathBuf>,
     coming: VecDeque<Segment>,
-    current: Option<(Segment, Scanner)>,
+    current: Option<(Segment, Scanner<Disk>)>,
     /// Where the last segment ends that is to be read.
     until: Option<(u64, u64)>,
     torn: u64,
@@ -107,9 +104,9 @@ impl JournalReader {
         let (segment, scanner) = self.current.as_ref().filter(|_| self.done)?;
         Some(End {
             segment: segment.clone(),
-            position: scanner.position,
-            number: scanner.number,
-            crc: scanner.crc,
+            position: scanner.position(),
+            number: scanner.number(),
+            crc: scanner.crc(),
             torn: self.torn,
         })
     }
@@ -122,7 +119,7 @@ impl JournalReader {
         let mut retried = false;
         loop {
             let Some((segment, scanner)) = &mut self.current else { return Ok(None) };
-            let (offset, number) = (scanner.position, scanner.number);
+            let (offset, number) = (scanner.position(), scanner.number());
             let unreadable = |source| io_error("read", &segment.path, source);
             if let Some(payload) = scanner.next().map_err(unreadable)? {
                 let value = decode(payload).ok_or_else(|| JournalError::Undecodable {
@@ -132,11 +129,12 @@ impl JournalReader {
                 })?;
                 return Ok(Some((number, offset, value)));
             }
-            let tail = examine(&scanner.file, offset, number, scanner.end).map_err(unreadable)?;
+            let tail =
+                examine(scanner.source(), offset, number, scanner.end()).map_err(unreadable)?;
             let following = self.following()?;
             let Some((segment, scanner)) = &mut self.current else { return Ok(None) };
             let fault = match (following, tail) {
-                (Some(next), _) if next.follows(number, scanner.crc) => {
+                (Some(next), _) if next.follows(number, scanner.crc()) => {
                     self.current = Some(begin(next, self.until)?);
                     retried = false;
                     continue;
@@ -213,18 +211,24 @@ impl Iterator for JournalReader {
     }
 }
 
-fn begin(segment: Segment, until: Option<(u64, u64)>) -> Result<(Segment, Scanner), JournalError> {
+fn begin(
+    segment: Segment,
+    until: Option<(u64, u64)>,
+) -> Result<(Segment, Scanner<Disk>), JournalError> {
     let file =
         File::open(&segment.path).map_err(|source| io_error("read", &segment.path, source))?;
     let end =
         until.filter(|(number, _)| *number == segment.number).map_or(u64::MAX, |(_, end)| end);
-    let scanner = Scanner::new(file, end, &segment);
+    // Until a record is read, the last one is that before the segment.
+    let crc = segment.head.map_or(0, |head| head.link);
+    let place = Place { position: segment.start, number: segment.first, crc };
+    let scanner = Scanner::from(Disk(file), end, place);
     Ok((segment, scanner))
 }
 
 /// What stands where the one file of the format before was: its first bytes alone, of a version that it does not read.
 pub(super) fn stub() -> [u8; FILE_HEAD] {
-    super::frame::file_head(VERSION)
+    file_head(VERSION)
 }
 
 pub(super) fn io_error(action: &'static str, path: &Path, source: io::Error) -> JournalError {
@@ -235,143 +239,16 @@ pub(super) fn damaged(path: &Path, offset: u64, record: u64, next: u64) -> Journ
     JournalError::Damaged { path: path.to_owned(), offset, record, next }
 }
 
-/// Walks over intact records, in order.
+/// The bytes of a file.
 #[derive(Debug)]
-pub(super) struct Scanner {
-    file: File,
-    /// Nothing is read from here on.
-    end: u64,
-    /// Where the next record begins, or should.
-    pub(super) position: u64,
-    /// The number the next record has, or should have.
-    pub(super) number: u64,
-    /// Checksum of the last record.
-    crc: u32,
-    /// Bytes of the file from `position` on, after `used` that lie before it.
-    buffer: Vec<u8>,
-    used: usize,
-}
+pub(super) struct Disk(pub(super) File);
 
-impl Scanner {
-    /// From the first record of a segment on.
-    fn new(file: File, end: u64, segment: &Segment) -> Self {
-        // Until a record is read, the last one is that before the segment.
-        let crc = segment.head.map_or(0, |head| head.link);
-        let (position, number) = (segment.start, segment.first);
-        Self { file, end, position, number, crc, buffer: Vec::new(), used: 0 }
+impl Source for Disk {
+    type Error = io::Error;
+
+    fn read_up_to(&self, target: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_up_to(&self.0, target, offset)
     }
-
-    /// The payload of the next record; `None` where there is no intact one.
-    pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        self.fill(HEAD)?;
-        let Some(head) = Head::read(self.ahead()) else { return Ok(None) };
-        if head.number != self.number {
-            return Ok(None);
-        }
-        let whole = head.whole();
-        self.fill(whole)?;
-        if !self.ahead().get(..whole).is_some_and(|frame| head.holds(frame)) {
-            return Ok(None);
-        }
-        let start = self.used;
-        self.used = start.saturating_add(whole);
-        self.position = self.position.saturating_add(bytes(whole));
-        self.number = self.number.saturating_add(1);
-        self.crc = head.crc;
-        Ok(self.buffer.get(start.saturating_add(HEAD)..self.used))
-    }
-
-    /// Drops what was read ahead, to read it again.
-    fn forget(&mut self) {
-        self.buffer.clear();
-        self.used = 0;
-    }
-
-    fn ahead(&self) -> &[u8] {
-        self.buffer.get(self.used..).unwrap_or_default()
-    }
-
-    /// Reads until `need` bytes are ahead, or the file ends.
-    fn fill(&mut self, need: usize) -> io::Result<()> {
-        if self.ahead().len() >= need {
-            return Ok(());
-        }
-        self.buffer.drain(..self.used);
-        self.used = 0;
-        let have = self.buffer.len();
-        let from = self.position.saturating_add(bytes(have));
-        let room = usize::try_from(self.end.saturating_sub(from)).unwrap_or(usize::MAX);
-        let want = need.max(WINDOW).saturating_sub(have).min(room);
-        self.buffer.resize(have.saturating_add(want), 0);
-        let target = self.buffer.get_mut(have..).unwrap_or_default();
-        let count = read_up_to(&self.file, target, from)?;
-        self.buffer.truncate(have.saturating_add(count));
-        Ok(())
-    }
-}
-
-/// What stands where no intact record does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tail {
-    /// Nothing, or reserved space.
-    Clean,
-    /// Records that were being written when all stopped.
-    Torn {
-        /// Up to the last byte that is not zero.
-        bytes: u64,
-    },
-    /// A record that was durable, as a later one tells.
-    Damaged {
-        /// Where the first intact record after it begins.
-        next: u64,
-    },
-}
-
-/// Judges the bytes from `position` on, where record `number` should begin.
-pub(super) fn examine(file: &File, position: u64, number: u64, end: u64) -> io::Result<Tail> {
-    let mut window = vec![0; WINDOW];
-    let mut candidate = Vec::new();
-    let (mut from, mut last_used, mut first_intact) = (position, None, None);
-    loop {
-        let room = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
-        let size = window.len().min(room);
-        let count = read_up_to(file, window.get_mut(..size).unwrap_or_default(), from)?;
-        let read = window.get(..count).unwrap_or_default();
-        // Reserved space is most of what stands here.
-        let used = if ZEROS.starts_with(read) { &[] } else { read };
-        let mut skip = 0;
-        for (at, start) in used.windows(HEAD).enumerate() {
-            if at < skip || start.iter().take(4).all(|byte| *byte == 0) {
-                continue;
-            }
-            let Some(head) = Head::read(start).filter(|head| head.number >= number) else {
-                continue;
-            };
-            let offset = from.saturating_add(bytes(at));
-            candidate.resize(head.whole(), 0);
-            let got = read_up_to(file, &mut candidate, offset)?;
-            if !head.holds(candidate.get(..got).unwrap_or_default()) {
-                continue;
-            }
-            let next = *first_intact.get_or_insert(offset);
-            if head.durable > number {
-                return Ok(Tail::Damaged { next });
-            }
-            skip = at.saturating_add(head.whole());
-        }
-        if let Some(at) = used.iter().rposition(|byte| *byte != 0) {
-            last_used = Some(from.saturating_add(bytes(at)));
-        }
-        if count < window.len() {
-            break;
-        }
-        // The windows overlap, so that no head is cut in two.
-        from = from.saturating_add(bytes(count - (HEAD - 1)));
-    }
-    Ok(match last_used {
-        None => Tail::Clean,
-        Some(last) => Tail::Torn { bytes: last.saturating_sub(position).saturating_add(1) },
-    })
 }
 
 /// Reads until `target` is full or the file ends; says how many bytes it has.

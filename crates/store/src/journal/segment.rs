@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sniper_core::ids::Address;
+use sniper_core::journal::{
+    FILE_HEAD, MAGIC, VERSION, VERSION_OF_ONE_FILE, file_head, file_version,
+};
 use sniper_core::units::Timestamp;
 
 use super::JournalError;
-use super::frame::{FILE_HEAD, MAGIC, VERSION, VERSION_OF_ONE_FILE, file_head, file_version};
 use super::read::{bytes, io_error, read_up_to};
 
 /// Bytes before the first record of a segment.

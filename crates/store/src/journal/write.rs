@@ -13,14 +13,13 @@ use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use rustix::io::Errno;
 use sniper_core::event::Stamped;
 use sniper_core::ids::{OrderId, Signature};
+use sniper_core::journal::{Borrowed, HEAD, seal};
 use sniper_core::units::{BlockHeight, Timestamp};
 
 use super::ahead::Ahead;
 use super::folder::now;
-use super::frame::{HEAD, seal};
 use super::keep::{Bounds, Keeper};
 use super::read::{End, bytes, io_error};
-use super::record::Borrowed;
 use super::segment::Segment;
 use super::{JournalError, Owner, Record};
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sniper_core::event::{Closed, Trade};
+use sniper_core::ids::OrderId;
 use sniper_core::order::{Order, Outcome};
 use sniper_core::units::{BlockHeight, Seq};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -184,6 +185,7 @@ async fn write(connection: &mut SqliteConnection, row: &StoreRow) -> Result<(), 
         StoreRow::Trade { run, seq, place, trade } => {
             return self::trade(connection, *run, *seq, *place, trade).await;
         }
+        StoreRow::RolledBack { run, order } => return rolled_back(connection, *run, *order).await,
         StoreRow::Run { run, version, mode } => {
             query("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)")
                 .bind(run.0)
@@ -334,6 +336,25 @@ async fn closed(
             .bind(closed.at.get())
             .execute(&mut *connection)
             .await?;
+    }
+    Ok(())
+}
+
+/// Takes the end of an order back: it is signed and under way again.
+async fn rolled_back(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    order: OrderId,
+) -> Result<(), sqlx::Error> {
+    for statement in [
+        "UPDATE orders SET status = 'signed', closed_at = NULL, slot = NULL, fee = NULL, rent = NULL, detail = NULL
+         WHERE run_id = ? AND cause = ? AND nth = ?",
+        "DELETE FROM fills WHERE run_id = ? AND cause = ? AND nth = ?",
+        "DELETE FROM trades WHERE run_id = ? AND cause = ? AND nth = ?",
+    ] {
+        let cause = Unsigned(order.cause.get());
+        let bound = query(statement).bind(run.0).bind(cause).bind(order.nth);
+        bound.execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sniper_core::event::{Effect, Event, MarketEvent, OrderEvent, Stamped};
+use sniper_core::event::{Alert, Effect, Event, MarketEvent, OrderEvent, Stamped};
 use sniper_core::ids::{MintId, StrategyId};
 use sniper_core::units::Timestamp;
 
@@ -91,6 +91,9 @@ impl Projector {
                 Effect::Equity(point) => {
                     rows.push(StoreRow::Equity { run, point: *point });
                     self.counts(rows);
+                }
+                Effect::Alert(Alert::RolledBack { order, .. }) => {
+                    rows.push(StoreRow::RolledBack { run, order: *order });
                 }
                 Effect::Mode { .. } | Effect::Alert(_) => {}
             }

@@ -82,6 +82,13 @@ pub enum StoreRow {
         /// Order and outcome.
         closed: Box<Closed>,
     },
+    /// The block it had landed in was abandoned: its end, its fills and its trades never were.
+    RolledBack {
+        /// In which run.
+        run: RunId,
+        /// The order.
+        order: OrderId,
+    },
     /// A position was reduced.
     Trade {
         /// In which run.

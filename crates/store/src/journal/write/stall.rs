@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use super::{Journal, KEPT_MAX, PENDING, write_error};
 use crate::journal::JournalError;
 use crate::journal::ahead::Ahead;
-use crate::journal::frame::Head;
 use crate::journal::read::{bytes, io_error, read_up_to};
+use sniper_core::journal::Head;
 
 impl Journal {
     /// Whether a write failed, and records wait in memory.

@@ -1,9 +1,10 @@
 //! What is written: a variant added at the end keeps old journals readable.
 
 use serde::{Deserialize, Serialize};
-use sniper_core::event::Stamped;
-use sniper_core::ids::{OrderId, Signature};
-use sniper_core::units::{BlockHeight, Seq, Timestamp};
+
+use crate::event::Stamped;
+use crate::ids::{OrderId, Signature};
+use crate::units::{BlockHeight, Seq, Timestamp};
 
 /// One record of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,12 +57,35 @@ pub enum Record {
 
 /// [`Record`] without owning what it writes; the same bytes.
 #[derive(Serialize)]
-pub(super) enum Borrowed<'a> {
-    Header { version: u16, config: &'a [u8], started: Timestamp },
+#[expect(missing_docs, reason = "as in `Record`")]
+pub enum Borrowed<'a> {
+    /// See [`Record::Header`].
+    Header {
+        version: u16,
+        config: &'a [u8],
+        started: Timestamp,
+    },
+    /// See [`Record::Event`].
     Event(&'a Stamped),
-    Wire { order: OrderId, signature: &'a Signature, last_valid: BlockHeight, bytes: &'a [u8] },
-    Checkpoint { seq: Seq, effects: &'a [u8; 32], state: &'a [u8; 32] },
-    Opening { seq: Seq, effects: &'a [u8; 32], counted: u64, state: &'a [u8; 32] },
+    /// See [`Record::Wire`].
+    Wire {
+        order: OrderId,
+        signature: &'a Signature,
+        last_valid: BlockHeight,
+        bytes: &'a [u8],
+    },
+    /// See [`Record::Checkpoint`].
+    Checkpoint {
+        seq: Seq,
+        effects: &'a [u8; 32],
+        state: &'a [u8; 32],
+    },
+    Opening {
+        seq: Seq,
+        effects: &'a [u8; 32],
+        counted: u64,
+        state: &'a [u8; 32],
+    },
 }
 
 impl<'a> From<&'a Record> for Borrowed<'a> {
@@ -86,7 +110,8 @@ impl<'a> From<&'a Record> for Borrowed<'a> {
 
 impl Record {
     /// The record that `payload` holds, if it holds one and nothing else.
-    pub(super) fn decode(payload: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn decode(payload: &[u8]) -> Option<Self> {
         match postcard::take_from_bytes(payload) {
             Ok((record, [])) => Some(record),
             _ => None,

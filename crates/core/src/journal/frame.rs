@@ -4,21 +4,23 @@
 pub const MAX_RECORD: usize = 1 << 20;
 
 /// Bytes before the payload.
-pub(super) const HEAD: usize = 24;
+pub const HEAD: usize = 24;
 
 /// Bytes that every file of a journal begins with, whatever its version.
-pub(super) const FILE_HEAD: usize = 16;
+pub const FILE_HEAD: usize = 16;
 
 /// The format written here: a folder of segments.
-pub(super) const VERSION: u32 = 2;
+pub const VERSION: u32 = 2;
 
 /// The format before: one file, with records right behind the first bytes. It is read, and continued in segments.
-pub(super) const VERSION_OF_ONE_FILE: u32 = 1;
+pub const VERSION_OF_ONE_FILE: u32 = 1;
 
-pub(super) const MAGIC: [u8; 8] = *b"SNPRJRNL";
+/// What every file of a journal begins with.
+pub const MAGIC: [u8; 8] = *b"SNPRJRNL";
 
 /// The first bytes of a file of `version`.
-pub(super) fn file_head(version: u32) -> [u8; FILE_HEAD] {
+#[must_use]
+pub fn file_head(version: u32) -> [u8; FILE_HEAD] {
     let mut bytes = [0; FILE_HEAD];
     let (checked, checksum) = bytes.split_at_mut(12);
     let (magic, number) = checked.split_at_mut(8);
@@ -30,27 +32,29 @@ pub(super) fn file_head(version: u32) -> [u8; FILE_HEAD] {
 }
 
 /// The version that the first bytes of a file tell, if it is a journal.
-pub(super) fn file_version(bytes: &[u8; FILE_HEAD]) -> Option<u32> {
+#[must_use]
+pub fn file_version(bytes: &[u8; FILE_HEAD]) -> Option<u32> {
     let version = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
     (*bytes == file_head(version)).then_some(version)
 }
 
 /// What precedes a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub struct Head {
     /// Length of the payload.
-    pub(super) length: u32,
+    pub length: u32,
     /// Checksum of all else.
-    pub(super) crc: u32,
+    pub crc: u32,
     /// Number of the record.
-    pub(super) number: u64,
+    pub number: u64,
     /// Records below this number were durable when this one was written.
-    pub(super) durable: u64,
+    pub durable: u64,
 }
 
 impl Head {
     /// The head at the start of `bytes`; `None` when they are too short or no record can look like this.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (crc, rest) = rest.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
@@ -66,24 +70,28 @@ impl Head {
     }
 
     /// Length of the payload.
-    pub(super) fn payload(&self) -> usize {
+    #[must_use]
+    pub fn payload(&self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 
     /// Length of the whole record.
-    pub(super) fn whole(&self) -> usize {
+    #[must_use]
+    pub fn whole(&self) -> usize {
         HEAD.saturating_add(self.payload())
     }
 
     /// Whether `frame`, a whole record, is what was written.
-    pub(super) fn holds(&self, frame: &[u8]) -> bool {
+    #[must_use]
+    pub fn holds(&self, frame: &[u8]) -> bool {
         frame.len() == self.whole() && checksum(frame) == Some(self.crc)
     }
 }
 
 /// Completes the head of `frame`, whose payload is in place, and gives its checksum. `None` when the payload is empty or
 /// too large.
-pub(super) fn seal(frame: &mut [u8], number: u64, durable: u64) -> Option<u32> {
+#[must_use]
+pub fn seal(frame: &mut [u8], number: u64, durable: u64) -> Option<u32> {
     let payload = frame.len().checked_sub(HEAD)?;
     if !(1..=MAX_RECORD).contains(&payload) {
         return None;
