@@ -379,7 +379,10 @@ async fn what_is_not_acknowledged_yet_is_not_read_with_the_others() {
     let key = ("getProgramAccounts", program.to_string());
     node.chain().told.insert(key, serde_json::json!([]));
     let all = vec![watch(0).into(), Subscription::Program { program, filters: vec![] }];
-    let mut feed = Feed::of(&[&node], all, FeedSettings { capacity: 16, ..settings() }).await;
+    // Slots come after all that is told below: on a busy machine that may take longer than silence is otherwise borne.
+    let stall_after = Duration::from_secs(60);
+    let settings = FeedSettings { capacity: 16, stall_after, ..settings() };
+    let mut feed = Feed::of(&[&node], all, settings).await;
     feed.restored().await;
     node.set(&name(5), 1_000, 1_000_055);
     node.shared.withheld.lock().unwrap().insert(name(5));

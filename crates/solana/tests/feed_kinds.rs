@@ -164,7 +164,9 @@ async fn more_accounts_of_a_program_than_may_wait_are_a_gap_and_are_read() {
     };
     let all: Vec<_> = (0..ACCOUNTS).map(|nth| (address(nth), 1)).collect();
     set_program(&node, &[]);
-    let settings = FeedSettings { capacity: 64, ..settings() };
+    // Slots come after all of these: on a busy machine that may take longer than silence is otherwise borne.
+    let stall_after = Duration::from_secs(60);
+    let settings = FeedSettings { capacity: 64, stall_after, ..settings() };
     let mut feed = Feed::of(&[&node], vec![of_program()], settings).await;
     feed.restored().await;
     let slot = node.chain().slot + 10;

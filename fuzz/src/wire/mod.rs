@@ -10,8 +10,11 @@ use sniper_solana::feed::{Frame, FrameReader};
 
 use oracle::Verdict;
 
-/// Targets, as those of the core.
-pub const TARGETS: [(&str, fn(&[u8])); 1] = [("frame", frame)];
+/// A target, as those of the core.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 1] = [("frame", frame)];
 
 /// Reads a frame with a reader that has read others, and compares with a reading by a tree of JSON.
 pub fn frame(data: &[u8]) {

@@ -18,7 +18,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("xtask", &[], &[]),
     // Workspaces of their own: what they need no crate of the product ever sees.
-    ("sniper-fuzz", &["sniper-core"], &[]),
+    ("sniper-fuzz", &["sniper-core", "sniper-solana"], &[]),
     ("sniper-benches", &["sniper-core", "sniper-solana"], &[]),
 ];
 

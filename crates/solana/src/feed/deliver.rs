@@ -101,7 +101,7 @@ impl Hub {
     }
 
     /// Offers an account of a program. One that cannot even wait opens a gap, and all of them are read again.
-    pub(super) fn offer_program(
+    fn offer_program(
         &self,
         state: &mut State,
         place: Place,

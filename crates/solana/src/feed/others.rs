@@ -6,7 +6,9 @@ use serde::Serialize;
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::Slot;
 
+use super::backlog::Key;
 use super::deliver::Closed;
+use super::event::FeedEvent;
 use super::hub::{Hub, State};
 use super::registry::{Known, Place};
 use super::router::Verdict;
@@ -94,14 +96,21 @@ impl Hub {
             let Ok(permit) = self.events.reserve().await else { return Err(Closed) };
             let mut state = self.state();
             let print = fingerprint(account.lamports.get(), &account.data);
-            let State { registry, router, .. } = &mut *state;
+            let State { registry, router, backlog, counters, .. } = &mut *state;
             let Some(entry) = registry.get_mut(place) else { break };
             let shard = entry.shard;
             let Known::Program(accounts) = &mut entry.known else { break };
             let story = accounts.story(address, || router.blank(shard));
             if let Verdict::Deliver(slot) = story.snapshot(&Told { slot, print, at: received }) {
-                drop(permit); // the room it stood for is there until the lock is let go
-                self.offer_program(&mut state, place, address, slot, (account, received));
+                let (key, watch) = (Key::Program(place.id, address), place.id);
+                let account = Box::new(account);
+                let event = FeedEvent::Program { watch, address, account, slot, received };
+                if backlog.get_mut(&key).is_some() {
+                    backlog.put(key, event); // in place of what is older
+                } else {
+                    counters.delivered += 1;
+                    permit.send(event);
+                }
             }
         }
         self.was_read(place, at_least);

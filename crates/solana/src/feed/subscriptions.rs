@@ -319,6 +319,24 @@ mod tests {
     }
 
     #[test]
+    fn acknowledgements_may_come_in_any_order_and_only_one_of_each_counts() {
+        let now = Instant::now();
+        let mut subscriptions = Subscriptions::new((1..4).map(target).collect());
+        while subscriptions.ask(now).is_some() {}
+        for id in [2, 3, 0, 2, 9, 1] {
+            assert!(!subscriptions.is_reached());
+            // Told twice, or of nothing asked: the first word stands.
+            let number = if subscriptions.watches(100 + id).is_empty() { 100 + id } else { 7 };
+            assert_eq!(subscriptions.accepted(id, number), Answered::Fine);
+        }
+        assert!(subscriptions.is_reached());
+        for (id, byte) in [(0, 1), (1, 2), (2, 3)] {
+            assert_eq!(subscriptions.watches(100 + id), target(byte).1);
+        }
+        assert!(subscriptions.watches(7).is_empty() && subscriptions.watches(109).is_empty());
+    }
+
+    #[test]
     fn answers_of_the_wrong_kind_answer_nothing() {
         let (mut subscriptions, now) = (Subscriptions::new(vec![target(1)]), Instant::now());
         while subscriptions.ask(now).is_some() {}
