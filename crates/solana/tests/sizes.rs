@@ -63,8 +63,8 @@ impl Fresh {
     }
 }
 
-/// The bytes of a transaction through pools of these kinds, which makes accounts after these swaps.
-fn length(kinds: &[Kind], opens: &[usize]) -> usize {
+/// A builder of pools of these kinds, each from the mint before to the next, and the swaps through them.
+fn through(kinds: &[Kind]) -> (TransactionBuilder, Vec<serde_json::Value>) {
     let mut fresh = Fresh(0);
     let mut builder = TransactionBuilder::new(fresh.key());
     let mints = kinds.len() + 1;
@@ -92,6 +92,12 @@ fn length(kinds: &[Kind], opens: &[usize]) -> usize {
         legs.push(json!({"arrays": [0, 88, 176], "hop": {"pool": nth, "mint_in": id(nth), "mint_out": id(nth + 1)},
             "amount": {"ExactIn": {"amount_in": 5, "min_out": 5}}}));
     }
+    (builder, legs)
+}
+
+/// The bytes of a transaction through pools of these kinds, which makes accounts after these swaps.
+fn length(kinds: &[Kind], opens: &[usize]) -> usize {
+    let (builder, legs) = through(kinds);
     let opens: Vec<_> = opens.iter().map(|nth| json!([nth + 2, 2_039_280])).collect();
     let order: Order = serde_json::from_value(json!({
         "id": {"cause": 1, "nth": 0}, "strategy": 0, "legs": legs, "opens": opens,
@@ -166,4 +172,16 @@ fn three_constant_product_swaps_fit_with_accounts_of_the_older_exchange_alone() 
     assert!(length(&[Kind::AmmV4; 3], &[0, 1, 2]) <= WIRE_MAX);
     assert!(length(&[Kind::Cpmm; 3], &[]) <= WIRE_MAX);
     assert!(length(&[Kind::Cpmm; 3], &[0]) > WIRE_MAX);
+}
+
+#[test]
+fn of_every_kind_it_is_known_what_all_swaps_write_and_that_is_neither_ours_nor_everybodys() {
+    let (builder, _) = through(&KINDS);
+    let sets = builder.fees().sets();
+    assert_eq!(sets.len(), KINDS.len());
+    let own: Vec<_> = builder.mints().map(|(_, _, account)| account).collect();
+    for (set, kind) in sets.iter().zip(KINDS) {
+        assert!((1..=3).contains(&set.accounts().len()), "{}: {set:?}", kind.name());
+        assert!(!set.accounts().iter().any(|one| own.contains(one)), "{}", kind.name());
+    }
 }
