@@ -217,7 +217,7 @@ impl Order {
         self.compute_unit_limit
     }
 
-    /// Millionths of a lamport per compute unit.
+    /// The most that it may bid for a compute unit, in millionths of a lamport: what [`Self::fee_cap`] was reckoned with.
     #[must_use]
     pub const fn compute_unit_price(&self) -> u64 {
         self.compute_unit_price

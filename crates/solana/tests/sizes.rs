@@ -84,8 +84,8 @@ struct Built {
     keys: Vec<Address>,
 }
 
-/// The message of such a transaction, perhaps with a lookup table of all that its pools name.
-fn built(kinds: &[Kind], opens: &[usize], with_table: bool) -> Built {
+/// A builder of pools of these kinds, each from the mint before to the next, and the swaps through them.
+fn through(kinds: &[Kind]) -> (TransactionBuilder, Vec<serde_json::Value>) {
     let mut fresh = Fresh(0);
     let mut builder = TransactionBuilder::new(fresh.key());
     let mints = kinds.len() + 1;
@@ -113,6 +113,12 @@ fn built(kinds: &[Kind], opens: &[usize], with_table: bool) -> Built {
         legs.push(json!({"arrays": [0, 88, 176], "hop": {"pool": nth, "mint_in": id(nth), "mint_out": id(nth + 1)},
             "amount": {"ExactIn": {"amount_in": 5, "min_out": 5}}}));
     }
+    (builder, legs)
+}
+
+/// The message of a transaction through such pools, perhaps with a lookup table of all that they name.
+fn built(kinds: &[Kind], opens: &[usize], with_table: bool) -> Built {
+    let (mut builder, legs) = through(kinds);
     let opens: Vec<serde_json::Value> =
         opens.iter().map(|nth| json!([nth + 2, 2_039_280])).collect();
     let order = |legs: &[serde_json::Value], opens: &[serde_json::Value]| -> Order {
@@ -131,7 +137,10 @@ fn built(kinds: &[Kind], opens: &[usize], with_table: bool) -> Built {
     let alone = legs.iter().map(one).collect();
     let keys = builder.table_keys();
     if with_table {
-        builder.add_table(LookupTable { address: fresh.key(), addresses: keys.clone() });
+        builder.add_table(LookupTable {
+            address: Address::new_from_array([8; 32]),
+            addresses: keys.clone(),
+        });
     }
     Built { message: builder.swap(&order(&legs, &opens), &hash), alone, keys }
 }
@@ -247,5 +256,17 @@ fn with_a_lookup_table_every_pair_fits_and_says_the_same() {
                 assert!(*is_written || !must_be, "{of:?}: {here} cannot be written");
             }
         }
+    }
+}
+
+#[test]
+fn of_every_kind_it_is_known_what_all_swaps_write_and_that_is_neither_ours_nor_everybodys() {
+    let (builder, _) = through(&KINDS);
+    let sets = builder.fees().sets();
+    assert_eq!(sets.len(), KINDS.len());
+    let own: Vec<_> = builder.mints().map(|(_, _, account)| account).collect();
+    for (set, kind) in sets.iter().zip(KINDS) {
+        assert!((1..=3).contains(&set.accounts().len()), "{}: {set:?}", kind.name());
+        assert!(!set.accounts().iter().any(|one| own.contains(one)), "{}", kind.name());
     }
 }

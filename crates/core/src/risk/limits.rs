@@ -46,7 +46,7 @@ pub struct Limits {
     pub arbitrage_margin: Usd,
     /// Compute units per swap.
     pub compute_units_per_leg: u32,
-    /// Millionths of a lamport per compute unit.
+    /// The most that is bid for a compute unit, in millionths of a lamport: fees are reserved at this price.
     pub compute_unit_price: u64,
     /// How long an approved order may wait for its signature.
     pub order_ttl: Timestamp,

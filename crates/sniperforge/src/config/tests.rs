@@ -31,6 +31,20 @@ fn nothing_written_gives_the_defaults_of_the_core() {
 }
 
 #[test]
+fn orders_bid_by_their_urgency_or_always_the_same() {
+    let folder = TempDir::new().unwrap();
+    let read = |word: &str| {
+        let text = format!("[risk]\npriority = \"{word}\"\n");
+        Config::load(&sources(&folder, &text, &[])).unwrap().priority
+    };
+    assert_eq!(Config::load(&Sources::default()).unwrap().priority, Some(Urgency::Normal));
+    assert_eq!((read("fixed"), read("urgent")), (None, Some(Urgency::Urgent)));
+    let message = refusal("[risk]\npriority = \"soon\"\n", &[]);
+    assert!(message.contains("risk.priority") && message.contains("fixed, low"), "{message}");
+    assert!(message.contains("a.toml:2"), "{message}");
+}
+
+#[test]
 fn the_written_template_says_what_the_defaults_say() {
     let read: raw::RawConfig = toml::from_str(&template()).unwrap();
     assert_eq!(read, defaults::raw());

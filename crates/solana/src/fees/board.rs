@@ -79,7 +79,9 @@ impl FeeBoard {
         set
     }
 
-    pub(super) fn sets(&self) -> Vec<Arc<AccountSet>> {
+    /// All sets, in the order in which they were first asked for.
+    #[must_use]
+    pub fn sets(&self) -> Vec<Arc<AccountSet>> {
         self.lock().clone()
     }
 
