@@ -1,7 +1,5 @@
 //! The endpoints that are measured.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use sniper_solana::rpc::{EndpointConfig, PoolSettings, RpcConnectionPool};
 use solana_hash::Hash;
@@ -62,26 +60,25 @@ impl Field {
     }
 
     #[cfg(not(feature = "localnet"))]
-    #[expect(clippy::unused_async, reason = "with the local chain it waits")]
     pub(super) async fn local() -> anyhow::Result<Self> {
         anyhow::bail!("this build has no local chain; name endpoints with -c")
     }
 }
 
-/// Part of the messages of the first endpoint that come late on the local chain, and by how much: few enough for its 95th
-/// percentile to look well, so that nobody avoids it.
-#[cfg(feature = "localnet")]
-const LATE: (f64, Duration) = (0.04, Duration::from_millis(250));
-
 #[cfg(feature = "localnet")]
 mod local {
+    use std::time::Duration;
+
     use anyhow::Context as _;
     use sniper_localnet::proxy::{Fault, FaultProxy, ProxyConfig, Script, Step};
     use sniper_solana::rpc::EndpointConfig;
 
-    use super::{Field, LATE};
+    use super::Field;
     use crate::live::LocalChain;
 
+    /// Part of the messages of the first endpoint that come late, and by how much: few enough for its 95th percentile to
+    /// look well, so that nobody avoids it.
+    const LATE: (f64, Duration) = (0.04, Duration::from_millis(250));
     /// Requests a second that every endpoint is given.
     const RATE: u32 = 1_000;
 

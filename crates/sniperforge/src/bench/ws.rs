@@ -1,7 +1,8 @@
 //! How soon a slot is known: by subscription and by asking again and again, at one endpoint and at all of them.
 //!
 //! Slots have no date of birth that could be read. The first that knows of one, whoever it is, counts as its birth; on
-//! the local chain a subscription past every proxy takes part, so that the birth is seen where nothing is late.
+//! the local chain a subscription past every proxy takes part, so that the birth is seen where nothing is late. A node may
+//! tell subscribers of a slot when it begins, and who asks only when it is done: that is part of what asking costs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
