@@ -43,6 +43,34 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
     },
+    /// Hostile worlds: a chain, nodes, a disk, a clock and a process that all fail, from one seed each, and two checkers.
+    /// Exit code 6 where a law was broken or a planted bug was not found.
+    Simulate {
+        /// How many worlds.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first.
+        #[arg(long, value_name = "FIRST")]
+        seed: Option<u64>,
+        /// Live through the one world of `--seed` and tell its story.
+        #[arg(long, requires = "seed")]
+        trace: bool,
+        /// Plant one bug after the other in the process: each must be found within ten thousand worlds.
+        #[arg(long)]
+        planted: bool,
+        /// Plant this bug.
+        #[arg(long, value_name = "NAME")]
+        bug: Option<String>,
+        /// Faults that never strike, separated by commas.
+        #[arg(long, value_name = "NAMES")]
+        without: Option<String>,
+        /// No trouble lasts longer than this.
+        #[arg(long, value_name = "MICROSECONDS")]
+        until_micros: Option<u64>,
+        /// Report as one JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
     /// Which code of the release binary lies together: watches it trade under callgrind and writes the linker script anew.
     Layout {
         /// How long it trades.
@@ -74,6 +102,21 @@ fn main() -> ExitCode {
             xtask::layout::run(root(), &xtask::layout::Plan { binary, time, check })
         }
         Task::Chaos { json, short, only } => return chaos(json, short, only),
+        Task::Simulate { seeds, seed, trace, planted, bug, without, until_micros, json } => {
+            let number =
+                |name: &str, value: Option<u64>| value.map(|v| [name.to_owned(), v.to_string()]);
+            let text = |name: &str, value: Option<String>| value.map(|v| [name.to_owned(), v]);
+            let flags = [("--trace", trace), ("--planted", planted), ("--json", json)];
+            let values = [
+                number("--seeds", Some(seeds)),
+                number("--seed", seed),
+                number("--until-micros", until_micros),
+                text("--bug", bug),
+                text("--without", without),
+            ];
+            let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+            return simulate(values.into_iter().flatten().flatten().chain(flags));
+        }
         Task::Fuzz { time, target } => match xtask::fuzz::run(root(), &Plan { time, target }) {
             Ok(crashes) if crashes.is_empty() => Ok(()),
             Ok(crashes) => {
@@ -103,6 +146,17 @@ fn chaos(json: bool, short: bool, only: Vec<String>) -> ExitCode {
     let mut command = cargo(&["run", "--quiet", "--package", "sniperforge", "--", "chaos"]);
     command.args(json.then_some("--json")).args(short.then_some("--short"));
     command.args(only.into_iter().flat_map(|name| ["--only".to_owned(), name]));
+    ended(command)
+}
+
+/// Builds the simulator, optimised, and lets it run; its exit code says whether all laws held.
+fn simulate(args: impl Iterator<Item = String>) -> ExitCode {
+    let mut command = cargo(&["run", "--quiet", "--locked", "--profile", "simulate"]);
+    command.args(["--package", "sniper-core", "--example", "simulate", "--"]).args(args);
+    ended(command)
+}
+
+fn ended(mut command: Command) -> ExitCode {
     match command.current_dir(root()).status() {
         Ok(status) => {
             let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -152,7 +152,8 @@ fn order(path: &Path, module: &str, named: &[Named]) -> Vec<Finding> {
         }
         let upwards =
             matches!((rank(module), rank(other)), (Some(own), Some(theirs)) if theirs >= own);
-        let engine = other == "engine";
+        // The simulator drives the engine from outside, as the shell does.
+        let engine = other == "engine" && module != "sim";
         let blind = BLIND_TO_STRATEGIES.contains(&module) && other == "strategy";
         if upwards && !same_floor(module, other) || engine || blind {
             let what = format!(

@@ -30,4 +30,5 @@ pub use input::{Commitment, Input, Landing, Output, Status};
 pub use machine::{Machine, Settings};
 pub use open::{OpenOrder, OpenOrders, Provisional, State, Step};
 pub use quorum::{Reached, is_majority, reached};
+pub use recovery::last_valid_of;
 pub use words::{Death, Finality, Knows, Word, death, finality};

@@ -5,11 +5,12 @@
 
 use super::input::Landing;
 use super::open::{OpenOrders, Provisional, State};
-use crate::event::RejectReason;
-use crate::ids::{OrderId, Signature};
+use crate::event::{Command, RejectReason};
+use crate::ids::{MintId, OrderId, Signature};
+use crate::ledger::Ledger;
 use crate::order::Outcome;
 use crate::risk::Mode;
-use crate::units::BlockHeight;
+use crate::units::{Atoms, BlockHeight};
 
 /// What is to be done about one order before anything new is approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,4 +91,43 @@ fn landing(landed: &Provisional) -> Option<Landing> {
 #[must_use]
 pub const fn may_release(mode: Mode, mismatched: bool) -> bool {
     !mismatched && matches!(mode, Mode::ReduceOnly | Mode::Halt)
+}
+
+/// Whether the opening is booked: SOL comes last.
+#[must_use]
+pub fn is_funded(ledger: &Ledger) -> bool {
+    ledger.held(MintId::SOL) > 0
+}
+
+/// What books all that was found at the first start. SOL comes last, and nothing can be bought without it: a process that
+/// dies in between leaves an opening that is not funded, and the next one books what is missing.
+#[must_use]
+pub fn opening(ledger: &Ledger, found: &[(MintId, Atoms)]) -> Vec<Command> {
+    let missing = |(mint, amount): &(MintId, Atoms)| {
+        let missing = i128::from(amount.get()).saturating_sub(ledger.held(*mint));
+        let amount = u64::try_from(missing).ok().filter(|missing| *missing > 0)?;
+        Some(Command::Deposit { mint: *mint, amount: Atoms::new(amount) })
+    };
+    let (last, first): (Vec<_>, Vec<_>) = found.iter().partition(|(mint, _)| *mint == MintId::SOL);
+    first.into_iter().chain(last).filter_map(missing).collect()
+}
+
+/// Blocks that a blockhash may be ahead of what a majority has reached, and still be believed.
+const AHEAD_MAX: u64 = 64;
+
+/// The last height that bytes built on a blockhash can land at, where one node told `told` and a majority had reached
+/// `reached` after that; `life` is how many blocks a blockhash is good for. `None` when it cannot be so.
+///
+/// A node that tells too low a height would have live bytes proved dead; but no hash that exists is good for less than
+/// its life beyond a height that lies before it. What a majority reads a little late is made up for many times over by
+/// how long a block takes to become final. One that tells too high a height would keep dead bytes alive for ever.
+#[must_use]
+pub fn last_valid_of(
+    told: BlockHeight,
+    reached: BlockHeight,
+    life: BlockHeight,
+) -> Option<BlockHeight> {
+    let least = reached.saturating_add(life);
+    let most = least.saturating_add(BlockHeight::new(AHEAD_MAX));
+    (told <= most).then(|| told.max(least))
 }

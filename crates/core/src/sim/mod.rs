@@ -5,6 +5,7 @@
 
 mod pool;
 mod venue;
+pub mod world;
 
 pub use venue::{SimSettings, SimSettingsError, SimVenue};
 
@@ -23,4 +24,12 @@ pub trait Venue {
     /// Adds all that is due by `now`, in order of time. To stamp each event with its own time, poll at
     /// [`Venue::next_due`] until that lies in the future.
     fn poll(&mut self, now: Timestamp, out: &mut Vec<OrderEvent>);
+}
+
+/// Sebastiano Vigna's SplitMix64: one step, whose output is also fit to seed the next.
+const fn splitmix64(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

@@ -47,6 +47,27 @@ impl Failure {
 }
 
 impl Accounts {
+    /// A pool that holds that much.
+    pub(super) const fn of(vaults: [Atoms; 2], pool: PoolState, config: Config) -> Self {
+        let [first, second] = vaults;
+        Self { vaults: [Some(first), Some(second)], pool: Some(pool), config: Some(config) }
+    }
+
+    /// Balances of the vaults; zero where unknown.
+    pub(super) fn vaults(&self) -> [Atoms; 2] {
+        self.vaults.map(Option::unwrap_or_default)
+    }
+
+    /// The state account.
+    pub(super) fn state(&self) -> PoolState {
+        self.pool.unwrap_or_default()
+    }
+
+    /// The rest of the market moves it to these balances.
+    pub(super) const fn set_vaults(&mut self, vaults: [Atoms; 2]) {
+        self.vaults = [Some(vaults[0]), Some(vaults[1])];
+    }
+
     fn curve(&self) -> Result<Curve, QuoteError> {
         match (self.vaults, &self.pool, &self.config) {
             ([Some(first), Some(second)], Some(pool), Some(config)) => {

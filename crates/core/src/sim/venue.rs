@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Venue;
 use super::pool::{Accounts, Failure, SimPool};
+use super::splitmix64;
 use crate::amm::{Clock, QuoteError};
 use crate::event::{Deltas, MarketEvent, OrderEvent, RejectReason};
 use crate::ids::{MintId, OrderId, PoolId, Signature};
@@ -393,7 +394,7 @@ impl Venue for SimVenue {
 }
 
 /// What the chain takes for a landed transaction, failed or not: the signature and the priority fee, rounded up.
-fn network_fee(order: &Order) -> Lamports {
+pub(super) fn network_fee(order: &Order) -> Lamports {
     let micro = u128::from(order.compute_unit_limit())
         .saturating_mul(u128::from(order.compute_unit_price()));
     let priority = u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX);
@@ -408,12 +409,4 @@ fn add(deltas: &mut Deltas, mint: MintId, amount: Atoms, gain: bool) -> Option<(
         None => deltas.try_push((mint, change)).ok()?,
     }
     Some(())
-}
-
-/// Sebastiano Vigna's SplitMix64: one step, whose output is also fit to seed the next.
-const fn splitmix64(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

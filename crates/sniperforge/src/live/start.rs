@@ -103,8 +103,7 @@ fn is_ours(journal: &Path, replayed: &Replayed, config: &EngineConfig) -> anyhow
 
 /// Whether money was ever booked: only then is there something to compare with the chain.
 pub(super) fn is_funded(desk: &Desk) -> bool {
-    let ledger = desk.engine().ledger();
-    (0..ledger.mints()).any(|i| u16::try_from(i).is_ok_and(|i| ledger.held(MintId(i)) != 0))
+    recovery::is_funded(desk.engine().ledger())
 }
 
 /// Books the opening cash of paper trading, once.
@@ -117,8 +116,13 @@ pub(super) fn fund_paper(desk: &mut Desk, lamports: Lamports, cash: Usd) -> anyh
     let usd = usd.map(MintId).context("find a dollar mint to hold the opening cash")?;
     let cash =
         desk.engine().market().atoms(usd, cash).context("count the opening cash in atoms")?;
-    for (mint, amount) in [(MintId::SOL, Atoms::new(lamports.get())), (usd, cash)] {
-        desk.step(Event::Command(Command::Deposit { mint, amount }))?;
+    open_books(desk, &[(MintId::SOL, Atoms::new(lamports.get())), (usd, cash)])
+}
+
+/// Books what was found at the first start, in an order in which a crash halfway leaves it unbooked.
+fn open_books(desk: &mut Desk, found: &[(MintId, Atoms)]) -> anyhow::Result<()> {
+    for deposit in recovery::opening(desk.engine().ledger(), found) {
+        desk.step(Event::Command(deposit))?;
     }
     desk.sync()?;
     Ok(())
@@ -183,15 +187,14 @@ pub(super) async fn fund_from_chain(
     }
     let slot = costs.iter().map(|landed| landed.slot).max().unwrap_or_default();
     let after = balances(venue, slot).await?;
-    universe::deposit(desk, &ChainBalances { lamports: before.lamports, tokens: after.tokens })?;
     for landed in &costs {
         let paid = landed.lamports_before.saturating_sub(landed.lamports_after);
         let rent = paid.saturating_sub(landed.fee);
         desk.step(Event::Command(Command::Fee { lamports: landed.fee }))?;
         desk.step(Event::Command(Command::Rent { lamports: rent }))?;
     }
-    desk.sync()?;
-    Ok(())
+    let found: Vec<_> = universe::balances(&after).collect();
+    open_books(desk, &found)
 }
 
 /// After a restart: coins that an earlier run had announced are followed again where something of them is held. Of the

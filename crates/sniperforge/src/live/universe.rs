@@ -194,16 +194,6 @@ pub(super) fn introduce(
     Ok((PoolId(id), spec, news))
 }
 
-/// Books what was found at the first start as money from outside.
-pub(super) fn deposit(desk: &mut Desk, found: &ChainBalances) -> anyhow::Result<()> {
-    for (mint, amount) in balances(found) {
-        if amount > Atoms::ZERO {
-            desk.step(Event::Command(Command::Deposit { mint, amount }))?;
-        }
-    }
-    Ok(())
-}
-
 /// Compares the ledger with the chain; a difference halts trading and is logged with the account.
 pub(super) fn reconcile(desk: &mut Desk, found: &ChainBalances) -> anyhow::Result<()> {
     for (mint, chain) in balances(found) {
@@ -224,7 +214,8 @@ pub(super) fn difference(desk: &Desk, found: &ChainBalances) -> Reconciled {
     }
 }
 
-fn balances(found: &ChainBalances) -> impl Iterator<Item = (MintId, Atoms)> {
+/// What was found of each mint.
+pub(super) fn balances(found: &ChainBalances) -> impl Iterator<Item = (MintId, Atoms)> {
     let lamports = (MintId::SOL, Atoms::new(found.lamports.get()));
     std::iter::once(lamports).chain(found.tokens.iter().map(|t| (t.mint, t.amount)))
 }

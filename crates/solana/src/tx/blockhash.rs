@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sniper_core::execution::last_valid_of;
+use sniper_core::units::BlockHeight;
 use thiserror::Error;
 
 use crate::rpc::{Commitment, LatestBlockhash, RpcConnectionPool, RpcError};
@@ -13,6 +15,12 @@ const REFRESH: Duration = Duration::from_millis(600);
 const BEAT: Duration = Duration::from_millis(400);
 /// A hash older than this is not built on: a third of its life has passed.
 const AGE_MAX: Duration = Duration::from_secs(20);
+/// Blocks after its own that a blockhash can be built on.
+const LIFE: BlockHeight = BlockHeight::new(150);
+/// For so long the height that a majority has reached is taken as it was: about ten blocks.
+const REMEMBERED: Duration = Duration::from_secs(4);
+/// No chain makes blocks faster for long: where no majority answers, the height is at most that much further.
+const BLOCK_MIN: Duration = Duration::from_millis(350);
 
 /// Why there is no blockhash to build on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -48,6 +56,8 @@ impl Kept {
 #[derive(Clone, Debug)]
 pub struct BlockhashCache {
     kept: Arc<Mutex<Option<Kept>>>,
+    /// The confirmed height that a majority had reached, and when.
+    reached: Arc<Mutex<Option<(BlockHeight, Instant)>>>,
     pool: RpcConnectionPool,
 }
 
@@ -55,7 +65,7 @@ impl BlockhashCache {
     /// An empty one.
     #[must_use]
     pub fn new(pool: RpcConnectionPool) -> Self {
-        Self { kept: Arc::default(), pool }
+        Self { kept: Arc::default(), reached: Arc::default(), pool }
     }
 
     /// The hash, if it is fresh enough to build on.
@@ -83,13 +93,47 @@ impl BlockhashCache {
     /// Reads a new one now. One that does not expire later than the one at hand comes from a lagging node, or from a
     /// chain that stands still; it does not make the one at hand any younger.
     ///
+    /// The last height it is good for is not one node's word: too low a one would have orders proved dead that can still
+    /// land, too high a one would keep dead ones open. See [`last_valid_of`].
+    ///
     /// # Errors
-    /// As every read.
+    /// As every read, [`RpcError::NoQuorum`] where no majority tells its height, and [`RpcError::Impossible`] for a hash that
+    /// would outlive what a majority has reached by far.
     pub async fn refresh(&self) -> Result<LatestBlockhash, RpcError> {
         let asked = Instant::now();
-        let latest = self.pool.latest_blockhash(Commitment::Confirmed).await?.value;
+        let told = self.pool.latest_blockhash(Commitment::Confirmed).await?.value;
+        let last_valid = self.last_valid(told.last_valid).await?;
+        let latest = LatestBlockhash { hash: told.hash, last_valid };
         self.keep(latest, asked);
         Ok(latest)
+    }
+
+    async fn last_valid(&self, told: BlockHeight) -> Result<BlockHeight, RpcError> {
+        let remembered = *self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = remembered.filter(|(_, at)| at.elapsed() < REMEMBERED);
+        if let Some((reached, _)) = recent
+            && let Some(last_valid) = last_valid_of(told, reached, LIFE)
+        {
+            return Ok(last_valid);
+        }
+        match (self.pool.block_height_quorum(Commitment::Confirmed).await, remembered) {
+            (Ok(reached), _) => {
+                let now = Some((reached, Instant::now()));
+                *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                last_valid_of(told, reached, LIFE).ok_or(RpcError::Impossible {
+                    endpoint: "all".into(),
+                    method: "getLatestBlockhash",
+                    what: "a last valid height far beyond what a majority has reached",
+                })
+            }
+            // While too few answer nothing is proved dead either; what is kept open for too long then is closed later.
+            (Err(_), Some((reached, at))) => {
+                let blocks = at.elapsed().as_millis() / BLOCK_MIN.as_millis();
+                let blocks = BlockHeight::new(u64::try_from(blocks).unwrap_or(u64::MAX));
+                Ok(told.max(reached.saturating_add(blocks).saturating_add(LIFE)))
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
     fn keep(&self, latest: LatestBlockhash, asked: Instant) {
