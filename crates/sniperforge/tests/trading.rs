@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use local::{BINARY, Chain};
+use local::{BINARY, Chain, paper_config, paper_config_of};
 use serde_json::Value;
 
 fn engine(chain: &Chain, data: &Path, run_for: &str) -> Command {
@@ -342,34 +342,6 @@ fn the_demo_trades_through_real_transactions_and_proves_what_it_did() {
     }
 }
 
-fn paper_config(chain: &Chain, folder: &Path) -> std::path::PathBuf {
-    let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
-    let pools: Vec<&str> =
-        of("pools").chain(of("whirlpools")).map(|p| p["address"].as_str().unwrap()).collect();
-    paper_config_of(chain, folder, &pools)
-}
-
-fn paper_config_of(chain: &Chain, folder: &Path, pools: &[&str]) -> std::path::PathBuf {
-    let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
-    // Play money: whoever runs the chain can make more of it.
-    let mints: Vec<&str> = of("mints").map(|mint| mint["address"].as_str().unwrap()).collect();
-    let path = folder.join("paper.toml");
-    let text = format!(
-        "[node]\nendpoints = [{{ name = \"local\", http = {}, ws = {} }}]\n\
-         [trading]\ncandle_ms = 1000\npools = {pools:?}\ntrusted_mints = {mints:?}\n\
-         [prices]\nurl = {}\n\
-         [store]\ndata_dir = {:?}\n\
-         [sim]\nlanding_odds_bps = 10000\n\
-         [strategies.mean_reversion.params]\nwindow = 5\n",
-        chain.ready["rpcUrls"][0],
-        chain.ready["wsUrls"][0],
-        chain.ready["priceUrl"],
-        folder.join("data"),
-    );
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
 #[test]
 fn paper_trading_moves_no_money_replays_and_stops_when_asked() {
     let chain = Chain::start(&[]);
@@ -480,89 +452,6 @@ fn a_killed_latch_lets_nothing_start_until_a_person_has_cleared_it_in_two_steps(
     let first: Value = serde_json::from_slice(&first.stdout).unwrap();
     assert_eq!(run(&["clear-kill", first["token"].as_str().unwrap()]).0, 0);
     assert_eq!(run(&["trade", "--headless", "--json", "--for", "1s"]).0, 0);
-}
-
-/// Answers one request as a quote service does, and gives back what was asked.
-fn quote_service(out: u64) -> (String, std::thread::JoinHandle<String>) {
-    use std::io::{Read as _, Write as _};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut asked = [0; 2_048];
-        let length = stream.read(&mut asked).unwrap();
-        let body = format!("{{\"outAmount\":\"{out}\",\"inAmount\":\"1\"}}");
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        String::from_utf8_lossy(&asked[..length]).into_owned()
-    });
-    (url, answer)
-}
-
-#[test]
-fn a_quote_names_its_route_its_bound_and_the_difference_to_a_service() {
-    let chain = Chain::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let config = paper_config(&chain, folder.path());
-    let mint = |symbol: &str| {
-        let mints = chain.ready["mints"].as_array().unwrap();
-        let found = mints.iter().find(|mint| mint["symbol"] == symbol);
-        found.unwrap_or_else(|| panic!("no {symbol}"))["address"].as_str().unwrap().to_owned()
-    };
-    let run = |args: &[&str]| {
-        let mut command = Command::new(BINARY);
-        command.arg("quote").args(args).arg("-c").arg(&config).stdin(Stdio::null());
-        command.output().unwrap()
-    };
-    let (sol, usdc) = (mint("SOL"), mint("USDC"));
-    let (url, service) = quote_service(1_000_000);
-    let args = ["--in", &sol, "--out", &usdc, "--amount", "1.5", "--slippage-bps", "100"];
-    let service_args = ["--compare", "jupiter", "--compare-url", &url, "--json"];
-    let output = run(&[&args[..], &service_args[..]].concat());
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{log}");
-    let quote: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let number = |field: &str| quote[field].as_u64().unwrap_or_else(|| panic!("{field}: {quote}"));
-    assert_eq!(number("amount_in"), 1_500_000_000);
-    let (out, least) = (number("amount_out"), number("min_out"));
-    assert_eq!(least, (u128::from(out) * 9_900).div_ceil(10_000) as u64, "{quote:#}");
-    let hops = quote["hops"].as_array().unwrap();
-    assert_eq!(
-        (&hops[0]["mint_in"], hops[0]["amount_in"].as_u64()),
-        (&sol.clone().into(), Some(1_500_000_000))
-    );
-    assert_eq!(hops.last().unwrap()["amount_out"].as_u64(), Some(out));
-    assert!(
-        hops.iter().all(|hop| hop["kind"] == "Raydium CPMM" || hop["kind"] == "Orca Whirlpool")
-    );
-    if let Some(split) = quote["split"].as_object() {
-        assert!(
-            split["amount_out"].as_u64().unwrap() > out,
-            "a split that is no better is not told"
-        );
-    }
-    let difference = quote["compared"]["difference_bps"].as_f64().unwrap();
-    let expected = (out as f64 - 1e6) * 1e4 / 1e6;
-    assert!((difference - expected).abs() < 1e-6, "{difference} {expected}");
-    let asked = service.join().unwrap();
-    for part in
-        [format!("inputMint={sol}"), format!("outputMint={usdc}"), "amount=1500000000".to_owned()]
-    {
-        assert!(asked.contains(&part), "{part} in {asked}");
-    }
-
-    for (args, words) in [
-        (vec!["--in", &sol, "--out", &sol, "--amount", "1"], "name two mints"),
-        (vec!["--in", &sol, "--out", "NOPE", "--amount", "1"], "NOPE"),
-        (vec!["--in", &sol, "--out", &usdc, "--amount", "1.0000000001"], "9 decimals"),
-        (vec!["--in", &sol, "--out", &usdc, "--amount", "18446744073.7"], "no route"),
-    ] {
-        let output = run(&args);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{message}");
-        assert!(message.contains(words) && message.lines().count() == 1, "{words}: {message}");
-        assert!(output.stdout.is_empty());
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A local chain for tests of the whole program.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -46,4 +47,36 @@ impl Drop for Chain {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// The configuration of paper trading on all pools of the chain.
+#[allow(dead_code, reason = "not every suite trades on paper")]
+pub(crate) fn paper_config(chain: &Chain, folder: &Path) -> std::path::PathBuf {
+    let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
+    let pools: Vec<&str> =
+        of("pools").chain(of("whirlpools")).map(|p| p["address"].as_str().unwrap()).collect();
+    paper_config_of(chain, folder, &pools)
+}
+
+/// The same on some pools.
+#[allow(dead_code, reason = "not every suite trades on paper")]
+pub(crate) fn paper_config_of(chain: &Chain, folder: &Path, pools: &[&str]) -> std::path::PathBuf {
+    let of = |list: &str| chain.ready[list].as_array().unwrap().iter();
+    // Play money: whoever runs the chain can make more of it.
+    let mints: Vec<&str> = of("mints").map(|mint| mint["address"].as_str().unwrap()).collect();
+    let path = folder.join("paper.toml");
+    let text = format!(
+        "[node]\nendpoints = [{{ name = \"local\", http = {}, ws = {} }}]\n\
+         [trading]\ncandle_ms = 1000\npools = {pools:?}\ntrusted_mints = {mints:?}\n\
+         [prices]\nurl = {}\n\
+         [store]\ndata_dir = {:?}\n\
+         [sim]\nlanding_odds_bps = 10000\n\
+         [strategies.mean_reversion.params]\nwindow = 5\n",
+        chain.ready["rpcUrls"][0],
+        chain.ready["wsUrls"][0],
+        chain.ready["priceUrl"],
+        folder.join("data"),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
 }

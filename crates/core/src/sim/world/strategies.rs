@@ -38,7 +38,7 @@ pub(super) fn all(seed: u64, plan: &Plan) -> Vec<Box<dyn Strategy>> {
 
 impl Wild {
     fn wish(&mut self, cx: Context<'_>, out: &mut Vec<Intent>) {
-        let pair = PairId(u16::try_from(self.dice.below(2)).unwrap_or(0));
+        let pair = PairId(u32::try_from(self.dice.below(2)).unwrap_or(0));
         let slippage = Bps::capped(20 + u16::try_from(self.dice.below(80)).unwrap_or(0));
         match self.dice.below(8) {
             0..=3 => {
