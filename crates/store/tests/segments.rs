@@ -68,7 +68,7 @@ fn grow(journal: &mut Journal, seqs: std::ops::Range<u64>, with_snapshot: bool) 
         }
         // Asked until space is there: a test does not wait for a thread by the clock.
         let records = journal.next_number();
-        let due = records % 6 == 0;
+        let due = records.is_multiple_of(6);
         while due && !journal.is_full() {
             journal.kept().unwrap();
             std::thread::yield_now();
@@ -100,7 +100,8 @@ fn made() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
 
 /// The same, many times over: its files.
 fn made_again() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
-    static ONE: LazyLock<(Vec<(OsString, Vec<u8>)>, Vec<Record>)> = LazyLock::new(|| {
+    type Files = Vec<(OsString, Vec<u8>)>;
+    static ONE: LazyLock<(Files, Vec<Record>)> = LazyLock::new(|| {
         let (_folder, path, records) = made();
         let named = |(name, bytes): (PathBuf, _)| (name.file_name().unwrap().to_owned(), bytes);
         (bytes_of(&path).into_iter().map(named).collect(), records)
