@@ -126,8 +126,7 @@ fn look_at(journal: &Path) {
     };
     let (events, lines) = export("events");
     assert_eq!(verified["events"], lines);
-    let parsed =
-        events.lines().map(|line| serde_json::from_str::<sniper_core::event::Stamped>(line));
+    let parsed = events.lines().map(serde_json::from_str::<sniper_core::event::Stamped>);
     assert_eq!(parsed.map(Result::unwrap).count() as u64, lines);
     let (fills, lines) = export("fills");
     let (csv, rows) = export("fills-csv");

@@ -10,6 +10,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sniperforge");
 /// A local chain that ends with the test, however that ends.
 pub(crate) struct Chain {
     child: Child,
+    #[allow(dead_code, reason = "not every test that shares this module asks")]
     pub(crate) url: String,
     /// What it said when it was ready.
     #[allow(dead_code, reason = "not every test that shares this module asks")]
