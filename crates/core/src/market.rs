@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::amm::{Clock, Kind, Live, PoolSpec};
 use crate::event::{Candle, MarketEvent, MintSpec};
 use crate::ids::{Address, MintId, PairId, PoolId, Symbol};
-use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, BlockHeight, Lamports, Price, Slot, Timestamp, Usd, mul_div_down};
 
 /// A mint and what an independent source says it is worth.
@@ -235,25 +234,6 @@ impl Market {
                 candle.pair = PairId(index);
             }
         }
-    }
-
-    /// Saves all of it.
-    pub(crate) fn save(&self, to: &mut Writer) {
-        to.put(self);
-        self.pools.iter().for_each(|pool| pool.live.save(to));
-    }
-
-    /// The market that [`Self::save`] wrote.
-    pub(crate) fn load(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
-        let mut market: Self = from.take()?;
-        for pool in &mut market.pools {
-            pool.live.load(from)?;
-        }
-        for (id, pair) in (0..).map(PairId).zip(&market.pairs) {
-            market.places.insert((pair.base, pair.quote), id);
-        }
-        market.torn.reserve(64);
-        Ok(market)
     }
 
     fn add_mint(&mut self, spec: MintSpec) {

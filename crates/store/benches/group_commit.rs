@@ -23,7 +23,8 @@ use sniper_store::journal::{Journal, Owner};
 const LEAST_PER_SECOND: f64 = 200_000.0;
 
 fn event(seq: u64) -> Stamped {
-    let update = AccountUpdate::Vault { second: seq % 2 == 0, amount: Atoms::new(seq << 20) };
+    let update =
+        AccountUpdate::Vault { second: seq.is_multiple_of(2), amount: Atoms::new(seq << 20) };
     let event =
         Event::Market(MarketEvent::Account { pool: PoolId(7), slot: Slot::new(seq), update });
     Stamped { seq: Seq::new(seq), at: Timestamp::new(1_700_000_000_000_000), event }

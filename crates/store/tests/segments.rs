@@ -11,7 +11,7 @@ use sniper_core::event::{Event, Stamped};
 use sniper_core::ids::{Address, OrderId, Signature};
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
 use sniper_store::journal::{
-    Bounds, Journal, JournalError, JournalReader, Owner, Record, Recovery, Snapshot,
+    Bounds, Journal, JournalError, JournalReader, Owner, Record, Recovery, Segments, Snapshot,
 };
 
 fn owner(byte: u8) -> Owner {
@@ -68,7 +68,7 @@ fn grow(journal: &mut Journal, seqs: std::ops::Range<u64>, with_snapshot: bool) 
         }
         // Asked until space is there: a test does not wait for a thread by the clock.
         let records = journal.next_number();
-        let due = records % 6 == 0;
+        let due = records.is_multiple_of(6);
         while due && !journal.is_full() {
             journal.kept().unwrap();
             std::thread::yield_now();
@@ -100,7 +100,8 @@ fn made() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
 
 /// The same, many times over: its files.
 fn made_again() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
-    static ONE: LazyLock<(Vec<(OsString, Vec<u8>)>, Vec<Record>)> = LazyLock::new(|| {
+    type Files = Vec<(OsString, Vec<u8>)>;
+    static ONE: LazyLock<(Files, Vec<Record>)> = LazyLock::new(|| {
         let (_folder, path, records) = made();
         let named = |(name, bytes): (PathBuf, _)| (name.file_name().unwrap().to_owned(), bytes);
         (bytes_of(&path).into_iter().map(named).collect(), records)
@@ -350,6 +351,11 @@ fn a_journal_of_one_file_is_taken_over_and_the_older_program_finds_out() {
     let recovery = Recovery::open(&path, owner(1)).unwrap();
     assert_eq!(std::fs::read(&single).unwrap(), bytes, "nothing has changed yet");
     drop(recovery);
+    for path in [&path, &single] {
+        let segments = Segments::open(path).unwrap();
+        assert_eq!(segments.snapshots().unwrap(), [] as [u64; 0]);
+        assert_eq!(segments.records_from(0).unwrap().count(), 9, "and beside an empty folder");
+    }
     let mut journal = open_with(&path, BOUNDS);
     assert_eq!(journal.next_number(), 9);
     grow(&mut journal, 10..20, true);
@@ -422,7 +428,7 @@ fn old_segments_go_only_where_two_newer_snapshots_read_and_their_time_has_come()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever byte changes and wherever a file ends early: what is read is what was written, up to a torn tail of the
     /// last segment, or it is refused. Snapshots are whole or passed over.

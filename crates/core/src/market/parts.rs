@@ -4,6 +4,7 @@ use super::{Market, Mint, Pair, Pool};
 use crate::event::{Candle, MintSpec};
 use crate::ids::{MintId, PairId};
 use crate::order::Hop;
+use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, Lamports, Price, Timestamp, Usd, mul_div_up};
 
 impl Mint {
@@ -13,6 +14,25 @@ impl Mint {
 }
 
 impl Market {
+    /// Saves all of it.
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.put(self);
+        self.pools.iter().for_each(|pool| pool.live.save(to));
+    }
+
+    /// The market that [`Self::save`] wrote.
+    pub(crate) fn load(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        let mut market: Self = from.take()?;
+        for pool in &mut market.pools {
+            pool.live.load(from)?;
+        }
+        for (id, pair) in (0..).map(PairId).zip(&market.pairs) {
+            market.places.insert((pair.base, pair.quote), id);
+        }
+        market.torn.reserve(64);
+        Ok(market)
+    }
+
     /// What making our token account of a mint would take; zero where it is there, and for native SOL.
     #[must_use]
     pub fn rent(&self, mint: MintId) -> Lamports {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sniper_core::event::Event;
+use sniper_core::event::{Event, OrderEvent};
 use sniper_store::journal::{JournalError, Record, Segments};
 
 use crate::live::replay::Replay;
@@ -119,19 +119,12 @@ impl SegmentReport {
         self.records += 1;
         self.first_record.get_or_insert(number);
         self.last_record = Some(number);
-        match record {
-            Record::Event(stamped) => {
-                self.events += 1;
-                self.first_seq.get_or_insert(stamped.seq.get());
-                self.last_seq = Some(stamped.seq.get());
-                let signed = matches!(
-                    stamped.event,
-                    Event::Order(sniper_core::event::OrderEvent::Signed { .. })
-                );
-                self.orders_signed += u64::from(signed);
-            }
-            _ => {}
-        }
+        let Record::Event(stamped) = record else { return };
+        self.events += 1;
+        self.first_seq.get_or_insert(stamped.seq.get());
+        self.last_seq = Some(stamped.seq.get());
+        let signed = matches!(stamped.event, Event::Order(OrderEvent::Signed { .. }));
+        self.orders_signed += u64::from(signed);
     }
 }
 

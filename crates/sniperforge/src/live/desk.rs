@@ -259,8 +259,14 @@ impl Desk {
             return Ok(());
         }
         self.settle();
-        if !self.journal.begin_segment()? {
-            return Ok(());
+        match self.journal.begin_segment() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if !self.journal.is_stalled() => {
+                tracing::warn!(%error, "the journal goes on in the segment that it has");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
         let (effects, counted) = (self.digest.value(), self.digest.values());
         let digest = self.engine.state_digest();

@@ -88,7 +88,7 @@ pub(super) struct Session {
     messages: u64,
     landed: Slot,
     /// Signed transactions of the orders in flight: a new segment of the journal begins with them.
-    wires: Vec<Prepared>,
+    pub(super) wires: Vec<Prepared>,
     /// The journal cannot be written.
     pub(super) stall: Option<Stall>,
     /// Something was handed to the sender since this task last gave way.
@@ -350,24 +350,6 @@ impl Session {
     fn forget_wires(&mut self) {
         let orders = self.desk.engine().orders();
         self.wires.retain(|wire| orders.is_followed(wire.order()));
-    }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        if self.is_stalled() {
-            return Ok(());
-        }
-        let done = self.desk.flush();
-        self.written(done)
-    }
-
-    /// Writes what the engine is now, where that is due, and goes on in a new segment where this one is full.
-    fn keep_journal(&mut self, is_due: bool) -> anyhow::Result<()> {
-        if self.is_stalled() {
-            return Ok(());
-        }
-        let done = if is_due { self.desk.checkpoint() } else { Ok(()) };
-        let done = done.and_then(|()| self.desk.begin_segment(&self.wires));
-        self.written(done)
     }
 
     fn pass_time(&mut self) -> anyhow::Result<()> {

@@ -26,6 +26,25 @@ impl Session {
         self.stall.is_some()
     }
 
+    /// Hands what was written to the system.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        if self.is_stalled() {
+            return Ok(());
+        }
+        let done = self.desk.flush();
+        self.written(done)
+    }
+
+    /// Writes what the engine is now, where that is due, and goes on in a new segment where this one is full.
+    pub(super) fn keep_journal(&mut self, is_due: bool) -> anyhow::Result<()> {
+        if self.is_stalled() {
+            return Ok(());
+        }
+        let done = if is_due { self.desk.checkpoint() } else { Ok(()) };
+        let done = done.and_then(|()| self.desk.begin_segment(&self.wires));
+        self.written(done)
+    }
+
     /// Takes note of a write to the journal. One that a later try may mend ends no run.
     pub(super) fn written(&mut self, done: Result<(), JournalError>) -> anyhow::Result<()> {
         match done {

@@ -135,7 +135,7 @@ pub struct HealthView {
     pub blockhash_age_ms: u64,
     /// Events written to the journal.
     pub journal_events: u64,
-    /// Size of the journal.
+    /// Size of the journal's segment that is written.
     pub journal_bytes: u64,
     /// Rows the database writer had to leave out because it was behind.
     pub store_dropped: u64,

@@ -32,21 +32,20 @@ impl Segments {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let beside = path.with_extension("");
-        let folder = if path.is_dir() || !beside.is_dir() { path.to_owned() } else { beside };
-        if folder.is_dir() {
-            let all = list(&folder)?.segments;
-            if !all.is_empty() {
-                return Ok(Self { folder, all });
-            }
-            let single = folder.with_extension("bin");
-            if single != path && single.exists() {
-                return Self::open(single);
-            }
+        let is_folder = path.is_dir();
+        let folder = if is_folder || !beside.is_dir() { path.to_owned() } else { beside };
+        let all = if folder.is_dir() { list(&folder)?.segments } else { Vec::new() };
+        if !all.is_empty() {
+            return Ok(Self { folder, all });
+        }
+        // Where no program of this version has written yet.
+        let single = if is_folder { path.with_extension("bin") } else { path.to_owned() };
+        if is_folder && !single.exists() {
             return Err(JournalError::NotAJournal { path: folder });
         }
-        match Segment::look(path, number_of(path))? {
+        match Segment::look(&single, number_of(&single))? {
             Begins::As(segment) => Ok(Self { folder, all: vec![segment] }),
-            Begins::Unfinished => Err(JournalError::NotAJournal { path: path.to_owned() }),
+            Begins::Unfinished => Err(JournalError::NotAJournal { path: single }),
         }
     }
 
@@ -79,6 +78,9 @@ impl Segments {
     ///
     /// When the folder cannot be read.
     pub fn snapshots(&self) -> Result<Vec<u64>, JournalError> {
+        if !self.folder.is_dir() {
+            return Ok(Vec::new());
+        }
         let mut found = numbers(&self.folder, KIND)?;
         found.sort_unstable_by(|a, b| b.cmp(a));
         Ok(found)

@@ -90,7 +90,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// No space left.
-    #[error("no space left for the journal {}: free some and restart", path.display())]
+    #[error("no space left for the journal {}: free some", path.display())]
     DiskFull {
         /// The file.
         path: PathBuf,

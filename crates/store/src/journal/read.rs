@@ -145,8 +145,9 @@ impl JournalReader {
                     return Ok(None);
                 }
                 (following, Tail::Damaged { next }) => {
-                    self.coming.extend(following);
-                    damaged(&segment.path, offset, number, next)
+                    let path = segment.path.clone();
+                    following.into_iter().for_each(|next| self.coming.push_front(next));
+                    damaged(&path, offset, number, next)
                 }
                 (Some(following), _) if following.first > number => {
                     let (path, next) = (segment.path.clone(), following.first);

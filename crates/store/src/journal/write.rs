@@ -297,7 +297,8 @@ impl Journal {
             .set_len(self.position)
             .and_then(|()| self.file.sync_all())
             .map_err(|source| write_error("close", &self.path, source))?;
-        self.gather(true).map(drop)?;
+        // What was done beside the writing no record depends on.
+        drop(self.gather(true));
         if self.spare.take().is_some() {
             let spare = Segment::path_of(&self.folder, self.segment.saturating_add(1));
             std::fs::remove_file(&spare).map_err(|source| io_error("remove", &spare, source))?;
@@ -356,8 +357,9 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // The next who opens the file must find nobody writing zeros into it.
+        // The next who opens the journal must find nobody at work in it.
         drop(self.ahead.take().map(Ahead::finish));
+        drop(self.keeper.take().map(Keeper::finish));
         // As if the process had ended here: what was appended survives it, and errors show at the next start.
         self.flush().ok();
     }

@@ -34,11 +34,11 @@ impl Journal {
         // After a failed sync the system may take pages for written that are not: they are written again.
         let unsure = self.read_back(&file)?;
         let (start, length) = (self.position, bytes(self.pending.len()));
-        match fallocate(&file, FallocateFlags::empty(), start, length.max(1)) {
-            Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => {
-                return Err(write_error("extend", &self.path, errno.into()));
-            }
-            _ => {}
+        // A file system that cannot reserve grows the file with the write.
+        if let Err(errno @ (Errno::NOSPC | Errno::DQUOT)) =
+            fallocate(&file, FallocateFlags::empty(), start, length.max(1))
+        {
+            return Err(write_error("extend", &self.path, errno.into()));
         }
         file.write_all_at(&unsure, self.durable_position)
             .and_then(|()| file.write_all_at(&self.pending, start))
