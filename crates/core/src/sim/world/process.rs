@@ -433,13 +433,11 @@ impl Process {
         let life = env.plan.life;
         let Some((told, truth)) = env.nodes.blockhash(&env.chain, life) else { return };
         let heights = env.nodes.heights(&env.chain, Commitment::Confirmed);
-        let Some(reached) = crate::execution::reached(&heights, env.nodes.count()) else { return };
-        let reached = BlockHeight::new(reached.height);
         let told = BlockHeight::new(told);
         let believed = if env.is(Bug::OneNodesLastHeight) {
             Some(told)
         } else {
-            last_valid_of(told, reached, BlockHeight::new(life))
+            last_valid_of(told, &heights, env.nodes.count(), BlockHeight::new(life))
         };
         if let Some(believed) = believed
             && self
