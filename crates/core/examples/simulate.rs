@@ -40,6 +40,8 @@ struct Sum {
     violations: u64,
     first_bad: Option<u64>,
     differ: Option<u64>,
+    /// A few of them, with what was broken.
+    bad: Vec<(u64, String)>,
 }
 
 impl Sum {
@@ -56,6 +58,8 @@ impl Sum {
         self.violations += other.violations;
         self.first_bad = [self.first_bad, other.first_bad].into_iter().flatten().min();
         self.differ = [self.differ, other.differ].into_iter().flatten().min();
+        let room = 20_usize.saturating_sub(self.bad.len());
+        self.bad.extend(other.bad.iter().take(room).cloned());
     }
 }
 
@@ -150,6 +154,7 @@ fn world(seed: u64, options: &Options) -> Sum {
         violations: u64::from(is_bad || again),
         first_bad: (is_bad || again).then_some(seed),
         differ: again.then_some(seed),
+        bad: outcome.violation.map(|why| (seed, why)).into_iter().collect(),
     }
 }
 
@@ -162,6 +167,9 @@ fn worlds(args: &Args) -> ExitCode {
         println!("{:#}", report(&sum, seconds));
     } else {
         print!("{}", table(&sum, seconds));
+    }
+    for (seed, why) in &sum.bad {
+        eprintln!("world {seed}: {why}");
     }
     if let Some(seed) = sum.differ {
         eprintln!("world {seed} is not the same twice");

@@ -52,15 +52,12 @@ fn a_world_that_breaks_a_law_is_made_small_and_still_breaks_it() {
 
 #[test]
 fn bugs_that_show_often_are_found_within_a_few_worlds() {
-    for bug in Bug::ALL {
-        // The others show in one world of hundreds: `cargo xtask simulate --planted` looks for all of them.
-        if !OFTEN.contains(bug) {
-            continue;
-        }
+    // These show in one world of hundreds: `cargo xtask simulate --planted` looks for all of them.
+    const RARE: &[Bug] = &[Bug::SilenceIsNo, Bug::SkipDamage];
+    assert!(Bug::ALL.len() - RARE.len() >= 30);
+    for bug in Bug::ALL.iter().filter(|bug| !RARE.contains(bug)) {
         let options = Options { bug: Some(*bug), ..Options::default() };
-        let found = (0..60).any(|seed| run(seed, &options).violation.is_some());
+        let found = (0..100).any(|seed| run(seed, &options).violation.is_some());
         assert!(found, "{} is not found", bug.name());
     }
 }
-
-const OFTEN: &[Bug] = &[];

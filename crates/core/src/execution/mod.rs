@@ -18,6 +18,7 @@
 //! A minority of endpoints that lie can delay an end. It can have a fill told that never was, until the majority's word
 //! takes it back; it can have no order proved dead and no fill called final.
 
+mod hash;
 mod input;
 mod machine;
 mod names;
@@ -26,9 +27,9 @@ mod quorum;
 pub mod recovery;
 mod words;
 
+pub use hash::last_valid_of;
 pub use input::{Commitment, Input, Landing, Output, Status};
 pub use machine::{Machine, Settings};
 pub use open::{OpenOrder, OpenOrders, Provisional, State, Step};
-pub use quorum::{Reached, is_majority, reached};
-pub use recovery::last_valid_of;
+pub use quorum::{Reached, is_majority, not_below, reached};
 pub use words::{Death, Finality, Knows, Word, death, finality};

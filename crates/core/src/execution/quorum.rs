@@ -27,6 +27,18 @@ pub fn reached(told: &[u64], of: u32) -> Option<Reached> {
     heights.filter(|one| is_majority(one.said, of)).max_by_key(|one| one.height)
 }
 
+/// The lowest number told that at least one honest endpoint of `of` has not gone beyond, as long as fewer than half lie: it
+/// is not deflated, however many are silent. `None` when those that told anything may all be liars.
+#[must_use]
+pub fn not_below(told: &[u64], of: u32) -> Option<u64> {
+    let liars = of.saturating_sub(1) / 2;
+    let up_to = |height: u64| {
+        let said = told.iter().filter(|one| **one <= height).count();
+        u32::try_from(said).unwrap_or(u32::MAX)
+    };
+    told.iter().copied().filter(|height| up_to(*height) > liars).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +58,24 @@ mod tests {
             prop_assert!(reached.height <= *honest.iter().max().unwrap());
             prop_assert!(reached.height >= *honest.iter().min().unwrap());
             prop_assert!(is_majority(reached.said, of));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn liars_in_the_minority_cannot_push_a_height_below_all_honest_ones_whoever_is_silent(
+            honest in proptest::collection::vec(500_u64..1_000, 1..6),
+            lies in proptest::collection::vec(0_u64..2_000, 0..5),
+            silent in 0_usize..6,
+        ) {
+            prop_assume!(lies.len() < honest.len());
+            let of = u32::try_from(honest.len() + lies.len()).unwrap();
+            let told = [honest.get(silent..).unwrap_or_default(), &lies].concat();
+            if let Some(height) = not_below(&told, of) {
+                prop_assert!(height >= *honest.iter().min().unwrap());
+            }
+            let whole = [honest.as_slice(), &lies].concat();
+            prop_assert!(not_below(&whole, of).unwrap() <= *honest.iter().max().unwrap());
         }
     }
 

@@ -111,23 +111,3 @@ pub fn opening(ledger: &Ledger, found: &[(MintId, Atoms)]) -> Vec<Command> {
     let (last, first): (Vec<_>, Vec<_>) = found.iter().partition(|(mint, _)| *mint == MintId::SOL);
     first.into_iter().chain(last).filter_map(missing).collect()
 }
-
-/// Blocks that a blockhash may be ahead of what a majority has reached, and still be believed.
-const AHEAD_MAX: u64 = 64;
-
-/// The last height that bytes built on a blockhash can land at, where one node told `told` and a majority had reached
-/// `reached` after that; `life` is how many blocks a blockhash is good for. `None` when it cannot be so.
-///
-/// A node that tells too low a height would have live bytes proved dead; but no hash that exists is good for less than
-/// its life beyond a height that lies before it. What a majority reads a little late is made up for many times over by
-/// how long a block takes to become final. One that tells too high a height would keep dead bytes alive for ever.
-#[must_use]
-pub fn last_valid_of(
-    told: BlockHeight,
-    reached: BlockHeight,
-    life: BlockHeight,
-) -> Option<BlockHeight> {
-    let least = reached.saturating_add(life);
-    let most = least.saturating_add(BlockHeight::new(AHEAD_MAX));
-    (told <= most).then(|| told.max(least))
-}

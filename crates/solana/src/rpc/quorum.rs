@@ -53,6 +53,12 @@ impl RpcConnectionPool {
         self.height_reached(commitment).await.map(|(reached, _)| BlockHeight::new(reached.height))
     }
 
+    /// What each verified endpoint tells of its height, and how many there are.
+    pub(crate) async fn heights(&self, commitment: Commitment) -> (Vec<u64>, u32) {
+        let told: Told<u64> = self.ask_all("getBlockHeight", &commitment_params(commitment)).await;
+        (told.good, u32::try_from(told.asked).unwrap_or(u32::MAX))
+    }
+
     /// The same, with how many have reached it, of how many.
     pub(crate) async fn height_reached(
         &self,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sniper_core::execution::last_valid_of;
+use sniper_core::execution::{last_valid_of, not_below, reached};
 use sniper_core::units::BlockHeight;
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ const BEAT: Duration = Duration::from_millis(400);
 const AGE_MAX: Duration = Duration::from_secs(20);
 /// Blocks after its own that a blockhash can be built on.
 const LIFE: BlockHeight = BlockHeight::new(150);
-/// For so long the height that a majority has reached is taken as it was: about ten blocks.
+/// For so long heights are taken as they were told: about ten blocks.
 const REMEMBERED: Duration = Duration::from_secs(4);
 /// No chain makes blocks faster for long: where no majority answers, the height is at most that much further.
 const BLOCK_MIN: Duration = Duration::from_millis(350);
@@ -52,12 +52,20 @@ impl Kept {
     }
 }
 
+/// Confirmed heights, as all endpoints told them.
+#[derive(Clone, Debug)]
+struct Heights {
+    told: Vec<u64>,
+    of: u32,
+    at: Instant,
+}
+
 /// Keeps a recent blockhash; cheap to clone, all clones share it.
 #[derive(Clone, Debug)]
 pub struct BlockhashCache {
     kept: Arc<Mutex<Option<Kept>>>,
-    /// The confirmed height that a majority had reached, and when.
-    reached: Arc<Mutex<Option<(BlockHeight, Instant)>>>,
+    /// What all endpoints last told of their height.
+    heights: Arc<Mutex<Option<Heights>>>,
     pool: RpcConnectionPool,
 }
 
@@ -65,7 +73,7 @@ impl BlockhashCache {
     /// An empty one.
     #[must_use]
     pub fn new(pool: RpcConnectionPool) -> Self {
-        Self { kept: Arc::default(), reached: Arc::default(), pool }
+        Self { kept: Arc::default(), heights: Arc::default(), pool }
     }
 
     /// The hash, if it is fresh enough to build on.
@@ -109,31 +117,40 @@ impl BlockhashCache {
     }
 
     async fn last_valid(&self, told: BlockHeight) -> Result<BlockHeight, RpcError> {
-        let remembered = *self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = remembered.filter(|(_, at)| at.elapsed() < REMEMBERED);
-        if let Some((reached, _)) = recent
-            && let Some(last_valid) = last_valid_of(told, reached, LIFE)
+        let remembered = self.heights.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(heights) = remembered.as_ref().filter(|known| known.at.elapsed() < REMEMBERED)
+            && let Some(last_valid) = last_valid_of(told, &heights.told, heights.of, LIFE)
         {
             return Ok(last_valid);
         }
-        match (self.pool.block_height_quorum(Commitment::Confirmed).await, remembered) {
-            (Ok(reached), _) => {
-                let now = Some((reached, Instant::now()));
-                *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = now;
-                last_valid_of(told, reached, LIFE).ok_or(RpcError::Impossible {
-                    endpoint: "all".into(),
-                    method: "getLatestBlockhash",
-                    what: "a last valid height far beyond what a majority has reached",
-                })
-            }
-            // While too few answer nothing is proved dead either; what is kept open for too long then is closed later.
-            (Err(_), Some((reached, at))) => {
-                let blocks = at.elapsed().as_millis() / BLOCK_MIN.as_millis();
-                let blocks = BlockHeight::new(u64::try_from(blocks).unwrap_or(u64::MAX));
-                Ok(told.max(reached.saturating_add(blocks).saturating_add(LIFE)))
-            }
-            (Err(error), None) => Err(error),
+        let (at, method) = (Instant::now(), "getLatestBlockhash");
+        let (told_by, of) = self.pool.heights(Commitment::Confirmed).await;
+        if let Some(last_valid) = last_valid_of(told, &told_by, of, LIFE) {
+            let heights = Some(Heights { told: told_by, of, at });
+            *self.heights.lock().unwrap_or_else(PoisonError::into_inner) = heights;
+            return Ok(last_valid);
         }
+        let far = RpcError::Impossible {
+            endpoint: "all".into(),
+            method,
+            what: "a last valid height far beyond what a majority has reached",
+        };
+        let Some(known) = remembered else {
+            let (answers, asked) = (told_by.len(), usize::try_from(of).unwrap_or(usize::MAX));
+            let is_silent = reached(&told_by, of).is_none();
+            return Err(if is_silent {
+                RpcError::NoQuorum { method, answers, asked }
+            } else {
+                far
+            });
+        };
+        // Too few answer, or some of those that do are wrong: by now the chain is at most so far. What is kept open for too
+        // long then is closed later.
+        let blocks = known.at.elapsed().as_millis() / BLOCK_MIN.as_millis();
+        let blocks = BlockHeight::new(u64::try_from(blocks).unwrap_or(u64::MAX));
+        let height = BlockHeight::new(not_below(&known.told, known.of).unwrap_or_default());
+        let height = height.saturating_add(blocks);
+        last_valid_of(told, &[height.get()], 1, LIFE).ok_or(far)
     }
 
     fn keep(&self, latest: LatestBlockhash, asked: Instant) {

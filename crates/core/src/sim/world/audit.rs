@@ -144,12 +144,14 @@ impl Auditor {
         self.must(is_new, || format!("order {id} was approved twice"));
     }
 
-    /// What all positions and entries in flight are worth, by a count of its own.
-    pub(super) fn exposed(&mut self, worth: Usd) {
-        let most = self.limits.exposure_max;
-        // Prices move after an approval: half as much again is beyond what they do.
-        let most = Usd::new(most.get() / 2 * 3);
-        self.must(worth <= most, || format!("{worth} are at stake, more than {most}"));
+    /// What is held on the chain is worth that much, of one mint at most that. What is approved counts as it is worth then;
+    /// prices move afterwards, though never by a quarter in the life of a world.
+    pub(super) fn exposed(&mut self, all: Usd, of_one: Usd) {
+        let most = |limit: Usd| Usd::new(limit.get() / 4 * 5);
+        let limit = most(self.limits.exposure_max);
+        self.must(all <= limit, || format!("{all} are at stake, more than {limit}"));
+        let limit = most(self.limits.position_value_max);
+        self.must(of_one <= limit, || format!("{of_one} of one mint are held, more than {limit}"));
     }
 
     pub(super) fn signed(&mut self, order: OrderId, is_killed: bool) {

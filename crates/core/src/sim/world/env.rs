@@ -7,6 +7,7 @@ use super::dice::Dice;
 use super::disk::Disk;
 use super::node::Nodes;
 use super::plan::{Fault, Plan};
+use super::setting::MINTS;
 use super::story::Story;
 use crate::execution::Commitment;
 use crate::ids::{OrderId, Signature};
@@ -82,6 +83,8 @@ pub(super) struct Env {
     pub(super) strictness: u64,
     /// The slot in which the journal was begun.
     pub(super) first_slot: u64,
+    /// What was there then: no strategy's.
+    pub(super) found: [u64; MINTS],
 }
 
 /// Where a world's time begins.

@@ -136,6 +136,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         bug: options.bug,
         disk: Disk::default(),
         first_slot: chain.slot,
+        found: [0; setting::MINTS],
         chain,
         nodes: Nodes::new(seed, &plan),
         story: Story::new(options.trace),
@@ -164,6 +165,9 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         events: 0,
         quiet_prices_until: 0,
     };
+    for fault in strategies::faults(seed, &world.env.plan) {
+        world.env.struck(fault);
+    }
     world.live();
     let World { env, process, refused, events, .. } = world;
     let events = events + process.map_or(0, |process| process.taken());
@@ -552,13 +556,19 @@ impl World {
 
     /// What is at stake, by the chain's own count.
     fn measure(&mut self) {
+        // A sale that a fork takes back is a position again, beside what was bought in its place: no limit can foresee it.
+        if self.env.chain.has_ghosts() {
+            return;
+        }
         let holdings = self.env.chain.holdings(Commitment::Processed, 0);
         let worth = |mint: crate::ids::MintId, nth: usize| {
             let [base, quote] = holdings.pools[nth].vaults().map(|v| u128::from(v.get()));
-            u128::from(holdings.tokens[mint.index()]) * quote / base.max(1)
+            let found = self.env.found[mint.index()];
+            let bought = holdings.tokens[mint.index()].saturating_sub(found);
+            u128::from(bought) * quote / base.max(1)
         };
-        let worth = worth(WSOL, 0) + worth(BONK, 2);
-        let worth = Usd::new(i64::try_from(worth).unwrap_or(i64::MAX));
-        self.env.audit.exposed(worth);
+        let usd = |worth: u128| Usd::new(i64::try_from(worth).unwrap_or(i64::MAX));
+        let (sol, bonk) = (worth(WSOL, 0), worth(BONK, 2));
+        self.env.audit.exposed(usd(sol + bonk), usd(sol.max(bonk)));
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::bugs::Bug;
 use super::env::{Ask, Died, Env, Height, write_bytes};
+use super::plan::Fault;
 use crate::digest::Digest;
 use crate::engine::MultiStrategyEngine;
-use crate::event::{Alert, Command, Effect, Event, OrderEvent, RejectReason, Stamped};
+use crate::event::{Alert, Command, Effect, Event, OrderEvent, RejectReason, Stamped, StopCause};
 use crate::execution::{Commitment, Input, Machine, Output, last_valid_of};
 use crate::ids::{MintId, OrderId, Signature};
 use crate::journal::{Borrowed, HEAD, seal};
@@ -182,6 +183,9 @@ impl Process {
                 });
             }
             Effect::Alert(alert) => {
+                if let Alert::StrategyStopped { cause: StopCause::Panicked, .. } = alert {
+                    env.struck(Fault::StrategyPanics);
+                }
                 env.story.say("alert", [0; 3], || format!("alert: {alert:?}"));
             }
             _ => {}
@@ -429,13 +433,11 @@ impl Process {
         let life = env.plan.life;
         let Some((told, truth)) = env.nodes.blockhash(&env.chain, life) else { return };
         let heights = env.nodes.heights(&env.chain, Commitment::Confirmed);
-        let Some(reached) = crate::execution::reached(&heights, env.nodes.count()) else { return };
-        let reached = BlockHeight::new(reached.height);
         let told = BlockHeight::new(told);
         let believed = if env.is(Bug::OneNodesLastHeight) {
             Some(told)
         } else {
-            last_valid_of(told, reached, BlockHeight::new(life))
+            last_valid_of(told, &heights, env.nodes.count(), BlockHeight::new(life))
         };
         if let Some(believed) = believed
             && self

@@ -132,6 +132,7 @@ pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
         // The journal is moved away and the engine set up anew, with what the chain holds.
         env.strictness += 1;
         env.first_slot = env.chain.slot;
+        env.found = env.chain.holdings(Commitment::Finalized, 0).tokens;
         env.disk.clear();
         env.audit.new_journal(limits(env.strictness));
         return start(env);

@@ -18,29 +18,44 @@ struct Wild {
     dice: Dice,
     spams: bool,
     stalls: bool,
+    /// It never sells.
+    hoards: bool,
     /// The slot event at which it falls.
     panics_at: Option<u64>,
     seen: u64,
 }
 
+fn draw(seed: u64, plan: &Plan, nth: u64) -> Wild {
+    let mut dice = Dice::new(seed, 100 + nth);
+    let spams = dice.chance(plan.rate(Fault::StrategySpams));
+    let stalls = dice.chance(plan.rate(Fault::StrategyStalls));
+    let hoards = dice.chance(250);
+    let panics = dice.chance(plan.rate(Fault::StrategyPanics) * 40);
+    let panics_at = panics.then(|| 20 + dice.below(300));
+    Wild { dice, spams, stalls, hoards, panics_at, seen: 0 }
+}
+
 /// All strategies of a world; the same for every process that lives in it.
 pub(super) fn all(seed: u64, plan: &Plan) -> Vec<Box<dyn Strategy>> {
-    let one = |nth: u64| {
-        let mut dice = Dice::new(seed, 100 + nth);
-        let spams = dice.chance(plan.rate(Fault::StrategySpams));
-        let stalls = dice.chance(plan.rate(Fault::StrategyStalls));
-        let panics = dice.chance(plan.rate(Fault::StrategyPanics) * 40);
-        let panics_at = panics.then(|| 20 + dice.below(300));
-        Box::new(Wild { dice, spams, stalls, panics_at, seen: 0 }) as Box<dyn Strategy>
-    };
+    let one = |nth| Box::new(draw(seed, plan, nth)) as Box<dyn Strategy>;
     (0..COUNT as u64).map(one).collect()
+}
+
+/// What is wrong with them from the beginning.
+pub(super) fn faults(seed: u64, plan: &Plan) -> Vec<Fault> {
+    let wild = (0..COUNT as u64).map(|nth| draw(seed, plan, nth));
+    wild.flat_map(|wild| {
+        let spams = wild.spams.then_some(Fault::StrategySpams);
+        spams.into_iter().chain(wild.stalls.then_some(Fault::StrategyStalls))
+    })
+    .collect()
 }
 
 impl Wild {
     fn wish(&mut self, cx: Context<'_>, out: &mut Vec<Intent>) {
         let pair = PairId(u32::try_from(self.dice.below(2)).unwrap_or(0));
         let slippage = Bps::capped(20 + u16::try_from(self.dice.below(80)).unwrap_or(0));
-        match self.dice.below(8) {
+        match self.dice.below(if self.hoards { 4 } else { 8 }) {
             0..=3 => {
                 let value = Usd::dollars(self.dice.between(1, 60));
                 out.extend(cx.buy(pair, value, slippage, Reason::TrendEntry));
@@ -93,7 +108,11 @@ impl Strategy for Wild {
         if self.stalls && self.seen > 60 || cx.ledger.available(USDC) == Atoms::ZERO {
             return;
         }
-        let wishes = if self.spams { self.dice.below(6) } else { u64::from(self.dice.chance(120)) };
+        let wishes = if self.spams {
+            self.dice.below(6)
+        } else {
+            u64::from(self.dice.chance(if self.hoards { 250 } else { 120 }))
+        };
         for _ in 0..wishes {
             self.wish(cx, out);
         }
