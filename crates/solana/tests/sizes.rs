@@ -226,7 +226,7 @@ fn named(message: &[u8], table: &[Address]) -> Vec<Named> {
     let lookups = &message.address_table_lookups;
     keys.extend(lookups.iter().flat_map(|l| &l.writable_indexes).map(|nth| (at(*nth), true)));
     keys.extend(lookups.iter().flat_map(|l| &l.readonly_indexes).map(|nth| (at(*nth), false)));
-    let key = |nth: u8| keys[usize::from(nth)];
+    let key = |nth: u8| keys.get(usize::from(nth)).copied().unwrap();
     let read = message.instructions.iter().map(|one| {
         let accounts = one.accounts.iter().map(|nth| key(*nth)).collect();
         (key(one.program_id_index).0, accounts, one.data.clone())

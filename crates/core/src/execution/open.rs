@@ -48,6 +48,7 @@ pub struct Provisional {
 
 /// What an event about an order came to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "moved once an order, where a box would allocate")]
 pub enum Step {
     /// It goes on.
     On,

@@ -78,7 +78,8 @@ impl Nodes {
     fn answers(&mut self, at: usize) -> bool {
         let node = &mut self.nodes[at];
         node.asked += 1;
-        !node.stalls && !(node.limits && node.asked.is_multiple_of(2))
+        let is_limited = node.limits && node.asked.is_multiple_of(2);
+        !(node.stalls || is_limited)
     }
 
     fn number(&mut self, truth: u64) -> u64 {
