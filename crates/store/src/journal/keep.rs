@@ -28,9 +28,9 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// Segments of 64 MiB or 400 000 records, kept for ever.
+    /// Segments of 64 MiB or 250 000 records, kept for ever.
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, segment_records: 400_000, keep: None }
+        Self { segment_bytes: 64 << 20, segment_records: 250_000, keep: None }
     }
 }
 
