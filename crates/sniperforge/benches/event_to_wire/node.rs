@@ -35,8 +35,8 @@ pub(crate) struct Chain {
     accounts: BTreeMap<String, (Address, Vec<u8>)>,
     /// Subscription ids by account, once all are asked for.
     pub(crate) subscriptions: BTreeMap<String, u64>,
-    /// Signatures of transactions that came.
-    came: Vec<String>,
+    /// In which slot each transaction landed, by its name.
+    came: BTreeMap<String, u64>,
     /// When the last notice was handed to the socket.
     pub(crate) told: Instant,
     pub(crate) request_bytes: usize,
@@ -77,7 +77,7 @@ impl Chain {
             slot: 1_000,
             accounts,
             subscriptions: BTreeMap::new(),
-            came: Vec::new(),
+            came: BTreeMap::new(),
             told: Instant::now(),
             request_bytes: 0,
         };
@@ -186,10 +186,9 @@ impl Chain {
             }
             "getSignatureStatuses" => {
                 let status = |name: &Value| {
-                    let known = self.came.iter().any(|came| came == name.as_str().unwrap());
                     let failed = failure();
-                    if known {
-                        json!({"slot": self.slot, "confirmations": null, "err": failed,
+                    if let Some(slot) = self.came.get(name.as_str().unwrap()) {
+                        json!({"slot": slot, "confirmations": null, "err": failed,
                             "status": {"Err": failed}, "confirmationStatus": "finalized"})
                     } else {
                         Value::Null
@@ -200,7 +199,8 @@ impl Chain {
             "getTransaction" => {
                 seen.send(Seen::Ended).ok();
                 let before = 100_000_000_000_u64;
-                json!({"slot": self.slot, "blockTime": null, "version": 0,
+                let slot = self.came[params[0].as_str().unwrap()];
+                json!({"slot": slot, "blockTime": null, "version": 0,
                     "transaction": {"signatures": [params[0]],
                         "message": {"accountKeys": [self.owner.to_string()]}},
                     "meta": {"err": failure(), "fee": 5_000, "preBalances": [before],
@@ -210,7 +210,7 @@ impl Chain {
             "sendTransaction" => {
                 let bytes = STANDARD.decode(params[0].as_str().unwrap()).unwrap();
                 let name = bs58::encode(&bytes[1..65]).into_string();
-                self.came.push(name.clone());
+                self.came.entry(name.clone()).or_insert(self.slot);
                 json!(name)
             }
             // Nothing is said of a program whose swaps fail.

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -147,7 +148,8 @@ fn spare(path: &Path, folder: &Path) -> io::Result<File> {
         .truncate(true)
         .mode(0o600)
         .open(path)?;
-    let made = fill(&file, 0, AHEAD).and_then(|()| File::open(folder)?.sync_all());
+    let never = AtomicBool::new(false);
+    let made = fill(&file, 0, AHEAD, &never).and_then(|_| File::open(folder)?.sync_all());
     if made.is_err() {
         // A full disk has no room for half of it either.
         std::fs::remove_file(path).ok();

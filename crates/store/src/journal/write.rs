@@ -306,19 +306,27 @@ impl Journal {
         Ok(())
     }
 
-    /// The same, by a thread that starts before the space is needed; waits for it only where it did not keep up.
+    /// The same, by a thread that starts before the space is needed. Where it did not keep up, space is only reserved:
+    /// that is slower to sync than zeros, and quicker than waiting for them.
     fn reserve_ahead(&mut self, end: u64) -> Result<(), JournalError> {
         let failed = |source| write_error("extend", &self.path, source);
+        let mut is_outrun = false;
         if self.ahead.as_ref().is_some_and(|ahead| ahead.is_done() || end > self.reserved)
             && let Some(ahead) = self.ahead.take()
         {
-            match ahead.finish() {
-                Ok(ready) => self.reserved = ready,
+            match ahead.finish_now() {
+                Ok(ready) => {
+                    self.reserved = self.reserved.max(ready);
+                    is_outrun = end > self.reserved;
+                }
                 // Not needed yet: what is left may do, and space may come back.
                 Err(_) if end <= self.reserved => {}
                 Err(error) if is_full(&error) => return Err(failed(error)),
                 Err(_) => self.can_reserve = false,
             }
+        }
+        if is_outrun {
+            return self.reserve_at_once(end);
         }
         if self.ahead.is_none() && end.saturating_add(AHEAD) > self.reserved {
             let start = self.reserved.max(end);
@@ -338,9 +346,10 @@ impl Journal {
         if self.is_ready_ahead {
             return self.reserve_ahead(end);
         }
-        if end <= self.reserved {
-            return Ok(());
-        }
+        if end <= self.reserved { Ok(()) } else { self.reserve_at_once(end) }
+    }
+
+    fn reserve_at_once(&mut self, end: u64) -> Result<(), JournalError> {
         let target = end.div_ceil(RESERVE).saturating_mul(RESERVE);
         let missing = target.saturating_sub(self.reserved);
         match fallocate(&self.file, FallocateFlags::empty(), self.reserved, missing) {
