@@ -1,5 +1,5 @@
 //! How long bytes can land is not one node's word.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod scripted;
 

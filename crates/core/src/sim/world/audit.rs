@@ -195,10 +195,10 @@ impl Auditor {
     pub(super) fn told(&mut self, event: &OrderEvent) {
         let order = event.order();
         match event {
-            OrderEvent::Filled { .. } => {
-                if self.orders.get(&order).is_some_and(|o| o.order.mint_out() == USDC) {
-                    self.sales.insert(order);
-                }
+            OrderEvent::Filled { .. }
+                if self.orders.get(&order).is_some_and(|o| o.order.mint_out() == USDC) =>
+            {
+                self.sales.insert(order);
             }
             OrderEvent::Finalized { .. } => drop(self.sales.remove(&order)),
             OrderEvent::RolledBack { .. } => self.taken_back = true,

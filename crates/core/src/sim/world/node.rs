@@ -78,7 +78,7 @@ impl Nodes {
     fn answers(&mut self, at: usize) -> bool {
         let node = &mut self.nodes[at];
         node.asked += 1;
-        !node.stalls && !(node.limits && node.asked.is_multiple_of(2))
+        !(node.stalls || node.limits && node.asked.is_multiple_of(2))
     }
 
     fn number(&mut self, truth: u64) -> u64 {

@@ -61,12 +61,8 @@ pub(super) fn replay(env: &Env, bytes: &[u8]) -> Result<Option<Replayed>, Died> 
     let mut wires = BTreeMap::new();
     let mut effects: Vec<Effect> = Vec::new();
     let mut scanner = Scanner::new(bytes, u64::MAX);
-    loop {
-        let read = match scanner.next() {
-            Ok(Some(payload)) => Record::decode(payload),
-            _ => break,
-        };
-        match (read, &mut known) {
+    while let Ok(Some(payload)) = scanner.next() {
+        match (Record::decode(payload), &mut known) {
             (Some(Record::Header { config, .. }), None) => {
                 let config = postcard::from_bytes(&config).map_err(|_| Died::Damaged)?;
                 known = Some(engine(env, config)?);
@@ -217,7 +213,7 @@ fn owed(process: &mut Process, env: &mut Env) -> Result<(), Died> {
                 process.give(env, Input::Approved { order, expires })?;
             }
             Recovery::Follow { order, signature, last_valid, untold, landing } => {
-                if !wires.get(&order).is_some_and(|wire| wire.signature == signature) {
+                if wires.get(&order).is_none_or(|wire| wire.signature != signature) {
                     return Err(Died::Lost);
                 }
                 env.story.say("follow", [order.cause.get(), 0, 0], || {
