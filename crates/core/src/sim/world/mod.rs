@@ -556,8 +556,8 @@ impl World {
 
     /// What is at stake, by the chain's own count.
     fn measure(&mut self) {
-        // A sale that a fork takes back is a position again, beside what was bought in its place: no limit can foresee it.
-        if self.env.chain.has_ghosts() {
+        // Where nodes make fills up, what the engine believes to hold until a majority corrects it bounds nothing.
+        if self.env.has_struck(Fault::NodeLies) {
             return;
         }
         let holdings = self.env.chain.holdings(Commitment::Processed, 0);

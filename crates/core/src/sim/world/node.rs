@@ -78,8 +78,7 @@ impl Nodes {
     fn answers(&mut self, at: usize) -> bool {
         let node = &mut self.nodes[at];
         node.asked += 1;
-        let is_limited = node.limits && node.asked.is_multiple_of(2);
-        !(node.stalls || is_limited)
+        !(node.stalls || node.limits && node.asked.is_multiple_of(2))
     }
 
     fn number(&mut self, truth: u64) -> u64 {
