@@ -55,7 +55,8 @@ fn signed(data: &Path) -> usize {
 fn report(command: &mut Command) -> (Value, String) {
     let output = command.output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}: {log}", output.status);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {told}\n{log}", output.status);
     let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {log}"));
     (value, log)
 }

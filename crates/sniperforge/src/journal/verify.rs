@@ -66,8 +66,12 @@ pub(crate) struct Damage {
 /// When it cannot be read, or is no journal at all. Damage is no error: it is what was asked for.
 pub(crate) fn verify(path: &Path) -> anyhow::Result<JournalReport> {
     let mut report = JournalReport { journal: path.display().to_string(), ..Default::default() };
-    let segments = match Segments::open(path) {
-        Ok(segments) => segments,
+    // An engine may be at work in it, and a segment is there before its snapshot: those that are listed after the snapshots
+    // have every snapshot's.
+    let listed = Segments::open(path).and_then(|before| before.snapshots());
+    let opened = listed.and_then(|snapshots| Ok((snapshots, Segments::open(path)?)));
+    let (snapshots, segments) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
             report.damage = Some(damage(error)?);
             return Ok(report);
@@ -100,7 +104,7 @@ pub(crate) fn verify(path: &Path) -> anyhow::Result<JournalReport> {
     if let Some(last) = report.segments.last_mut() {
         last.torn_bytes = reader.torn_bytes();
     }
-    for segment in segments.snapshots()? {
+    for segment in snapshots {
         let held = segments.snapshot(segment).map_err(anyhow::Error::new).and_then(|snapshot| {
             let mut reader = segments.records_from(segment)?;
             Replay::after(&snapshot, &mut reader, None).map(drop)
