@@ -1,6 +1,6 @@
 //! The engine at its desk: every event is stamped, journaled and stepped; every effect is hashed and shown.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, MultiStrategyEngine, Part, Probe};
@@ -11,6 +11,7 @@ use sniper_core::units::{BlockHeight, Seq, Timestamp};
 use sniper_solana::venue::Prepared;
 use sniper_store::journal::{Journal, JournalError, Kept, Record, Snapshot};
 
+use super::clock::{Clock, wall};
 use super::publish::Publisher;
 use super::tables::Tables;
 use crate::telemetry::{Stage, StageTimers};
@@ -23,7 +24,7 @@ pub(super) struct Desk {
     engine: MultiStrategyEngine,
     journal: Journal,
     seq: u64,
-    at: Timestamp,
+    clock: Clock,
     /// The last event, until it was told on.
     untold: Option<Stamped>,
     effects: Vec<Effect>,
@@ -51,7 +52,7 @@ impl Desk {
             engine,
             journal,
             seq: seq.get(),
-            at,
+            clock: Clock::after(at),
             untold: None,
             effects: Vec::with_capacity(64),
             orders: Vec::with_capacity(16),
@@ -72,7 +73,7 @@ impl Desk {
     /// Writes how the engine is set up. The first record of a journal.
     pub(super) fn write_header(&mut self, config: &EngineConfig) -> anyhow::Result<()> {
         let config = serde_json::to_vec(config)?;
-        self.started = now();
+        self.started = wall();
         let started = self.started;
         if let Some(tables) = &mut self.tables {
             tables.begin(started, &self.engine);
@@ -89,9 +90,7 @@ impl Desk {
             self.settle();
         }
         self.seq = self.seq.saturating_add(1);
-        // The clock of a machine may be set back; that of a journal may not.
-        self.at = now().max(self.at);
-        let stamped = Stamped { seq: Seq::new(self.seq), at: self.at, event };
+        let stamped = Stamped { seq: Seq::new(self.seq), at: self.clock.stamp(), event };
         self.journal.append_event(&stamped)?;
 
         let started = Instant::now();
@@ -297,6 +296,11 @@ impl Desk {
         Ok(())
     }
 
+    /// What time it is for the engine.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The engine, to look at.
     pub(super) const fn engine(&self) -> &MultiStrategyEngine {
         &self.engine
@@ -336,12 +340,6 @@ impl Desk {
         }
         Ok((self.engine, self.timers, self.publisher))
     }
-}
-
-/// The wall clock, in the journal's unit.
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::new(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 struct Timing<'a> {

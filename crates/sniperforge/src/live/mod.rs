@@ -11,6 +11,7 @@ mod arrays;
 mod arrays_on_chain;
 #[cfg(feature = "localnet")]
 mod child;
+mod clock;
 #[cfg(feature = "localnet")]
 mod demo;
 mod desk;

@@ -21,7 +21,7 @@ use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
 use tokio::sync::mpsc;
 
 use super::arrays::Arrays;
-use super::desk::{Desk, now};
+use super::desk::Desk;
 use super::landings::{Bid, Landings};
 use super::newcomers::Newcomers;
 use super::scout::Find;
@@ -375,11 +375,14 @@ impl Session {
     }
 
     fn poll_paper(&mut self) -> anyhow::Result<()> {
-        let mut events = Vec::new();
+        if !matches!(self.orders, Orders::Paper(..)) {
+            return Ok(());
+        }
+        let (mut events, now) = (Vec::new(), self.desk.now());
         if let Orders::Paper(sim, _) = &mut self.orders
-            && sim.next_due().is_some_and(|due| due <= now())
+            && sim.next_due().is_some_and(|due| due <= now)
         {
-            sim.poll(now(), &mut events);
+            sim.poll(now, &mut events);
         }
         events.into_iter().try_for_each(|event| self.take_end(event))
     }

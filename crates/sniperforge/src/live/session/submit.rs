@@ -10,7 +10,6 @@ use sniper_core::order::Order;
 use sniper_core::sim::Venue as _;
 use sniper_solana::venue::Prepared;
 
-use super::super::desk::now;
 use super::{Orders, Session};
 use crate::telemetry::Stage;
 
@@ -28,14 +27,14 @@ impl Session {
             tracing::error!(order = %order.id(), error = format!("{error:#}"), "order not built");
             return self.reject(order.id(), RejectReason::Unbuildable);
         }
-        sim.submit(order, now());
+        sim.submit(order, self.desk.now());
         Ok(())
     }
 
     /// Builds, signs, writes down, and only then sends.
     pub(super) fn submit(&mut self, order: &Order) -> anyhow::Result<()> {
         let Orders::Chain(venue) = &self.orders else { return Ok(()) };
-        let prepared = match venue.prepare(order, now()) {
+        let prepared = match venue.prepare(order, self.desk.now()) {
             Ok(prepared) => prepared,
             Err(reason) => return self.reject(order.id(), reason),
         };
