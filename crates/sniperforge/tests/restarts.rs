@@ -212,6 +212,45 @@ fn two_engines_never_trade_with_one_key_whatever_their_folders() {
     assert!(engine(&chain, one.path(), "1s").output().unwrap().status.success());
 }
 
+#[test]
+fn asked_twice_an_engine_stops_although_nobody_can_tell_how_its_orders_end() {
+    assert!((0..5).any(|_| is_stopped_amid_orders()), "no order was in flight in five runs");
+}
+
+/// Whether orders were in flight when the chain went, so that asking once was not enough.
+fn is_stopped_amid_orders() -> bool {
+    // An order takes a second or two to land here.
+    let chain = Chain::start_at(1_000, &[]);
+    let data = tempfile::tempdir().unwrap();
+    let mut child = engine(&chain, data.path(), "120s").spawn().unwrap();
+    let id = child.id().to_string();
+    let log = child.stderr.take().unwrap();
+    let log = std::thread::spawn(move || std::io::read_to_string(log).unwrap());
+    // The chain goes just after an order was signed.
+    wait_for_orders(data.path(), 0, 1);
+    drop(chain);
+    let asks = || assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    asks();
+    std::thread::sleep(Duration::from_secs(1));
+    let is_following = child.try_wait().unwrap().is_none();
+    if is_following {
+        asks();
+    }
+    let asked = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if asked.elapsed() > Duration::from_secs(10) {
+            child.kill().unwrap();
+            panic!("it goes on for ever: {}", log.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let log = log.join().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{log}");
+    let is_told = log.contains("orders in flight are in the journal");
+    // It may have had none, and still be looking for who could tell what the chain holds.
+    is_following && is_told
+}
+
 /// A file system of a few megabytes in memory, where this user may mount one.
 struct Tiny(tempfile::TempDir);
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use sniper_core::engine::EngineConfig;
 use sniper_core::event::{Command, Event, MarketEvent};
 use sniper_core::gate::Policy;
@@ -25,7 +25,7 @@ use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_store::journal::{Bounds, Owner};
 use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::arrays::Arrays;
@@ -261,7 +261,7 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         "killed: nothing is signed until a person clears the kill latch {} in two steps, with clear-kill",
         latch.path().display()
     );
-    let stop = stop_signals()?;
+    let Stop { politely, at_once } = stop_signals()?;
     let tables = Tables::open(&plan.folder, plan.mode)?;
     let wallet = match &money {
         Money::Paper { .. } => String::new(),
@@ -299,12 +299,19 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         session.publish();
         tracing::info!(mode = plan.mode, "trading");
         let started = Instant::now();
-        session.trade(&mut sources, ended(plan.run_for, stop)).await?;
+        session.trade(&mut sources, ended(plan.run_for, politely)).await?;
         let seconds = started.elapsed().as_secs_f64();
         session.wind_down(&mut sources).await?;
         anyhow::Ok(seconds)
     };
-    let seconds = traded.await?;
+    let seconds = tokio::select! {
+        seconds = traded => seconds?,
+        // What is in flight may have nobody left who could tell how it ends.
+        Ok(()) = at_once => bail!(
+            "stopped at once, as asked twice: orders in flight are in the journal, and the next start asks the chain \
+             about them"
+        ),
+    };
     let summary = finish(&plan, session, &journal, seconds).await;
     page_token.cancel();
     if let Some(page) = page {
@@ -516,20 +523,35 @@ async fn ended(run_for: Option<Duration>, stop: mpsc::Receiver<()>) {
     }
 }
 
+/// What asks a run to stop.
+struct Stop {
+    /// The first signal: no new orders, those in flight are followed to their end.
+    politely: mpsc::Receiver<()>,
+    /// The second.
+    at_once: oneshot::Receiver<()>,
+}
+
 /// Watches for Ctrl-C and SIGTERM from the very start, so that neither ends a run halfway.
-fn stop_signals() -> anyhow::Result<mpsc::Receiver<()>> {
-    let (told, stop) = mpsc::channel(1);
+fn stop_signals() -> anyhow::Result<Stop> {
+    let (told, politely) = mpsc::channel(1);
+    let (again, at_once) = oneshot::channel();
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for Ctrl-C")?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
-        }
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "Ctrl-C",
+            }
+        };
+        let signal = next().await;
+        tracing::info!(signal, "stopping; once more stops without following the orders in flight");
         // Nobody listens any more when the run has ended by itself.
         told.send(()).await.ok();
+        next().await;
+        again.send(()).ok();
     });
-    Ok(stop)
+    Ok(Stop { politely, at_once })
 }
 
 /// Where a page on this machine is served.
