@@ -6,7 +6,7 @@
 //! client does not have, and kept in a list. Beside that, one answer of a hundred token accounts, fetched and decoded.
 //! Times are what the kernel says the process ran, threads and all, and what the clock on the wall says.
 //!
-//! Run it with `cargo xtask bench`, or in this folder with `cargo run --release -- [--pools N] [--rounds N]`. Exit code 6
+//! Run it with `cargo xtask bench`, or in this folder with `cargo run --release -- [--pools N] [--rounds N] [--json]`. Exit code 6
 //! where the scanner is not [`LIMIT`] times as quick. With `--ours` the scanner runs alone: for a profiler.
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use scan_node::{Chain, pool, sol};
+use serde_json::{Value, json};
 use sniper_core::ids::Address;
 use sniper_core::scan::Anchor;
 use sniper_core::units::Atoms;
@@ -55,13 +56,63 @@ fn main() -> ExitCode {
         runtime().block_on(alone(pools, rounds));
         return ExitCode::SUCCESS;
     }
-    let scan = runtime().block_on(measure(pools, rounds));
-    if scan >= LIMIT {
-        println!("limit of {LIMIT} times, by time that the process ran: held");
-        return ExitCode::SUCCESS;
+    let rows = runtime().block_on(measure(pools, rounds));
+    let holds = rows.iter().all(|row| row.limit.is_none_or(|limit| row.ratio >= limit));
+    if args.iter().any(|arg| arg == "--json") {
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        println!("{}", json!({ "rounds": rounds, "peers": rows }));
+    } else {
+        println!("medians of {rounds} rounds; node in another process");
+        rows.iter().for_each(|row| println!("{row}"));
     }
-    println!("limit of {LIMIT} times, by time that the process ran: NOT held");
-    ExitCode::from(6)
+    if holds { ExitCode::SUCCESS } else { ExitCode::from(6) }
+}
+
+/// Both sides of one job: ours, and the peer's.
+struct Row {
+    what: String,
+    unit: &'static str,
+    ran: [f64; 2],
+    wall: [f64; 2],
+    /// How many times as long the peer ran: the middle, the least and the most of all rounds.
+    ratio: f64,
+    least: f64,
+    most: f64,
+    /// How many times it has to.
+    limit: Option<f64>,
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let Self { what, unit, ran, wall, ratio, least, most, limit } = self;
+        json!({
+            "what": what, "unit": unit, "peer_name": "solana-rpc-client",
+            "ours": ran[0], "peer": ran[1], "ours_wall": wall[0], "peer_wall": wall[1],
+            "ratio": ratio, "ratio_least": least, "ratio_most": most, "limit": limit,
+            "ok": limit.is_none_or(|limit| *ratio >= limit),
+        })
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, unit, ran, wall, ratio, least, most, limit } = self;
+        write!(
+            f,
+            "{what}, {unit}: ours {:.2} run, {:.2} on the wall; solana-rpc-client {:.2} run, {:.2} on the wall; \
+             x {ratio:.1} run ({least:.1} to {most:.1}), x {:.1} on the wall",
+            ran[0],
+            wall[0],
+            ran[1],
+            wall[1],
+            wall[1] / wall[0],
+        )?;
+        match limit {
+            Some(limit) if ratio >= limit => write!(f, "; limit of {limit} times run: held"),
+            Some(limit) => write!(f, "; limit of {limit} times run: NOT held"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Seconds that something took.
@@ -90,7 +141,7 @@ fn ran() -> f64 {
 }
 
 /// All rounds; gives how many times as long the client ran for a scan.
-async fn measure(pools: u64, rounds: u64) -> f64 {
+async fn measure(pools: u64, rounds: u64) -> Vec<Row> {
     let node = Node::start(pools);
     let endpoint = scan_node::endpoint(node.1);
     let rpc = RpcConnectionPool::connect(vec![endpoint], PoolSettings::default()).await.unwrap();
@@ -109,10 +160,9 @@ async fn measure(pools: u64, rounds: u64) -> f64 {
             }
         }
     }
-    println!("medians of {rounds} rounds; node in another process");
-    let ratio = tell(&format!("{pools} pools and their vaults, us a pool"), pools as f64, &scans);
-    tell("100 token accounts, us a request", FETCHES as f64, &fetches);
-    ratio
+    let scan = row(format!("{pools} pools and their vaults"), "us a pool", pools as f64, &scans);
+    let fetch = row("100 token accounts".to_owned(), "us a request", FETCHES as f64, &fetches);
+    [scan, fetch].map(|row| Row { limit: Some(LIMIT), ..row }).into()
 }
 
 /// The scanner without its peer.
@@ -136,34 +186,27 @@ async fn alone(pools: u64, rounds: u64) {
     );
 }
 
-/// Prints both sides; gives how many times as long the client ran.
-fn tell(what: &str, parts: f64, sides: &[Vec<Took>; 2]) -> f64 {
+/// Medians of both sides.
+fn row(what: String, unit: &'static str, parts: f64, sides: &[Vec<Took>; 2]) -> Row {
     let per = |side: usize, of: fn(&Took) -> f64| {
         let mut all: Vec<f64> = sides[side].iter().map(|took| of(took) * 1e6 / parts).collect();
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
     };
-    let (ran, wall) = (
-        [0, 1].map(|side| per(side, |took| took.ran)),
-        [0, 1].map(|side| per(side, |took| took.wall)),
-    );
     // Of each round by itself, so that what slows a round slows both sides.
     let pairs = sides[0].iter().zip(&sides[1]);
     let mut ratios: Vec<f64> = pairs.map(|(ours, peer)| peer.ran / ours.ran).collect();
     ratios.sort_by(f64::total_cmp);
-    let ratio = ratios[ratios.len() / 2];
-    println!(
-        "{what}: ours {:.2} run, {:.2} on the wall; solana-rpc-client {:.2} run, {:.2} on the wall; x {ratio:.1} run \
-         ({:.1} to {:.1}), x {:.1} on the wall",
-        ran[0],
-        wall[0],
-        ran[1],
-        wall[1],
-        ratios[0],
-        ratios[ratios.len() - 1],
-        wall[1] / wall[0],
-    );
-    ratio
+    Row {
+        what,
+        unit,
+        ran: [0, 1].map(|side| per(side, |took| took.ran)),
+        wall: [0, 1].map(|side| per(side, |took| took.wall)),
+        ratio: ratios[ratios.len() / 2],
+        least: ratios[0],
+        most: ratios[ratios.len() - 1],
+        limit: None,
+    }
 }
 
 /// A cold scan, no room set aside.

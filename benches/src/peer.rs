@@ -38,7 +38,8 @@ pub(super) async fn scan(client: &RpcClient, pools: u64) -> Took {
     let mut room = Vec::new();
     for program in Program::CONSTANT {
         let slice = program.slice();
-        let size = u64::try_from(program.pool_len()).unwrap();
+        // Both programs' accounts are of one size.
+        let size = u64::try_from(program.pool_len().unwrap()).unwrap();
         let config = RpcProgramAccountsConfig {
             filters: Some(vec![RpcFilterType::DataSize(size)]),
             account_config: config(slice.offset, slice.length),
@@ -49,7 +50,7 @@ pub(super) async fn scan(client: &RpcClient, pools: u64) -> Took {
         for (address, account) in listed.unwrap() {
             let account = account.to_account().unwrap();
             if account.owner == program.id() {
-                known.push((address, program.decode(&account.data, &mut room).unwrap()));
+                known.push((address, program.decode(&address, &account.data, &mut room).unwrap()));
             }
         }
     }

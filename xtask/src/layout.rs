@@ -1,9 +1,13 @@
 //! Which code lies together in the release binary: what trading runs, apart from what it does not.
 //!
 //! The kernel maps a file's pages in windows of sixteen, so code that is scattered over the binary drags its neighbours
-//! into memory. A run under `callgrind` tells which functions trading touches; their names, without the hashes that every
-//! compiler and every version of a crate changes, become a linker script that lays them side by side. Names that no longer
-//! exist do no harm, and new ones only lie where they would have lain: the list may age, and is made anew from time to time.
+//! into memory. A run under `callgrind` tells which functions trading touches. Their names, without the hashes that every
+//! compiler and every version of a crate changes, become a list, of which the build makes a linker script that lays them
+//! side by side: first what an idle engine runs, then what it runs besides when it trades. Names that no longer exist do no
+//! harm, and new ones only lie where they would have lain: the list may age, and is made anew from time to time.
+//!
+//! Names are of Rust's second mangling, which `.cargo/config.toml` asks for: it spells types out, so that a name says which
+//! of the functions made of one generic is meant (<https://doc.rust-lang.org/rustc/symbol-mangling/v0.html>).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,10 +18,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-/// The script, from the root of the workspace.
-const SCRIPT: &str = "crates/sniperforge/engine.ld";
+/// The list, from the root of the workspace.
+const LAYOUT: &str = "crates/sniperforge/engine.layout";
 /// Of what begins alike, so much must be touched for the beginning to stand for all of it.
-const DENSE: (usize, usize) = (6, 10);
+const DENSE: (usize, usize) = (19, 20);
+/// Parts of names of what a real processor runs and callgrind's does not: it lacks instructions, and starts later.
+const UNSEEN: [&str; 3] = ["4sha26sha2563x86", "9crc32fast11specialized", "__blst_cpuid"];
 /// The page of the run that is watched.
 const PORT: u16 = 18_097;
 
@@ -28,39 +34,51 @@ pub struct Plan {
     pub binary: PathBuf,
     /// How long it trades.
     pub time: Duration,
-    /// Only tell how much of the script still names something.
+    /// Only tell how much of the list still names something.
     pub check: bool,
 }
 
-/// Watches the binary trade and writes the script anew, or checks the one that is there.
+/// Watches the binary trade and writes the list anew, or checks the one that is there.
 ///
 /// # Errors
-/// A tool that is absent, a run that failed, or in a check a script of which more than a tenth names nothing.
+/// A tool that is absent, a run that failed, or in a check a list of which more than a tenth names nothing.
 pub fn run(root: &Path, plan: &Plan) -> anyhow::Result<()> {
-    let symbols = symbols(&plan.binary)?;
-    let script = root.join(SCRIPT);
+    let places = places(&plan.binary)?;
+    let symbols = places.keys().cloned().collect();
+    let layout = root.join(LAYOUT);
     if plan.check {
-        return check(&script, &symbols);
+        return check(&layout, &symbols);
     }
-    let touched = watch(plan)?;
-    let touched: BTreeSet<String> = touched.intersection(&symbols).cloned().collect();
-    ensure!(!touched.is_empty(), "no function of {} was seen to run", plan.binary.display());
-    let patterns = patterns(&symbols, &touched);
-    std::fs::write(&script, render(&patterns))
-        .with_context(|| format!("write {}", script.display()))?;
-    println!("{} functions run, {} patterns: {}", touched.len(), patterns.len(), script.display());
+    let waits = known(&watch(plan, Run::Idle)?, &places)?;
+    let scans = known(&watch(plan, Run::Scan)?, &places)?;
+    let trades = known(&watch(plan, Run::Trade)?, &places)?;
+    for (run, seen) in [("idle", &waits), ("scan", &scans), ("trade", &trades)] {
+        println!("{run}: {} functions", seen.len());
+    }
+    let both = waits.intersection(&scans).cloned().collect();
+    let all = laid(symbols, &[both, waits, trades, scans]);
+    std::fs::write(&layout, render(&all)).with_context(|| format!("write {}", layout.display()))?;
+    println!("{} patterns: {}", all.len(), layout.display());
     Ok(())
 }
 
-fn check(script: &Path, symbols: &BTreeSet<String>) -> anyhow::Result<()> {
+/// Patterns of sets of functions, one set behind the other: a section lies where it is named first.
+fn laid(mut symbols: BTreeSet<String>, sets: &[BTreeSet<String>]) -> Vec<String> {
+    let mut all = Vec::new();
+    for set in sets {
+        all.extend(patterns(&symbols, set));
+        symbols.retain(|symbol| !set.contains(symbol));
+    }
+    all
+}
+
+fn check(layout: &Path, symbols: &BTreeSet<String>) -> anyhow::Result<()> {
     let text =
-        std::fs::read_to_string(script).with_context(|| format!("read {}", script.display()))?;
-    let patterns: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("*(.text.")?.strip_suffix("*)"))
-        .collect();
+        std::fs::read_to_string(layout).with_context(|| format!("read {}", layout.display()))?;
+    let patterns: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let plain: BTreeSet<String> = symbols.iter().map(|symbol| plain(symbol)).collect();
     let names = |pattern: &&&str| {
-        let from = symbols.range((**pattern).to_owned()..).next();
+        let from = plain.range((**pattern).to_owned()..).next();
         from.is_some_and(|symbol| symbol.starts_with(**pattern))
     };
     let alive = patterns.iter().filter(names).count();
@@ -68,13 +86,27 @@ fn check(script: &Path, symbols: &BTreeSet<String>) -> anyhow::Result<()> {
     ensure!(
         alive * 10 >= patterns.len() * 9,
         "{} has aged: build a release and make it anew with `cargo xtask layout`",
-        script.display()
+        layout.display()
     );
     Ok(())
 }
 
-/// Names of all functions of a binary.
-fn symbols(binary: &Path) -> anyhow::Result<BTreeSet<String>> {
+/// What ran of the binary's functions. Those that are alike to the last byte are one, which a profile calls by any of their
+/// names and the linker by another.
+fn known(
+    seen: &BTreeSet<String>,
+    places: &BTreeMap<String, u64>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let ran: BTreeSet<u64> = seen.iter().filter_map(|name| places.get(name)).copied().collect();
+    ensure!(!ran.is_empty(), "of {} functions seen to run the binary has none", seen.len());
+    let runs =
+        |name: &str, place| ran.contains(place) || UNSEEN.iter().any(|part| name.contains(part));
+    let all = places.iter().filter(|(name, place)| runs(name, place));
+    Ok(all.map(|(name, _)| name.clone()).collect())
+}
+
+/// All functions of a binary, and where they are.
+fn places(binary: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
     let out = Command::new("nm").arg(binary).output().context("run nm, of Debian's binutils")?;
     ensure!(
         out.status.success(),
@@ -84,32 +116,58 @@ fn symbols(binary: &Path) -> anyhow::Result<BTreeSet<String>> {
     let text = String::from_utf8_lossy(&out.stdout);
     let function = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
-        let (_, kind, name) = (fields.next()?, fields.next()?, fields.next()?);
-        matches!(kind, "t" | "T" | "w" | "W").then(|| name.to_owned())
+        let (place, kind, name) = (fields.next()?, fields.next()?, fields.next()?);
+        let place = u64::from_str_radix(place, 16).ok()?;
+        matches!(kind, "t" | "T" | "w" | "W").then(|| (name.to_owned(), place))
     };
     Ok(text.lines().filter_map(function).collect())
 }
 
-/// Lets the binary trade on a local chain under callgrind, with its page looked at. Gives the functions that ran.
-fn watch(plan: &Plan) -> anyhow::Result<BTreeSet<String>> {
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// An engine where nobody trades and nobody looks at the page: what runs then, an idle one keeps in memory.
+    Idle,
+    /// An engine where others trade, coins are launched, the page is looked at.
+    Trade,
+    /// A scanner of a thousand pools.
+    Scan,
+}
+
+/// Lets the binary run on a local chain under callgrind. Gives the functions that ran.
+fn watch(plan: &Plan, run: Run) -> anyhow::Result<BTreeSet<String>> {
     let folder = std::env::temp_dir().join(format!("sniperforge-layout-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let profile = folder.join("callgrind.out");
     let mut chain = Running(
         Command::new(&plan.binary)
-            .args(["localnet", "--launch-every=5s", "--json"])
+            .args(["localnet", "--json"])
+            .args(match run {
+                Run::Idle => vec!["--no-agents"],
+                Run::Trade => vec!["--launch-every=5s"],
+                Run::Scan => vec!["--pools=1000"],
+            })
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {} localnet", plan.binary.display()))?,
     );
     let url = address(&mut chain.0)?;
+    let port = PORT.to_string();
+    let data = folder.join("data").display().to_string();
     let traded = Command::new("valgrind")
         .args(["--tool=callgrind", "--demangle=no"])
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(&plan.binary)
-        .args(["demo", "--attach", &url, "--launches", "--for"])
-        .arg(format!("{}s", plan.time.as_secs()))
-        .args(["--port", &PORT.to_string()])
+        .args(match run {
+            Run::Idle | Run::Trade => vec!["demo", "--attach", &url, "--data", &data],
+            Run::Scan => vec!["scan", "--url", &url],
+        })
+        .args(match run {
+            Run::Idle => vec!["--headless"],
+            Run::Trade => vec!["--launches", "--port", &port],
+            Run::Scan => vec![],
+        })
+        .args(["--for", &format!("{}s", plan.time.as_secs())])
         .stdout(Stdio::null())
         .spawn()
         .context("run valgrind, of Debian's package of that name")?;
@@ -119,13 +177,19 @@ fn watch(plan: &Plan) -> anyhow::Result<BTreeSet<String>> {
         if let Some(status) = traded.0.try_wait().context("wait for the run")? {
             break status;
         }
-        looked |= look().is_ok();
+        looked |= run == Run::Trade && look().is_ok();
+        if run != Run::Scan {
+            operate(&plan.binary, &data)?;
+        }
         std::thread::sleep(Duration::from_secs(1));
     };
     // A slow run may differ from what it would have done, but what it ran is what is asked.
-    println!("the run ended with {status}; its page was {}seen", if looked { "" } else { "not " });
+    println!("the run ended with {status}");
+    ensure!(looked || run != Run::Trade, "the page of the run was not seen");
     let text = std::fs::read_to_string(&profile).context("read what callgrind saw")?;
     std::fs::remove_dir_all(&folder).ok();
+    // One that died early ran little of what trades: a list of that would be worse than the one that is there.
+    ensure!(status.code().is_some(), "the run was ended by a signal: the list is left as it was");
     Ok(functions(&text))
 }
 
@@ -141,6 +205,13 @@ fn address(chain: &mut Child) -> anyhow::Result<String> {
         }
     }
     bail!("the local chain ended without saying where it is")
+}
+
+/// Asks the instance what an operator asks; one that does not trade yet has no answer.
+fn operate(binary: &Path, data: &str) -> anyhow::Result<()> {
+    let mut asks = Command::new(binary);
+    asks.args(["orders", "list", "--at", data]).stdout(Stdio::null()).stderr(Stdio::null());
+    asks.status().map(drop).with_context(|| format!("start {}", binary.display()))
 }
 
 /// Looks at the page as a browser and a scraper would.
@@ -167,78 +238,79 @@ fn functions(profile: &str) -> BTreeSet<String> {
     named.collect()
 }
 
-/// A name in parts, without its hash.
-fn parts(name: &str) -> Vec<&str> {
-    let Some(path) = name.strip_prefix("_ZN").and_then(|rest| rest.rsplit_once("17h")) else {
-        return vec![name];
-    };
-    let mut all = vec!["_ZN"];
-    let mut rest = path.0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let length: usize = rest.get(..digits).and_then(|d| d.parse().ok()).unwrap_or(rest.len());
-        let Some((part, after)) = rest.split_at_checked(digits.saturating_add(length)) else {
-            all.push(rest);
-            break;
-        };
-        all.push(part);
-        rest = after;
+/// A name without what changes from build to build: each crate's hash becomes as many `?`, which stand for any character
+/// in a linker script, and a number behind a dot, which tells namesakes apart, goes.
+fn plain(name: &str) -> String {
+    let name = name.split_once('.').map_or(name, |(name, _)| name);
+    if !name.starts_with("_R") {
+        return name.to_owned();
     }
-    all.push("17h");
-    all
-}
-
-#[derive(Default)]
-struct Node<'a> {
-    all: usize,
-    touched: usize,
-    below: BTreeMap<&'a str, Node<'a>>,
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once("Cs") {
+        out.push_str(before);
+        out.push_str("Cs");
+        rest = after;
+        // Letters of an identifier may look like the beginning of a hash, but hardly ever like a whole one.
+        let hash = after.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        if (9..=11).contains(&hash) && after.as_bytes().get(hash) == Some(&b'_') {
+            out.extend(std::iter::repeat_n('?', hash));
+            rest = after.get(hash..).unwrap_or_default();
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The shortest beginnings of names that stand for functions of which most are touched. All that are touched are among
 /// them.
 fn patterns(symbols: &BTreeSet<String>, touched: &BTreeSet<String>) -> Vec<String> {
-    let mut root = Node::default();
-    for symbol in symbols {
-        let hit = usize::from(touched.contains(symbol));
-        let mut node = &mut root;
-        for part in parts(symbol) {
-            node = node.below.entry(part).or_default();
-            node.all += 1;
-            node.touched += hit;
-        }
-    }
+    let touched: BTreeSet<String> = touched.iter().map(|name| plain(name)).collect();
+    let symbols: BTreeSet<String> = symbols.iter().map(|name| plain(name)).collect();
+    let names: Vec<(&str, bool)> =
+        symbols.iter().map(|name| (name.as_str(), touched.contains(name))).collect();
     let mut found = Vec::new();
-    for (part, node) in &root.below {
-        collect(node, (*part).to_owned(), &mut found);
-    }
+    collect(&names, 0, &mut found);
     found
 }
 
-fn collect(node: &Node<'_>, beginning: String, found: &mut Vec<String>) {
+/// Finds the patterns of sorted names whose first `depth` bytes are the same.
+fn collect(names: &[(&str, bool)], depth: usize, found: &mut Vec<String>) {
     let (part, whole) = DENSE;
-    if node.touched == 0 {
+    let Some((first, _)) = names.first() else { return };
+    let hit = names.iter().filter(|(_, touched)| *touched).count();
+    if hit == 0 {
         return;
     }
-    if node.below.is_empty() || node.touched * whole >= node.all * part {
-        found.push(beginning);
+    // A beginning that no name has to itself says nothing: one byte at least.
+    if depth > 0 && hit * whole >= names.len() * part {
+        found.push(first.get(..depth).unwrap_or(first).to_owned());
         return;
     }
-    for (next, below) in &node.below {
-        collect(below, format!("{beginning}{next}"), found);
+    let next = |name: &str| name.as_bytes().get(depth).copied();
+    for alike in names.chunk_by(|(one, _), (other, _)| next(one) == next(other)) {
+        match alike {
+            // A name that others begin with: it comes with them, for a pattern is a beginning.
+            [(name, touched)] if name.len() == depth => {
+                if *touched {
+                    found.push((*name).to_owned());
+                }
+            }
+            _ => collect(alike, depth + 1, found),
+        }
     }
 }
 
 fn render(patterns: &[String]) -> String {
     let mut out = String::from(
-        "/* What trading runs lies together, so that it takes few pages: see docs/adr/0010-code-that-trades-lies-together.md.\n   \
-         Made by `cargo xtask layout` from a run; names that no longer exist do no harm. */\n\
-         SECTIONS\n{\n  .text.engine :\n  {\n",
+        "# Beginnings of names of the functions that trading runs, in the order they are to lie in.\n\
+         # Made by `cargo xtask layout` from a run; names that no longer exist do no harm. Why:\n\
+         # docs/adr/0010-code-that-trades-lies-together.md\n",
     );
     for pattern in patterns {
-        out.push_str(&format!("    *(.text.{pattern}*)\n"));
+        out.push_str(pattern);
+        out.push('\n');
     }
-    out.push_str("  }\n}\nINSERT BEFORE .text;\n");
     out
 }
 
@@ -262,33 +334,50 @@ mod tests {
     }
 
     #[test]
-    fn a_name_loses_its_hash_and_keeps_its_path() {
-        let name = "_ZN5tokio7runtime4task17h875b052ef572bcdfE";
-        assert_eq!(parts(name), ["_ZN", "5tokio", "7runtime", "4task", "17h"]);
-        assert_eq!(parts("sqlite3_close"), ["sqlite3_close"]);
-        assert_eq!(parts("_ZN3abc"), ["_ZN3abc"]);
-        assert_eq!(parts("_ZN99short17h0E"), ["_ZN", "99short", "17h"]);
+    fn a_name_loses_what_changes_from_build_to_build() {
+        let name = "_RNvNtCsgEmfK2I1SDS_4core5slice4last.llvm.123";
+        assert_eq!(plain(name), "_RNvNtCs???????????_4core5slice4last");
+        assert_eq!(plain("_RNvCs4X4t9plMPHF_9addr2line3Csv"), "_RNvCs???????????_9addr2line3Csv");
+        assert_eq!(plain("sqlite3_Csabcdefghijk_.cold"), "sqlite3_Csabcdefghijk_");
     }
 
     #[test]
     fn every_function_that_ran_is_named_and_the_others_mostly_not() {
         let symbols = set(&[
-            "_ZN1a1f17h0000000000000001E",
-            "_ZN1a1g17h0000000000000002E",
-            "_ZN1b1f17h0000000000000003E",
-            "_ZN1b1g17h0000000000000004E",
-            "_ZN1c1f17h0000000000000005E",
-            "_ZN1c1g17h0000000000000006E",
+            "_RNvCsaaaaaaaaaaa_1a1f",
+            "_RNvCsaaaaaaaaaaa_1a1g",
+            "_RNvCsbbbbbbbbbbb_1b1f",
+            "_RNvCsbbbbbbbbbbb_1b1g",
+            "_RNvCsbbbbbbbbbbb_1b1g5",
+            "_RNvCsccccccccccc_1c1f",
             "c_function",
             "c_other",
         ]);
         let touched = set(&[
-            "_ZN1a1f17h0000000000000001E",
-            "_ZN1a1g17h0000000000000002E",
-            "_ZN1b1g17h0000000000000004E",
+            "_RNvCsaaaaaaaaaaa_1a1f",
+            "_RNvCsaaaaaaaaaaa_1a1g",
+            "_RNvCsbbbbbbbbbbb_1b1g",
             "c_other",
         ]);
-        assert_eq!(patterns(&symbols, &touched), ["_ZN1a", "_ZN1b1g", "c_other"]);
+        let hashed = "_RNvCs???????????_1";
+        let wanted = [format!("{hashed}a"), format!("{hashed}b1g"), "c_o".to_owned()];
+        assert_eq!(patterns(&symbols, &touched), wanted);
+    }
+
+    #[test]
+    fn functions_that_the_linker_made_one_run_together() {
+        let places = [("a", 1), ("b", 1), ("c", 2), ("__blst_cpuid", 3)];
+        let places = places.map(|(name, place)| (name.to_owned(), place)).into();
+        let found = known(&set(&["a", "d"]), &places).unwrap();
+        assert_eq!(found, set(&["__blst_cpuid", "a", "b"]));
+    }
+
+    #[test]
+    fn what_two_runs_share_lies_first() {
+        let (one, two) = (set(&["a", "b"]), set(&["b", "c"]));
+        let both = set(&["b"]);
+        let found = laid(set(&["a", "b", "c", "d"]), &[both, one, two]);
+        assert_eq!(found, ["b", "a", "c"]);
     }
 
     #[test]

@@ -71,6 +71,25 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// The real process, killed with SIGKILL at random moments and at named points, and started again. Exit code 6 where
+    /// it does not come back, or its ledger is not the chain's.
+    Crash {
+        /// How often it is killed.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        kills: u32,
+        /// Which moments are drawn, and which market is traded.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The program; without it, one with fail points is built.
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
+        /// Milliseconds from block to block of the local chain.
+        #[arg(long, default_value_t = 400)]
+        slot_ms: u32,
+        /// Report as one JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
     /// Which code of the release binary lies together: watches it trade under callgrind and writes the linker script anew.
     Layout {
         /// How long it trades.
@@ -83,14 +102,30 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// The scanner beside `solana-rpc-client` in one run. Exit code 6 where the limit does not hold.
+    /// Every target measured by a release build, its peers beside it, and `docs/performance.md` written from both. Exit code 6
+    /// where a limit does not hold.
     Bench {
-        /// Pools that the node knows.
+        /// How long each group is measured.
+        #[arg(long = "for", value_name = "TIME", default_value = "10s")]
+        span: String,
+        /// The sizes that limits are set for: a database of a million trades, a hundred thousand pools, memory for ten minutes.
+        #[arg(long)]
+        full: bool,
+        /// Pools that the peers' node knows.
         #[arg(long, default_value_t = 20_000)]
         pools: u32,
-        /// Rounds; medians are told.
+        /// Rounds of the peers; medians are told.
         #[arg(long, default_value_t = 7)]
         rounds: u32,
+        /// What `sniperforge bench --json` of a release build has told already, instead of running it.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// What the peers have told already, instead of running them.
+        #[arg(long, value_name = "FILE")]
+        peers: Option<PathBuf>,
+        /// Where the page goes.
+        #[arg(long, value_name = "FILE", default_value = "docs/performance.md")]
+        out: PathBuf,
     },
 }
 
@@ -102,6 +137,13 @@ fn main() -> ExitCode {
             xtask::layout::run(root(), &xtask::layout::Plan { binary, time, check })
         }
         Task::Chaos { json, short, only } => return chaos(json, short, only),
+        Task::Crash { kills, seed, binary, slot_ms, json } => {
+            match crash(kills, seed, binary, slot_ms, json) {
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::from(FAILED_CHECK),
+                Err(error) => Err(error),
+            }
+        }
         Task::Simulate { seeds, seed, trace, planted, bug, without, until_micros, json } => {
             let number =
                 |name: &str, value: Option<u64>| value.map(|v| [name.to_owned(), v.to_string()]);
@@ -125,11 +167,16 @@ fn main() -> ExitCode {
             }
             Err(error) => Err(error),
         },
-        Task::Bench { pools, rounds } => match bench(pools, rounds) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::from(FAILED_CHECK),
-            Err(error) => Err(error),
-        },
+        Task::Bench { span, full, pools, rounds, report, peers, out } => {
+            let absolute = |file: PathBuf| file.canonicalize().unwrap_or(file);
+            let (report, peers) = (report.map(absolute), peers.map(absolute));
+            let plan = xtask::performance::Plan { span, full, pools, rounds, report, peers, out };
+            match xtask::performance::run(root(), &plan) {
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::from(FAILED_CHECK),
+                Err(error) => Err(error),
+            }
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -147,6 +194,30 @@ fn chaos(json: bool, short: bool, only: Vec<String>) -> ExitCode {
     command.args(json.then_some("--json")).args(short.then_some("--short"));
     command.args(only.into_iter().flat_map(|name| ["--only".to_owned(), name]));
     ended(command)
+}
+
+/// Kills engines, and prints what came of it. Says whether all came back.
+fn crash(
+    kills: u32,
+    seed: u64,
+    binary: Option<PathBuf>,
+    slot_ms: u32,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let binary = match binary {
+        Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
+        None => xtask::crash::build(root())?,
+    };
+    let name = format!("crash-{seed}-{}", std::process::id());
+    let folder = root().join("target").join(name);
+    let plan = xtask::crash::Plan { binary, kills, seed, slot_ms, folder };
+    let report = xtask::crash::run(&plan)?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.holds())
 }
 
 /// Builds the simulator, optimised, and lets it run; its exit code says whether all laws held.
@@ -210,21 +281,6 @@ fn ci() -> anyhow::Result<()> {
         );
         Ok(())
     })
-}
-
-/// Builds the peers, which belong to a workspace of their own, and measures; says whether the limit holds.
-fn bench(pools: u32, rounds: u32) -> anyhow::Result<bool> {
-    let built = Path::new("target").join("benches");
-    let mut command = cargo(&["run", "--release", "--locked", "--manifest-path"]);
-    command.arg(Path::new("benches").join("Cargo.toml")).arg("--target-dir").arg(built);
-    command.args(["--", "--pools", &pools.to_string(), "--rounds", &rounds.to_string()]);
-    let status =
-        command.current_dir(root()).status().with_context(|| format!("start {command:?}"))?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(code) if code == i32::from(FAILED_CHECK) => Ok(false),
-        _ => bail!("{command:?} ended with {status}"),
-    }
 }
 
 fn tidy() -> anyhow::Result<()> {

@@ -170,6 +170,7 @@ fn a_dependency_against_the_house_is_found() {
         ("sniper-solana", "[dependencies]\nsniper-store.workspace = true"),
         ("sniper-solana", "[dependencies]\nsniper-localnet.workspace = true"),
         ("sniper-solana", "[dependencies]\nsqlx.workspace = true"),
+        ("sniper-solana", "[dependencies]\nrusqlite.workspace = true"),
         ("sniper-localnet", "[dependencies]\nsniper-solana.workspace = true"),
         ("sniper-other", ""),
     ] {

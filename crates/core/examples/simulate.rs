@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
+use sniper_core::digest::Digest;
 use sniper_core::sim::world::{Bug, Fault, Found, Options, run, shrink};
 
 /// What was asked for does not exist.
@@ -46,6 +47,8 @@ struct Sum {
     violations: u64,
     first_bad: Option<u64>,
     differ: Option<u64>,
+    /// Of all that happened in all worlds, in whatever order they were lived through: two processes must tell the same.
+    logs: u64,
     /// A few of them, with what was broken.
     bad: Vec<(u64, String)>,
 }
@@ -63,6 +66,7 @@ impl Sum {
         }
         self.violations += other.violations;
         self.first_bad = [self.first_bad, other.first_bad].into_iter().flatten().min();
+        self.logs = self.logs.wrapping_add(other.logs);
         self.differ = [self.differ, other.differ].into_iter().flatten().min();
         let room = 20_usize.saturating_sub(self.bad.len());
         self.bad.extend(other.bad.iter().take(room).cloned());
@@ -160,8 +164,16 @@ fn world(seed: u64, options: &Options) -> Sum {
         violations: u64::from(is_bad || again),
         first_bad: (is_bad || again).then_some(seed),
         differ: again.then_some(seed),
+        logs: mixed(seed, outcome.hash),
         bad: outcome.violation.map(|why| (seed, why)).into_iter().collect(),
     }
+}
+
+/// A world's log, such that which world had it counts when logs are summed up.
+fn mixed(seed: u64, log: u64) -> u64 {
+    let mut digest = Digest::default();
+    digest.add(&(seed, log));
+    digest.value().first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 fn worlds(args: &Args) -> ExitCode {
@@ -266,6 +278,7 @@ fn report(sum: &Sum, seconds: f64) -> serde_json::Value {
         "violations": sum.violations,
         "first_bad_seed": sum.first_bad,
         "refused_journals": sum.refused,
+        "logs": format!("{:016x}", sum.logs),
         "seconds": seconds,
         "sim_seconds": sim_seconds(sum),
         "times_real": sim_seconds(sum) / seconds.max(1e-9),
@@ -284,6 +297,7 @@ fn table(sum: &Sum, seconds: f64) -> String {
         writeln!(text, "  {:<20} {count:>12}", fault.name()).ok();
     }
     writeln!(text, "violations  {:>14}", sum.violations).ok();
+    writeln!(text, "logs      {:016x}", sum.logs).ok();
     writeln!(text, "sim seconds {:>14.0}", sim_seconds(sum)).ok();
     writeln!(text, "seconds     {seconds:>14.1}").ok();
     writeln!(text, "times real  {:>14.0}", sim_seconds(sum) / seconds.max(1e-9)).ok();

@@ -10,6 +10,7 @@ use crate::amm::{AccountUpdate, Kind, PoolSpec};
 use crate::ids::{Address, MintId, OrderId, PairId, PoolId, Signature, StrategyId, Symbol};
 use crate::order::{Order, Outcome};
 use crate::risk::{Mode, Refusal};
+use crate::standing::{PlaceError, StandingId, Ticket, Turn};
 use crate::units::{Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd};
 
 /// An event with its place and time: the only thing the engine reads.
@@ -311,6 +312,87 @@ pub enum Command {
     /// Orders go to a chain that may abandon a block: from here on what lands can be taken back until it is called
     /// final. See [`OrderEvent::Finalized`].
     ExpectForks,
+    /// Orders that stand until their moment comes. One that makes no sense is not placed: see [`Alert::NotPlaced`].
+    Place(Box<Ticket>),
+    /// Takes back what stands. What is in flight may still land; nothing follows it.
+    Cancel {
+        /// The event that placed it.
+        ticket: Seq,
+        /// Which order of the ticket; all of it without.
+        leg: Option<u8>,
+    },
+    /// What was booked so far besides orders is on the chain from this slot on: a comparison with an older state says
+    /// nothing.
+    Opened {
+        /// The slot whose balances were booked.
+        slot: Slot,
+    },
+    /// The chain holds more than the ledger, finally, and no order of ours explains it: booked with its reason.
+    Explained {
+        /// Of which mint.
+        mint: MintId,
+        /// How much more.
+        amount: Atoms,
+        /// Where it came from.
+        why: Explanation,
+    },
+    /// The chain holds less than the ledger, finally, and nothing explains it.
+    Missing {
+        /// Of which mint.
+        mint: MintId,
+        /// What the ledger says that state should hold.
+        ledger: Atoms,
+        /// What it holds.
+        chain: Atoms,
+    },
+    /// Our token account of a mint is not what it should be.
+    Account {
+        /// Of which mint.
+        mint: MintId,
+        /// What it is.
+        state: AccountState,
+    },
+}
+
+/// Why the chain holds more than the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Explanation {
+    /// Somebody has sent it: nobody needs our leave for that.
+    FromOutside,
+    /// The rent of a token account of ours that was closed.
+    RentReturned,
+}
+
+/// What may be wrong with a token account of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AccountState {
+    /// It is gone. The next order that needs it makes it anew.
+    Closed {
+        /// What that takes.
+        rent: Lamports,
+    },
+    /// Somebody may take what is in it.
+    Delegated {
+        /// Who.
+        to: Address,
+    },
+    /// Somebody else may close it.
+    Closable {
+        /// Who.
+        by: Address,
+    },
+    /// Nothing can be moved.
+    Frozen,
+    /// What lies at its address is no token account of our key.
+    Foreign,
+}
+
+impl AccountState {
+    /// Whether trading goes on with it.
+    #[must_use]
+    pub const fn is_safe(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
 }
 
 /// What the engine wants done or known.
@@ -340,6 +422,13 @@ pub enum Effect {
     Alert(Alert),
     /// What all is worth, at a candle's close.
     Equity(EquityPoint),
+    /// A standing order went a step further.
+    Standing {
+        /// Which.
+        id: StandingId,
+        /// What happened to it.
+        turn: Turn,
+    },
 }
 
 /// An order at its end.
@@ -391,6 +480,8 @@ pub enum ModeCause {
     Drawdown,
     /// The ledger differs from the chain.
     LedgerMismatch,
+    /// A token account of ours is in the hands of others.
+    UnsafeAccount,
 }
 
 /// Something the operator should know.
@@ -447,6 +538,24 @@ pub enum Alert {
         order: OrderId,
         /// Where it had landed.
         slot: Slot,
+    },
+    /// A ticket that makes no sense was not placed.
+    NotPlaced(PlaceError),
+    /// The chain held more than the ledger; it was booked.
+    Explained {
+        /// Of which mint.
+        mint: MintId,
+        /// How much more.
+        amount: Atoms,
+        /// Where it came from.
+        why: Explanation,
+    },
+    /// Our token account of a mint is not what it should be.
+    Account {
+        /// Of which mint.
+        mint: MintId,
+        /// What it is.
+        state: AccountState,
     },
 }
 

@@ -429,6 +429,12 @@ impl Market {
         self.pairs.get(id.index())
     }
 
+    /// The pair that trades a base for a quote, if a pool does.
+    #[must_use]
+    pub fn pair_between(&self, base: MintId, quote: MintId) -> Option<PairId> {
+        self.places.get(&(base, quote)).copied()
+    }
+
     /// Whether a mint may be bought: dollars and SOL, what the operator vouches for, and what the token gate found
     /// safe not more than [`GATE_HOLDS`] slots ago.
     #[must_use]

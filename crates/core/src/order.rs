@@ -56,6 +56,10 @@ pub enum Reason {
     TakeProfit,
     /// What is held is no longer called safe.
     Unsafe,
+    /// A price that the operator had set was reached.
+    Limit,
+    /// The operator wants it now, or its time has come.
+    Operator,
 }
 
 /// A strategy's wish.
@@ -125,6 +129,8 @@ pub struct Order {
     pub(crate) min_out: Atoms,
     pub(crate) expected_out: Atoms,
     pub(crate) fee_cap: Lamports,
+    #[serde(default)]
+    pub(crate) tip: Lamports,
     pub(crate) compute_unit_limit: u32,
     pub(crate) compute_unit_price: u64,
     pub(crate) value: Usd,
@@ -190,10 +196,16 @@ impl Order {
         self.legs.last().map_or(MintId::SOL, |leg| leg.hop.mint_out)
     }
 
-    /// The most the chain may take for it; reserved.
+    /// The most that it may cost, its tip included; reserved.
     #[must_use]
     pub const fn fee_cap(&self) -> Lamports {
         self.fee_cap
+    }
+
+    /// What it pays to whoever lands it: exactly that if it fills, and nothing else. Part of [`Self::fee_cap`].
+    #[must_use]
+    pub const fn tip(&self) -> Lamports {
+        self.tip
     }
 
     /// The most that the accounts it makes may lock; reserved beside the fee.
@@ -263,7 +275,7 @@ pub enum Outcome {
         slot: Slot,
         /// What it changed in our token accounts.
         deltas: Deltas,
-        /// What the chain took.
+        /// What the chain took, and the tip.
         fee: Lamports,
         /// What accounts that it made have locked; never above the order's [`Order::rent_cap`].
         rent: Lamports,

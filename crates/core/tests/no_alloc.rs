@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 
 use allocation_counter::measure;
 use sniper_core::engine::MultiStrategyEngine;
-use sniper_core::event::{Effect, Event, MarketEvent, OrderEvent, Stamped};
-use sniper_core::units::Timestamp;
+use sniper_core::event::{Command, Effect, Event, MarketEvent, OrderEvent, Stamped};
+use sniper_core::standing::{STANDING_MAX, Trigger};
+use sniper_core::units::{Seq, Timestamp};
+use support::tickets::{alone, buy, price};
 
 /// What one pass over the later part of a stream did.
 #[derive(Default)]
@@ -27,6 +29,7 @@ struct Seen {
     swaps: BTreeMap<usize, u64>,
     boxes: u64,
     steps: u64,
+    standing: usize,
 }
 
 fn kind(event: &Event) -> &'static str {
@@ -49,9 +52,28 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
+/// The same stream at a desk where as many orders stand as may, all of which watch the price and none of which is reached.
+fn with_standing(journal: Vec<Stamped>) -> Vec<Stamped> {
+    let before = 60;
+    let limits = (0..STANDING_MAX).map(|_| {
+        let limit = alone(buy(10, Trigger::Limit(price(1))));
+        Event::Command(Command::Place(Box::new(limit)))
+    });
+    let at = journal[before].at;
+    let placed = limits.map(|event| Stamped { seq: Seq::ZERO, at, event });
+    let mut all = journal;
+    all.splice(before..before, placed);
+    for (seq, stamped) in (1..).zip(&mut all) {
+        stamped.seq = Seq::new(seq);
+    }
+    all
+}
+
 /// Steps through `journal`; from `warm` on every allocation must be the box of an effect.
 fn count(journal: &[Stamped], warm: usize, candle_width: Timestamp) -> Seen {
-    let mut engine = MultiStrategyEngine::new(stream::engine_config(candle_width)).unwrap();
+    let mut config = stream::engine_config(candle_width);
+    config.operator = Some(support::allowance());
+    let mut engine = MultiStrategyEngine::new(config).unwrap();
     let mut effects = Vec::with_capacity(64);
     for stamped in &journal[..warm] {
         effects.clear();
@@ -79,6 +101,7 @@ fn count(journal: &[Stamped], warm: usize, candle_width: Timestamp) -> Seen {
         seen.boxes += boxes;
         seen.steps += 1;
     }
+    seen.standing = engine.standing().active();
     seen
 }
 
@@ -107,6 +130,14 @@ fn a_warm_step_on_a_live_feed_allocates_only_the_boxes_of_orders() {
         "{} steps, {} boxes, {:?}, orders {:?}, swaps {:?}",
         seen.steps, seen.boxes, seen.kinds, seen.strategies, seen.swaps
     );
+}
+
+#[test]
+fn a_warm_step_past_orders_that_stand_allocates_no_more() {
+    let journal = with_standing(stream::live(2_000));
+    let seen = count(&journal, journal.len() / 2, Timestamp::SECOND);
+    assert!(seen.steps > 1_000 && seen.standing == STANDING_MAX, "{} stand", seen.standing);
+    println!("{} steps, {} boxes past {STANDING_MAX} orders", seen.steps, seen.boxes);
 }
 
 #[test]

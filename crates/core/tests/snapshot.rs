@@ -25,11 +25,13 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use sniper_core::amm::{AccountUpdate, Kind, PoolKind, PoolSpec};
 use sniper_core::engine::{EngineConfig, Enrolled, MultiStrategyEngine};
-use sniper_core::event::{Event, MarketEvent, SignalEvent, Stamped};
+use sniper_core::event::{Command, Event, MarketEvent, SignalEvent, Stamped};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::snapshot::{LAYOUT, RestoreError};
+use sniper_core::standing::{Link, Trigger};
 use sniper_core::strategy::{StrategyKind, new_pool};
-use sniper_core::units::{Slot, Timestamp};
+use sniper_core::units::{Bps, Slot, Timestamp};
+use support::tickets::{alone, buy, price, sell, ticket};
 use support::{BONK, Run, USDC, WSOL, account, slot, survives_a_cut};
 use targets::KINDS;
 use targets::input::{ASKS, Ask, Input};
@@ -60,6 +62,7 @@ fn settings() -> EngineConfig {
     let allowance = config.strategies[0].allowance;
     let kind = StrategyKind::NewPool(new_pool::Params::default());
     config.strategies.push(Enrolled { kind, allowance });
+    config.operator = Some(allowance);
     config
 }
 
@@ -283,8 +286,20 @@ fn the_shape_of_what_is_saved_has_not_changed_without_a_new_layout() {
             engine.step(&Stamped { seq, at, event }, &mut effects);
         }
     }
+    let standing = [
+        alone(buy(10, Trigger::Limit(price(1)))),
+        ticket(Link::Bracket, &[buy(10, Trigger::Now), sell(Trigger::Trail(Bps::capped(500)))]),
+    ];
+    for ticket in standing {
+        seq += 1;
+        let at = engine.last().unwrap().1;
+        let event = Event::Command(Command::Place(Box::new(ticket)));
+        let seq = sniper_core::units::Seq::new(seq);
+        engine.step(&Stamped { seq, at, event }, &mut effects);
+    }
+    assert_eq!(engine.standing().active(), 3);
     let mut hash = sniper_core::digest::Digest::default();
     hash.add(&engine.save());
-    let known = "c3a4e40446a5c13477e18a2259d4ded6cdcc871de5d18dc75ff197a49c041935";
-    assert_eq!((LAYOUT, hash.hex().as_str()), (1, known));
+    let known = "476882333cae75577b96084caf4009ea39acc3d07df1373de0cf2f7afaccf624";
+    assert_eq!((LAYOUT, hash.hex().as_str()), (2, known));
 }

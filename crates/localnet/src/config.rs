@@ -58,6 +58,8 @@ pub struct LocalnetConfig {
     pub finalized_depth: u64,
     /// Part of slots without a block, 0 to less than 1.
     pub skip_rate: f64,
+    /// Part of blocks before which the newest few, confirmed ones among them, are abandoned; 0 to less than 0.5.
+    pub fork_rate: f64,
     /// Client transactions whose history is kept.
     pub history: usize,
     /// Further pools that are only looked at: see [the crate](crate#scenery).
@@ -82,6 +84,7 @@ impl Default for LocalnetConfig {
             confirmed_depth: 1,
             finalized_depth: 32,
             skip_rate: 0.02,
+            fork_rate: 0.0,
             history: 16_384,
             pools: 0,
             launch_every: None,
@@ -121,6 +124,9 @@ impl LocalnetConfig {
         }
         if !(0.0..0.9).contains(&self.skip_rate) {
             return bad("skip_rate", self.skip_rate.to_string(), "from 0 to less than 0.9");
+        }
+        if !(0.0..0.5).contains(&self.fork_rate) {
+            return bad("fork_rate", self.fork_rate.to_string(), "from 0 to less than 0.5");
         }
         if !(self.tape_bars_per_second > 0.0 && self.tape_bars_per_second <= 10_000.0) {
             let value = self.tape_bars_per_second.to_string();

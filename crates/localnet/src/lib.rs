@@ -5,8 +5,8 @@
 //! [`serve`] runs a whole small chain in this process: LiteSVM with its system, compute-budget, SPL
 //! Token, Token-2022, associated-token and memo programs, and two exchanges: [`cpmm`], a constant-product
 //! one at Raydium CPMM's address, and [`whirlpool`], one of concentrated liquidity at Orca Whirlpool's,
-//! each with its program's account layouts, instructions, errors and integer arithmetic; and [`metaplex`], which keeps
-//! what tokens call themselves. Transactions are real: signed, paid for, ordered by price, executed when a block
+//! each with its program's account layouts, instructions, errors and integer arithmetic; [`jupiter`], which swaps on
+//! them for others; and [`metaplex`], which keeps what tokens call themselves. Transactions are real: signed, paid for, ordered by price, executed when a block
 //! is made, refused as duplicates, expired after 150 blocks. Clients find a node they cannot tell from
 //! any other, down to the commitment levels, which read the state as of their own slot.
 //!
@@ -58,10 +58,17 @@
 //! | `localnet_info` `[]` | genesis hash, timing, mints, pools of both exchanges, coins launched so far, ports with their faults |
 //! | `localnet_mint` `[{"owner","mint","amount"}]` | creates the holding and delivers tokens; the signature |
 //! | `localnet_faults` `[{"port"?,"faults":{..}}]` | replaces the faults of a port, or of the one asked |
+//! | `localnet_forks` `[rate]` | before this part of blocks the newest are abandoned, confirmed ones among them; what was in them waits again, or is lost |
 //! | `localnet_disconnect` `[{"port"?}]` | ends every open socket of a port |
 //!
 //! `GET /price/v3?ids=` tells the agents' fair values, those of launched coins included, in the shape of Jupiter's price
 //! API.
+//!
+//! `GET /swap/v2/order` and `GET /swap/v2/build` quote and build swaps over the pools that are traded, in the shape of
+//! Jupiter's Swap API V2: see [`jupiter`].
+//!
+//! `POST /api/v1/transactions` and `/api/v1/bundles`, and what goes with them, take transactions as Jito's block engine
+//! does: see [`jito`].
 //!
 //! # A proxy that breaks things
 //!
@@ -70,7 +77,7 @@
 //!
 //! # What it does not have
 //!
-//! Votes, forks, leaders, stake, durable nonces (such a transaction is refused as `BlockhashNotFound`),
+//! Votes, two forks at a time, leaders, stake, durable nonces (such a transaction is refused as `BlockhashNotFound`),
 //! and the block methods (`getBlock`, `blockSubscribe`), as on a node started without them. Fees are
 //! burnt.
 //!
@@ -91,6 +98,8 @@ mod chain;
 mod config;
 pub mod cpmm;
 mod error;
+pub mod jito;
+pub mod jupiter;
 mod market;
 pub mod metaplex;
 mod port;

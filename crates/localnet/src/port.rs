@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -57,7 +57,12 @@ pub(crate) struct Port {
     /// Raised to end every open socket.
     pub(crate) hang_up: watch::Sender<u64>,
     requests: AtomicU64,
+    /// When the block engine was last asked here.
+    engine_asked: Mutex<Option<Instant>>,
 }
+
+/// How often the block engine answers. A little less than a second: clocks and ways differ.
+const ENGINE_EVERY: Duration = Duration::from_millis(950);
 
 impl Port {
     pub(crate) fn new(number: u16, faults: Faults, seed: u64) -> Self {
@@ -67,6 +72,7 @@ impl Port {
             rng: Mutex::new(Rng::new(seed ^ u64::from(number))),
             hang_up: watch::Sender::new(0),
             requests: AtomicU64::new(0),
+            engine_asked: Mutex::new(None),
         }
     }
 
@@ -114,6 +120,17 @@ impl Port {
     pub(crate) fn loses_transaction(&self) -> bool {
         let rate = self.faults.read().unwrap_or_else(PoisonError::into_inner).drop_rate;
         rate > 0.0 && self.rng.lock().unwrap_or_else(PoisonError::into_inner).chance(rate)
+    }
+
+    /// Whether the block engine may be asked again.
+    pub(crate) fn admits_to_engine(&self) -> bool {
+        let mut asked = self.engine_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_due = asked.is_none_or(|last| now.duration_since(last) >= ENGINE_EVERY);
+        if is_due {
+            *asked = Some(now);
+        }
+        is_due
     }
 
     /// Requests seen so far.

@@ -72,6 +72,8 @@ struct Connection {
     subscriptions: BTreeMap<u64, Subscription>,
     /// Sequence number of the last block told about.
     told: u64,
+    /// How often blocks had been abandoned by then.
+    forks: u64,
 }
 
 /// The connection is over.
@@ -82,7 +84,8 @@ pub(crate) async fn serve(node: Node, socket: WebSocket, mut shutdown: watch::Re
     let mut tip = node.chain.tip.subscribe();
     let mut hang_up = node.port.hang_up.subscribe();
     let told = tip.borrow_and_update().saturating_sub(node.port.lag());
-    let mut connection = Connection { node, socket, subscriptions: BTreeMap::new(), told };
+    let forks = node.chain.read().forks().0;
+    let mut connection = Connection { node, socket, subscriptions: BTreeMap::new(), told, forks };
     loop {
         // A mute port keeps the socket open and neither reads nor writes.
         let mute = connection.node.port.mute();
@@ -198,10 +201,20 @@ impl Connection {
         if faults.mute {
             return Ok(());
         }
+        let (forks, left) = self.node.chain.read().forks();
+        if forks != self.forks {
+            // What was told of blocks that never were is told again as it is.
+            (self.forks, self.told) = (forks, self.told.min(left));
+        }
         let shown = newest.saturating_sub(faults.lag_blocks);
         while self.told < shown {
             self.told += 1;
-            let blocks = Blocks::at(&self.node, self.told).ok_or(Gone)?;
+            let Some(blocks) = Blocks::at(&self.node, self.told) else {
+                // Abandoned a moment ago; or too old, and nothing can be told any more.
+                self.told -= 1;
+                let is_to_come = self.told >= self.node.chain.read().tip().sequence;
+                return if is_to_come { Ok(()) } else { Err(Gone) };
+            };
             let due = blocks.processed.produced + Duration::from_millis(faults.delay_ms);
             if faults.delay_ms > 0 {
                 tokio::time::sleep_until(due.into()).await;

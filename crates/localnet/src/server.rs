@@ -26,6 +26,7 @@ use crate::error::LocalnetError;
 use crate::port::{Fate, Port, Urls};
 use crate::pubsub;
 use crate::rpc::{self, Node, RpcError};
+use crate::{jito, jupiter};
 
 /// Longest request body, as nodes allow by default.
 const BODY_MAX: usize = 50 * 1024;
@@ -185,6 +186,13 @@ fn router(shared: Shared) -> Router {
         .route("/", get(upgrade).post(post))
         .route("/health", get(health))
         .route("/price/v3", get(prices))
+        .route("/swap/v2/order", get(swap_order))
+        .route("/swap/v2/build", get(swap_build))
+        .route("/api/v1/transactions", axum::routing::post(engine))
+        .route("/api/v1/bundles", axum::routing::post(engine))
+        .route("/api/v1/getTipAccounts", axum::routing::post(engine))
+        .route("/api/v1/getBundleStatuses", axum::routing::post(engine))
+        .route("/api/v1/getInflightBundleStatuses", axum::routing::post(engine))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(shared)
 }
@@ -248,6 +256,63 @@ async fn prices(State(shared): State<Shared>, Query(query): Query<PriceQuery>) -
     axum::Json(Value::Object(out)).into_response()
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EngineQuery {
+    #[serde(default)]
+    bundle_only: bool,
+}
+
+/// The block engine: whichever of its methods is called at any of its addresses.
+async fn engine(
+    State(shared): State<Shared>,
+    Query(query): Query<EngineQuery>,
+    body: Bytes,
+) -> Response {
+    let node = &shared.node;
+    if let Some(refusal) = meet_fate(node).await {
+        return refusal;
+    }
+    if !node.port.admits_to_engine() {
+        let error = json!({"code": -32097, "message": "Rate limit exceeded. Limit: 1 per second"});
+        let body = json!({"jsonrpc": "2.0", "error": error, "id": null});
+        return (StatusCode::TOO_MANY_REQUESTS, axum::Json(body)).into_response();
+    }
+    let Ok(request @ Value::Object(_)) = serde_json::from_slice::<Value>(&body) else {
+        return axum::Json(failure(&Value::Null, -32700, "Parse error")).into_response();
+    };
+    let answer = answer_by(&request, |method, params| {
+        jito::service::call(node, method, params, query.bundle_only)
+    });
+    axum::Json(answer.unwrap_or(Value::Null)).into_response()
+}
+
+async fn swap_order(
+    State(shared): State<Shared>,
+    Query(query): Query<jupiter::service::Query>,
+) -> Response {
+    swap(&shared.node, |node| jupiter::service::order(node, &query)).await
+}
+
+async fn swap_build(
+    State(shared): State<Shared>,
+    Query(query): Query<jupiter::service::Query>,
+) -> Response {
+    swap(&shared.node, |node| jupiter::service::build(node, &query)).await
+}
+
+async fn swap(node: &Node, answer: impl FnOnce(&Node) -> Result<Value, String>) -> Response {
+    if let Some(refusal) = meet_fate(node).await {
+        return refusal;
+    }
+    match answer(node) {
+        Ok(answer) => axum::Json(answer).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_REQUEST, axum::Json(json!({"error": error}))).into_response()
+        }
+    }
+}
+
 /// Waits as long as this port makes callers wait, and says how it refuses, if it does.
 async fn meet_fate(node: &Node) -> Option<Response> {
     let delay = node.port.delay();
@@ -302,13 +367,20 @@ async fn post(State(shared): State<Shared>, body: Bytes) -> Response {
 
 /// Answers one request; a notification has no answer.
 fn answer(node: &Node, request: &Value) -> Option<Value> {
+    answer_by(request, |method, params| rpc::call(node, method, params))
+}
+
+fn answer_by(
+    request: &Value,
+    call: impl FnOnce(&str, &Value) -> Result<Value, RpcError>,
+) -> Option<Value> {
     let id = request.get("id");
     let version = request.get("jsonrpc").and_then(Value::as_str);
     let (Some("2.0"), Some(method)) = (version, request.get("method").and_then(Value::as_str))
     else {
         return Some(failure(id.unwrap_or(&Value::Null), -32600, "Invalid request"));
     };
-    let result = rpc::call(node, method, request.get("params").unwrap_or(&Value::Null));
+    let result = call(method, request.get("params").unwrap_or(&Value::Null));
     let id = id?;
     Some(match result {
         Ok(value) => json!({"jsonrpc": "2.0", "result": value, "id": id}),

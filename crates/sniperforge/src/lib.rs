@@ -15,9 +15,17 @@ pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
+mod db;
 mod doctor;
 mod journal;
 pub mod live;
+#[cfg(feature = "localnet")]
+mod profile;
 mod scan;
 pub mod telemetry;
+mod threads;
+pub mod tune;
 pub mod verify;
+
+#[cfg(feature = "localnet")]
+pub use bench::wire;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chromium::Chromium;
 use page::Page;
-use sniperforge::telemetry::View;
+use sniperforge::telemetry::{Change, RegressionView, View};
 
 const SOON: Duration = Duration::from_secs(10);
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
@@ -122,10 +122,13 @@ fn the_page_fits_every_screen_and_can_be_read_by_day_and_by_night() {
     view.log[19].text = "W".repeat(900);
     view.strategies[2].stopped = "loss limit".into();
     let page = Page::start(view);
-    for width in [320, 390, 768, 1280, 1920] {
+    let pages = [page.running.url(), format!("{}performance", page.running.url())];
+    let screens =
+        [320, 390, 768, 1280, 1920].into_iter().flat_map(|w| pages.iter().map(move |p| (w, p)));
+    for (width, url) in screens {
         for dark in [false, true] {
             browser.screen(width, 900, dark);
-            browser.open(&page.running.url());
+            browser.open(url);
             browser.until("document.getElementById('conn').textContent === 'live'", SOON);
             let wide = "[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') \
                         && e.checkVisibility() && !e.closest('svg') && !e.classList.contains('skip') \
@@ -151,7 +154,47 @@ fn on_an_ordinary_day_no_table_has_to_be_scrolled_sideways() {
         let cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth) \
                    .map(s => s.querySelector('tbody').id + ' ' + s.scrollWidth + ' > ' + s.clientWidth)";
         assert_eq!(browser.eval(cut), serde_json::json!([]), "at {width} pixels");
+        // Of the performance view, what strategies take stage by stage is wide, and a telephone is not.
+        browser.open(&format!("{}performance", page.running.url()));
+        let cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth) \
+                   .map(s => s.getAttribute('aria-labelledby')).filter(n => innerWidth > 900 || n !== 'h-by-strategy')";
+        assert_eq!(browser.eval(cut), serde_json::json!([]), "at {width} pixels");
     }
+}
+
+#[test]
+fn the_performance_view_follows_the_engine_and_a_strangers_text_stays_text() {
+    let Some(mut browser) = browser() else { return };
+    let page = Page::start(page::view(60));
+    browser.screen(1280, 900, false);
+    browser.open(&format!("{}performance", page.running.url()));
+    browser.until("document.getElementById('conn').textContent === 'live'", SOON);
+    assert_eq!(browser.eval("document.querySelectorAll('.way').length"), 6);
+    assert_eq!(browser.eval("document.querySelectorAll('td.shape svg rect').length > 50"), true);
+    let mut next = page::view(61);
+    next.performance.ways.truncate(1);
+    next.performance.ways[0].strategy = HOSTILE.into();
+    next.performance.apis[0].name = HOSTILE.into();
+    next.performance.regressions.push(RegressionView {
+        stage: "sign",
+        change: Change { ratio: 1.24, low: 1.18, high: 1.3 },
+        is_budget: false,
+        since_ms: next.at_ms,
+    });
+    page.publish(next);
+    browser.until("document.querySelectorAll('.way').length === 1", SOON);
+    let told = browser.eval("document.querySelector('.regressed').textContent");
+    let told = told.as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.starts_with("sign takes 24 % longer than was measured, at least 18 %"), "{told}");
+    assert_eq!(browser.eval("document.querySelector('.way b').textContent"), HOSTILE);
+    assert_eq!(
+        browser.eval("document.querySelectorAll('main img, main a, main script').length"),
+        0
+    );
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    page.shutdown.cancel();
+    page.running.wait();
+    browser.until("document.getElementById('conn').textContent.startsWith('stale')", SOON * 2);
 }
 
 #[test]
@@ -213,6 +256,10 @@ fn pictures() {
         browser.open(&url);
         browser.until("document.getElementById('conn').textContent === 'live'", SOON);
         browser.picture(width, None, &folder.join(name));
-        println!("{}", folder.join(name).display());
+        browser.open(&format!("{}/performance", url.trim_end_matches('/')));
+        browser.until("document.getElementById('conn').textContent === 'live'", SOON);
+        let other = name.replace("dashboard", "performance");
+        browser.picture(width, None, &folder.join(&other));
+        println!("{} and {other}", folder.join(name).display());
     }
 }

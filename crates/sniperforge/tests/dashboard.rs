@@ -67,7 +67,18 @@ impl Watcher {
 #[test]
 fn every_answer_forbids_foreign_scripts_frames_and_sniffing() {
     let page = Page::start(page::view(60));
-    for path in ["/", "/page.css", "/page.js", "/api/view", "/metrics", "/healthz", "/nowhere"] {
+    for path in [
+        "/",
+        "/page.css",
+        "/page.js",
+        "/performance",
+        "/performance.css",
+        "/performance.js",
+        "/api/view",
+        "/metrics",
+        "/healthz",
+        "/nowhere",
+    ] {
         let (status, head, _) = get(&page, path);
         assert_eq!(status, if path == "/nowhere" { 404 } else { 200 }, "{path}");
         for part in [
@@ -111,7 +122,16 @@ fn the_page_is_readable_without_scripts_and_holds_none_inline() {
 #[test]
 fn a_foreign_name_is_refused_on_every_route() {
     let page = Page::start(page::view(1));
-    for path in ["/", "/events", "/api/view", "/metrics", "/healthz", "/page.js", "/nowhere"] {
+    for path in [
+        "/",
+        "/events",
+        "/api/view",
+        "/metrics",
+        "/healthz",
+        "/page.js",
+        "/performance",
+        "/nowhere",
+    ] {
         for host in ["evil.example", "evil.example:80", "10.0.0.1", "127.0.0.1.evil.example"] {
             let (status, head, body) =
                 request(page.running.address(), &format!("GET {path}"), host);
@@ -125,7 +145,7 @@ fn a_foreign_name_is_refused_on_every_route() {
 fn nothing_can_be_changed_through_the_page() {
     let page = Page::start(page::view(1));
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
-        for path in ["/", "/events", "/api/view", "/metrics", "/healthz"] {
+        for path in ["/", "/events", "/api/view", "/performance", "/metrics", "/healthz"] {
             let line = format!("{method} {path}");
             assert_eq!(request(page.running.address(), &line, "localhost").0, 405, "{line}");
         }
@@ -279,7 +299,7 @@ fn a_taken_port_and_an_open_address_are_refused_with_advice() {
     let error = serve(open.into()).unwrap_err();
     assert!(matches!(error, DashboardError::NotLoopback { .. }), "{error}");
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
-    serve(Options { address: open, allow_remote: true }).unwrap().wait();
+    serve(Options { allow_remote: true, ..Options::from(open) }).unwrap().wait();
 }
 
 #[test]

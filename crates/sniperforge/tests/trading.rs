@@ -188,11 +188,8 @@ fn a_token_that_nobody_vouches_for_is_judged_refused_and_the_reasons_are_kept() 
     assert_eq!(summary["replay_matches"], true, "the gate's word is in the journal: {log}");
     assert!(log.contains("token not bought"), "{log}");
     let tables = folder.path().join("data/paper/sniperforge.sqlite");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let verdicts = runtime.block_on(async {
-        let mut reader = sniper_store::tables::TableReader::open(&tables).await.unwrap();
-        reader.recent_verdicts(100).await.unwrap()
-    });
+    let reader = sniper_store::tables::TableReader::open(&tables).unwrap();
+    let verdicts = reader.recent_verdicts(100).unwrap();
     let mints = chain.ready["mints"].as_array().unwrap();
     let judged = |symbol: &str| {
         let mint = mints.iter().find(|mint| mint["symbol"] == symbol).unwrap();

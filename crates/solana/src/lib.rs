@@ -7,6 +7,8 @@
 //! - [`feed`]: subscriptions, [`feed::WebSocketManager`], delivering decoded market events through one channel;
 //! - [`fees`]: what to bid for a compute unit;
 //! - [`gate`]: reads what the core's token gate wants to know of a mint;
+//! - [`jito`]: another way for signed bytes to the leader;
+//! - [`jupiter`]: swaps that an aggregator has built, and whether they may be signed;
 //! - [`launch`]: finds where a new pool is that its program did not tell;
 //! - [`probe`]: what an endpoint is worth, measured from outside;
 //! - [`scan`]: all pools of a program, read in one pass into the core's table;
@@ -24,17 +26,24 @@
 //!
 //! Everything runs on the caller's runtime, which may be a `current_thread` one: no thread is started here.
 
+mod base58;
 pub mod clock;
 pub mod feed;
 pub mod fees;
 pub mod gate;
+mod http;
+pub mod jito;
 mod json;
+pub mod jupiter;
 pub mod launch;
 pub mod probe;
 pub mod rpc;
 pub mod scan;
+mod service;
 pub mod tx;
 pub mod venue;
+
+pub use service::{ServiceConfig, ServiceError, ServiceKey};
 
 /// Makes `ring` the process's TLS library. Call it once, first thing in `main`; later calls do nothing.
 pub fn install_crypto_provider() {

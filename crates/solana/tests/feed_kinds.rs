@@ -281,7 +281,7 @@ async fn a_transaction_that_ended_before_it_was_followed_or_during_a_gap_is_told
     let mut feed = Feed::start(&[&node], 1, settings()).await;
     feed.restored().await;
     let status = |level: &str| json!({"slot": 999, "confirmations": 1, "err": null, "confirmationStatus": level});
-    node.chain().statuses.insert(base58(SIGNATURE), status("processed"));
+    node.chain().statuses.insert(base58(SIGNATURE), status("confirmed"));
     let ids = feed.manager.subscribe(&[Subscription::Signature(SIGNATURE)]).unwrap();
     let end = feed.until("the end", |event| match event {
         FeedEvent::Signature { watch, succeeded: true, slot, .. } => Some((*watch, slot.get())),

@@ -167,7 +167,7 @@ fn asks() -> Vec<(&'static str, Ask)> {
         ("getTransaction", ask!(p => p.transaction(&SIGNATURE, &OWNER, AT))),
         ("getTransaction", ask!(p => p.transaction_calls(&SIGNATURE, AT))),
         ("simulateTransaction", ask!(p => p.simulate("AAAA", AT))),
-        ("simulateTransaction", ask!(p => p.rehearse("AAAA", AT, OWNER))),
+        ("simulateTransaction", ask!(p => p.rehearse("AAAA", AT, &[OWNER]))),
         ("requestAirdrop", ask!(p => p.request_airdrop(&OWNER, Lamports::new(1)))),
         ("sendTransaction", |p| Box::pin(async move { send(&p).await })),
     ]

@@ -138,7 +138,7 @@ impl World {
             let request = SendRequest::new(&base64(&signed.bytes), signed.signature, true).unwrap();
             self.pool.send_transaction(&request).await.unwrap();
         }
-        let held = self.landed(|held| held.tokens.iter().all(|token| token.exists)).await;
+        let held = self.landed(|held| held.tokens.iter().all(|token| token.exists())).await;
         let wrapped = self.mint(&WRAPPED_SOL);
         assert_eq!(held.tokens[wrapped.index() - 1].amount, Atoms::new(10 * SOL));
     }

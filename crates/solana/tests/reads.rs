@@ -161,6 +161,27 @@ async fn of_three_endpoints_the_slow_one_is_hardly_asked() {
 }
 
 #[tokio::test]
+async fn a_reserve_is_read_from_only_where_no_other_can_be() {
+    let nodes = [Node::start("a").await, Node::start("b").await, Node::start("c").await];
+    let placed = |(nth, node): (usize, &Node)| node.config().as_reserve(nth < 2);
+    let configs = nodes.iter().enumerate().map(placed).collect();
+    let pool = RpcConnectionPool::connect(configs, PoolSettings::default()).await.unwrap();
+    // A hedge alone may go elsewhere.
+    for n in 0..40 {
+        pool.balance(&key(n), Commitment::Confirmed).await.unwrap();
+    }
+    let asked = || nodes.iter().map(|node| node.calls("getBalance").len()).collect::<Vec<_>>();
+    let [first, second, last] = asked()[..] else { panic!("three nodes") };
+    assert!(last == 40 && first + second <= 4, "{:?}", asked());
+    nodes[2].fail("getBalance", Fault::Node(-32_005));
+    for n in 40..80 {
+        pool.balance(&key(n), Commitment::Confirmed).await.unwrap();
+    }
+    let [first, second, _] = asked()[..] else { panic!("three nodes") };
+    assert!(first + second >= 30, "{:?}", asked());
+}
+
+#[tokio::test]
 async fn the_same_question_at_the_same_time_is_one_request() {
     let node = Node::start("a").await;
     let pool = pool(&[&node]).await;

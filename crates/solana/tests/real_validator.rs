@@ -334,5 +334,5 @@ async fn orders_end_as_the_chain_says(pool: &RpcConnectionPool, signer: LocalSig
     let after = venue.chain_balances(&[mint]).await.unwrap().value;
     assert_eq!(after.lamports.get(), before.lamports.get() - SOL - fee_1 - fee_2);
     assert_eq!(after.tokens, before.tokens);
-    assert_eq!((after.tokens[0].amount, after.tokens[0].exists), (Atoms::new(SOL), true));
+    assert_eq!((after.tokens[0].amount, after.tokens[0].exists()), (Atoms::new(SOL), true));
 }

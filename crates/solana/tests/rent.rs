@@ -76,6 +76,7 @@ fn engine(wishes: &Scripted) -> MultiStrategyEngine {
         strategies: vec![Enrolled { kind, allowance }; 2],
         candle_width: Timestamp::SECOND,
         equity_every: hour,
+        operator: None,
     };
     let seat = || Box::new(wishes.clone()) as Box<dyn Strategy>;
     MultiStrategyEngine::with_strategies(config, vec![seat(), seat()]).unwrap()

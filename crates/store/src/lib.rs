@@ -13,5 +13,6 @@
 //! - Keep money as a floating-point number.
 //! - Know the chain, the network or a secret; import another crate of this project than the core.
 
+pub mod failpoint;
 pub mod journal;
 pub mod tables;

@@ -18,7 +18,8 @@ fn owner(byte: u8) -> Owner {
     Owner { key: Address::new_from_array([byte; 32]), genesis: [9; 32] }
 }
 
-const BOUNDS: Bounds = Bounds { segment_bytes: 1 << 30, segment_records: 6, keep: None };
+const BOUNDS: Bounds =
+    Bounds { segment_bytes: 1 << 30, segment_records: 6, keep: None, reserve_bytes: 4 << 20 };
 
 fn timer(seq: u64) -> Record {
     Record::Event(Stamped { seq: Seq::new(seq), at: Timestamp::new(7), event: Event::Timer })

@@ -14,7 +14,8 @@ use sniper_core::order::{Order, Outcome};
 use sniper_core::risk::Refusal;
 use sniper_core::units::{Atoms, BlockHeight, Lamports, Seq, Slot, Timestamp, Usd};
 use sniper_store::tables::{
-    Projector, RunId, Store, StoreError, StoreOptions, StoreRow, StoredOrder, TableReader, rebuild,
+    OrderCursor, Projector, RunId, Store, StoreError, StoreOptions, StoreRow, StoredOrder,
+    TableReader, TradeCursor, rebuild,
 };
 use sqlx::{Connection, Row, SqliteConnection};
 
@@ -179,6 +180,9 @@ fn dump(path: &Path) -> Vec<String> {
         "trades",
         "equity",
         "refusals",
+        "daily",
+        "per_strategy",
+        "per_token",
     ];
     block_on(async {
         let mut connection = connect(path).await;
@@ -208,7 +212,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn orders(path: &Path, count: u32) -> Vec<StoredOrder> {
-    block_on(async { TableReader::open(path).await.unwrap().recent_orders(count).await.unwrap() })
+    TableReader::open(path).unwrap().orders(OrderCursor::NEWEST, count).unwrap().rows
 }
 
 #[test]
@@ -237,30 +241,25 @@ fn what_was_written_reads_back_exactly() {
     );
     assert_eq!((second.slot, second.fee, second.signature.clone()), (None, None, None));
 
-    block_on(async {
-        let mut reader = TableReader::open(&path).await.unwrap();
-        let fills = reader.fills(RUN, first.id).await.unwrap();
-        let deltas: Vec<_> = fills.iter().map(|fill| (fill.mint, fill.delta)).collect();
-        assert_eq!(deltas, [(MintId(1), -44), (MintId(3), 44)]);
-        let trades = reader.recent_trades(10).await.unwrap();
-        assert_eq!(trades.len(), 1);
-        assert_eq!((trades[0].profit, trades[0].amount), (Usd::new(-3), Atoms::new(u64::MAX)));
-        assert_eq!((trades[0].order, trades[0].seq), (first.id, Seq::new(5)));
-        let curve = reader.equity(RUN, Timestamp::new(5)).await.unwrap();
-        assert_eq!(curve.len(), 1, "from a time on");
-        assert_eq!((curve[0].equity, curve[0].exposure), (Usd::new(1_005), Usd::new(-5)));
-        let positions = reader.positions(RUN).await.unwrap();
-        assert_eq!(
-            (positions[0].amount, positions[0].cost),
-            (Atoms::new(u64::MAX - 1), Usd::new(-5))
-        );
-        let refusals = reader.refusals(RUN).await.unwrap();
-        let counts: Vec<_> = refusals.iter().map(|one| (one.reason.as_str(), one.count)).collect();
-        assert_eq!(counts, [("late", 3), ("collar", 1)]);
-        let runs = reader.runs().await.unwrap();
-        assert_eq!((runs[0].run, runs[0].mode.as_str()), (RUN, "paper"));
-        reader.close().await.unwrap();
-    });
+    let reader = TableReader::open(&path).unwrap();
+    let fills = reader.fills(RUN, first.id).unwrap();
+    let deltas: Vec<_> = fills.iter().map(|fill| (fill.mint, fill.delta)).collect();
+    assert_eq!(deltas, [(MintId(1), -44), (MintId(3), 44)]);
+    let trades = reader.trades(TradeCursor::NEWEST, 10).unwrap().rows;
+    assert_eq!(trades.len(), 1);
+    assert_eq!((trades[0].profit, trades[0].amount), (Usd::new(-3), Atoms::new(u64::MAX)));
+    assert_eq!((trades[0].order, trades[0].seq), (first.id, Seq::new(5)));
+    let curve = reader.equity(RUN, Timestamp::new(5), 10).unwrap();
+    assert_eq!(curve.len(), 1, "from a time on");
+    assert_eq!((curve[0].equity, curve[0].exposure), (Usd::new(1_005), Usd::new(-5)));
+    let positions = reader.positions(RUN).unwrap();
+    assert_eq!((positions[0].amount, positions[0].cost), (Atoms::new(u64::MAX - 1), Usd::new(-5)));
+    let refusals = reader.refusals(RUN).unwrap();
+    let counts: Vec<_> = refusals.iter().map(|one| (one.reason.as_str(), one.count)).collect();
+    assert_eq!(counts, [("late", 3), ("collar", 1)]);
+    let runs = reader.runs(10).unwrap();
+    assert_eq!((runs[0].run, runs[0].mode.as_str()), (RUN, "paper"));
+    reader.close().unwrap();
 }
 
 #[test]
@@ -407,7 +406,8 @@ proptest! {
 fn rows_that_cannot_wait_are_dropped_counted_and_never_block() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
-    let store = Store::open(&path, StoreOptions { capacity: 4 }).unwrap();
+    let store =
+        Store::open(&path, StoreOptions { capacity: 4, ..StoreOptions::default() }).unwrap();
     let handle = store.handle();
     // Another writer holds the database meanwhile.
     let mut other = block_on(connect(&path));
@@ -453,7 +453,7 @@ fn a_path_that_cannot_be_used_is_one_clear_error() {
         assert!(matches!(error, StoreError::Unopened { .. }), "{error}");
     }
     assert!(matches!(open(&file), StoreError::Foreign { .. }));
-    let absent = block_on(TableReader::open(folder.path().join("absent.db"))).unwrap_err();
+    let absent = TableReader::open(folder.path().join("absent.db")).unwrap_err();
     assert!(matches!(absent, StoreError::Absent { .. }), "{absent}");
 }
 
@@ -470,7 +470,7 @@ fn the_database_of_another_program_is_left_alone() {
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path, StoreOptions::default()).map(drop).unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
-    let error = block_on(TableReader::open(&path)).unwrap_err();
+    let error = TableReader::open(&path).unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -490,7 +490,7 @@ fn a_schema_that_is_newer_or_altered_is_refused() {
     change("INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2030-01-01', 1, x'00', 1)");
     let error = open().unwrap_err();
     assert!(matches!(error, StoreError::Newer { version: 9999, .. }), "{error}");
-    let error = block_on(TableReader::open(&path)).unwrap_err();
+    let error = TableReader::open(&path).unwrap_err();
     assert!(matches!(error, StoreError::Newer { version: 9999, .. }), "{error}");
 
     change("DELETE FROM _sqlx_migrations WHERE version = 9999");
@@ -518,10 +518,7 @@ fn a_verdict_is_kept_with_every_reason() {
         );
     }
     store.close().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let stored = runtime.block_on(async {
-        TableReader::open(&path).await.unwrap().recent_verdicts(10).await.unwrap()
-    });
+    let stored = TableReader::open(&path).unwrap().recent_verdicts(10).unwrap();
     let reasons: Vec<String> = verdict.reasons().iter().map(ToString::to_string).collect();
     assert_eq!(stored.len(), 1, "twice the same is once");
     assert_eq!((stored[0].mint.clone(), stored[0].safe), (mint.to_string(), false));

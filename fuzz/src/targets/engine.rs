@@ -39,6 +39,7 @@ fn run(mut data: &[u8]) -> Vec<u8> {
         strategies: kinds.into_iter().map(|kind| Enrolled { kind, allowance }).collect(),
         candle_width: Timestamp::SECOND,
         equity_every: Timestamp::SECOND,
+        operator: Some(allowance),
     };
     let mut engine = MultiStrategyEngine::new(config).expect("settings that hold");
     let mut effects = Vec::new();

@@ -17,12 +17,13 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// Modules of the core that must work whoever trades.
-const BLIND_TO_STRATEGIES: &[&str] = &["risk", "ledger", "portfolio", "execution"];
+const BLIND_TO_STRATEGIES: &[&str] = &["risk", "ledger", "portfolio", "execution", "standing"];
 
 /// What the core never names: everything by which the world could get in other than as an event.
 const CORE_NEVER: &[(&str, &str)] = &[
     ("tokio", "the core runs to completion; the shell waits"),
     ("sqlx", "storage belongs to the store"),
+    ("rusqlite", "storage belongs to the store"),
     ("rand", "chance is an input: seed a generator of the simulator"),
     ("tracing", "the core does not log: return an effect"),
     ("log", "the core does not log: return an effect"),

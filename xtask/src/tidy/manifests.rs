@@ -40,6 +40,7 @@ const CORE_MAY: &[&str] = &[
 /// What may be a dependency of these crates alone.
 const ONLY: &[(&str, &[&str])] = &[
     ("sqlx", &["sniper-store"]),
+    ("rusqlite", &["sniper-store"]),
     ("redis", &["sniper-store"]),
     ("async-nats", &["sniper-store"]),
     ("litesvm", &["sniper-localnet"]),

@@ -4,15 +4,16 @@ use super::MultiStrategyEngine;
 use crate::amm::Kind;
 use crate::drift::Differs;
 use crate::event::{
-    Alert, Closed, Command, Deltas, Effect, Event, MarketEvent, ModeCause, OrderEvent, SignalEvent,
-    Stamped,
+    AccountState, Alert, Closed, Command, Deltas, Effect, Event, MarketEvent, ModeCause,
+    OrderEvent, SignalEvent, Stamped,
 };
 use crate::execution::{Provisional, Step};
 use crate::ids::{MintId, PoolId, StrategyId};
 use crate::ledger::Account;
 use crate::order::Outcome;
 use crate::risk::Mode;
-use crate::units::{Atoms, BlockHeight, Lamports, Timestamp, Usd};
+use crate::standing::Ticket;
+use crate::units::{Atoms, BlockHeight, Lamports, Seq, Timestamp, Usd};
 
 impl MultiStrategyEngine {
     pub(super) fn apply(&mut self, input: &Stamped, effects: &mut Vec<Effect>) {
@@ -46,7 +47,7 @@ impl MultiStrategyEngine {
             }
             Event::Command(command) => {
                 self.market.advance(now, &mut self.candles);
-                self.take_command(command, effects);
+                self.take_command(command, input.seq, now, effects);
             }
         }
     }
@@ -81,12 +82,16 @@ impl MultiStrategyEngine {
     fn take_order_event(&mut self, event: &OrderEvent, now: Timestamp, effects: &mut Vec<Effect>) {
         match self.orders.apply(event, now) {
             Err(order) => effects.push(Effect::Alert(Alert::UnknownOrder { order })),
-            Ok(Step::On) => {}
+            Ok(Step::On) => {
+                if let OrderEvent::Finalized { order } = event {
+                    self.standing.finalized(*order, now, effects);
+                }
+            }
             Ok(Step::RolledBack(landed)) => self.roll_back(&landed, effects),
             Ok(Step::Closed(closed, last_valid)) => {
                 if let (OrderEvent::Filled { order, rent: told, .. }, Outcome::Filled { rent, .. }) =
                     (event, &closed.outcome)
-                    && told > rent
+                    && *told > rent.saturating_add(closed.order.tip())
                 {
                     effects.push(Effect::Alert(Alert::UnexpectedFill { order: *order }));
                 }
@@ -138,6 +143,10 @@ impl MultiStrategyEngine {
             }
         };
         assert!(settled.is_ok(), "Invariant: an order in flight has its cash reserved");
+        let may_fork = self.orders.expects_forks() && closed.signature.is_some();
+        let mut standing = std::mem::take(&mut self.standing);
+        standing.closed(&closed, may_fork, self.around(now), effects);
+        self.standing = standing;
         effects.push(Effect::Closed(Box::new(closed)));
         if let Some(cause) = self.portfolio.stop_if_lost(strategy) {
             effects.push(Effect::Alert(Alert::StrategyStopped { strategy, cause }));
@@ -164,6 +173,7 @@ impl MultiStrategyEngine {
             }
         }
         effects.push(Effect::Alert(Alert::RolledBack { order: order.id(), slot }));
+        self.standing.rolled_back(order, filled, effects);
     }
 
     pub(super) fn count(
@@ -177,13 +187,20 @@ impl MultiStrategyEngine {
         }
     }
 
-    fn take_command(&mut self, command: &Command, effects: &mut Vec<Effect>) {
+    fn take_command(
+        &mut self,
+        command: &Command,
+        seq: Seq,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         self.revalue = true;
         match *command {
             Command::SetMode { mode, clear_kill } => {
                 let killed = self.control.mode() == Mode::Kill;
                 if mode != self.control.mode() && (!killed || clear_kill) {
                     self.set_mode(mode, ModeCause::Operator, effects);
+                    self.standing.mode_changed(now);
                 }
             }
             Command::Deposit { mint, amount } => {
@@ -204,7 +221,43 @@ impl MultiStrategyEngine {
             }
             Command::Reconcile { mint, chain } => self.reconcile(mint, chain, effects),
             Command::ExpectForks => self.orders.expect_forks(),
+            Command::Place(ref ticket) => self.place(ticket, seq, now, effects),
+            Command::Cancel { ticket, leg } => self.standing.cancel(ticket, leg, now, effects),
+            Command::Opened { slot } => self.orders.opened(slot),
+            Command::Explained { mint, amount, why } => {
+                self.ledger.transfer(mint, Account::External, Account::Cash, amount);
+                self.fund(mint, amount, |value| value);
+                effects.push(Effect::Alert(Alert::Explained { mint, amount, why }));
+            }
+            Command::Missing { mint, ledger, chain } => {
+                effects.push(Effect::Alert(Alert::LedgerMismatch { mint, ledger, chain }));
+                self.at_least(Mode::Halt, ModeCause::LedgerMismatch, effects);
+            }
+            Command::Account { mint, state } => self.account(mint, state, effects),
         }
+    }
+
+    fn account(&mut self, mint: MintId, state: AccountState, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Alert(Alert::Account { mint, state }));
+        if let AccountState::Closed { rent } = state {
+            self.market.unopened(mint, rent);
+            // Of one that was there before the journal began nothing is booked as locked.
+            let locked = self.ledger.balance(MintId::SOL, Account::Rent).max(0);
+            let locked = Atoms::new(u64::try_from(locked).unwrap_or(u64::MAX));
+            let gone = Atoms::new(rent.get()).min(locked);
+            self.ledger.transfer(MintId::SOL, Account::Rent, Account::External, gone);
+        }
+        if !state.is_safe() {
+            self.at_least(Mode::Halt, ModeCause::UnsafeAccount, effects);
+        }
+    }
+
+    fn place(&mut self, ticket: &Ticket, seq: Seq, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut standing = std::mem::take(&mut self.standing);
+        if let Err(error) = standing.place(ticket, seq, self.around(now), effects) {
+            effects.push(Effect::Alert(Alert::NotPlaced(error)));
+        }
+        self.standing = standing;
     }
 
     /// Money moved from or to the outside. SOL for fees is not at stake, so it moves no base.

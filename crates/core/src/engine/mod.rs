@@ -22,7 +22,8 @@ use crate::order::Intent;
 use crate::portfolio::{Allowance, PortfolioManager};
 use crate::risk::{Control, Desk, Limits, LimitsError, Mode, Refusal, review};
 use crate::route::Index;
-use crate::strategy::{Context, Strategy, StrategyKind};
+use crate::standing::{Around, StandingOrders};
+use crate::strategy::{Context, Strategy, StrategyKind, Watch};
 use crate::units::{Bps, Seq, Timestamp, Usd};
 
 /// A strategy and what it may use and lose.
@@ -45,6 +46,9 @@ pub struct EngineConfig {
     pub candle_width: Timestamp,
     /// How often an equity point is emitted at most.
     pub equity_every: Timestamp,
+    /// What the operator's own orders may use and lose; without it none are taken but sales for a strategy.
+    #[serde(default)]
+    pub operator: Option<Allowance>,
 }
 
 /// Parts of a step that a caller may time. The core has no clock; a probe brings its own.
@@ -54,23 +58,26 @@ pub enum Part {
     Market,
     /// Risk over the whole portfolio.
     Portfolio,
-    /// All strategies together, quoting and sizing included.
-    Strategies,
-    /// Review of all intents.
-    Review,
+    /// One strategy's look at one event, signals, sizing and quoting included.
+    Strategy(StrategyId),
+    /// Review of one intent of a strategy, and all that an approved one sets off.
+    Review(StrategyId),
 }
 
-/// Told when a part of a step begins and ends.
+/// Told when a part of a step is over. The parts of a step follow each other without a gap, so the end of one is the
+/// beginning of the next, and the clock is read once for each.
 pub trait Probe {
-    /// The part begins.
-    fn begin(&mut self, part: Part);
-    /// The part has ended.
-    fn end(&mut self, part: Part);
+    /// What has run since the last lap, or since the step began, was this part.
+    fn lap(&mut self, part: Part);
+
+    /// Who is told of the tasks within a strategy, if anybody.
+    fn watch(&self) -> Option<&dyn Watch> {
+        None
+    }
 }
 
 impl Probe for () {
-    fn begin(&mut self, _: Part) {}
-    fn end(&mut self, _: Part) {}
+    fn lap(&mut self, _: Part) {}
 }
 
 /// What all strategies wanted of one event, and what became of it.
@@ -113,6 +120,8 @@ pub struct MultiStrategyEngine {
     control: Control,
     orders: OpenOrders,
     watchman: Watchman,
+    standing: StandingOrders,
+    operator: Option<StrategyId>,
     seats: Vec<Seat>,
     signals: Vec<SignalEvent>,
     refusals: Vec<(Cow<'static, str>, u64)>,
@@ -144,13 +153,18 @@ impl MultiStrategyEngine {
         strategies: Vec<Box<dyn Strategy>>,
     ) -> Result<Self, LimitsError> {
         config.limits.check()?;
-        if strategies.len() != config.strategies.len() || strategies.len() > usize::from(u8::MAX) {
+        // One book more may be the operator's.
+        if strategies.len() != config.strategies.len() || strategies.len() >= usize::from(u8::MAX) {
             return Err(LimitsError {
                 field: "strategies",
                 problem: "one allowance each is needed",
             });
         }
-        let allowances: Vec<Allowance> = config.strategies.iter().map(|e| e.allowance).collect();
+        // The operator's own book stands behind those of the strategies.
+        let allowances = config.strategies.iter().map(|e| e.allowance).chain(config.operator);
+        let allowances: Vec<Allowance> = allowances.collect();
+        let behind = u8::try_from(strategies.len()).ok().map(StrategyId);
+        let operator = config.operator.and(behind);
         let seats =
             (0_u8..).zip(strategies).map(|(id, strategy)| Seat { strategy, id: StrategyId(id) });
         Ok(Self {
@@ -161,6 +175,8 @@ impl MultiStrategyEngine {
             control: Control::new(&config.limits),
             orders: OpenOrders::default(),
             watchman: Watchman::default(),
+            standing: StandingOrders::default(),
+            operator,
             seats: seats.collect(),
             signals: Vec::with_capacity(16),
             refusals: Vec::with_capacity(32),
@@ -193,16 +209,14 @@ impl MultiStrategyEngine {
         }
         self.last = Some((input.seq, input.at));
 
-        probe.begin(Part::Market);
         self.candles.clear();
         self.apply(input, effects);
-        probe.end(Part::Market);
+        probe.lap(Part::Market);
 
-        probe.begin(Part::Portfolio);
         if self.revalue || !self.candles.is_empty() {
             self.manage_portfolio_risk(input.at, effects);
+            probe.lap(Part::Portfolio);
         }
-        probe.end(Part::Portfolio);
 
         self.execute_concurrent_strategies(input, effects, probe);
     }
@@ -243,27 +257,33 @@ impl MultiStrategyEngine {
         effects: &mut Vec<Effect>,
         probe: &mut P,
     ) -> StrategyResults {
-        probe.begin(Part::Strategies);
         self.intents.clear();
+        // What the operator asked for comes first: the rate of orders may not suffice for all.
+        let mut standing = std::mem::take(&mut self.standing);
+        let mut intents = std::mem::take(&mut self.intents);
+        standing.look(&input.event, self.around(input.at), &mut intents, effects);
+        (self.standing, self.intents) = (standing, intents);
         // A candle from a tape is the event itself; one made here is shown after it.
         let from_tape = matches!(input.event, Event::Market(MarketEvent::Candle(_)));
-        self.ask(input.at, &input.event, effects);
+        self.ask(input.at, &input.event, effects, probe);
         if !from_tape {
             for at in 0..self.candles.len() {
                 if let Some(candle) = self.candles.get(at).copied() {
-                    self.ask(input.at, &Event::Market(MarketEvent::Candle(candle)), effects);
+                    let event = Event::Market(MarketEvent::Candle(candle));
+                    self.ask(input.at, &event, effects, probe);
                 }
             }
         }
-        probe.end(Part::Strategies);
-
-        probe.begin(Part::Review);
-        let results = self.review_all(input, effects);
-        probe.end(Part::Review);
-        results
+        self.review_all(input, effects, probe)
     }
 
-    fn ask(&mut self, now: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
+    fn ask<P: Probe>(
+        &mut self,
+        now: Timestamp,
+        event: &Event,
+        effects: &mut Vec<Effect>,
+        probe: &mut P,
+    ) {
         for seat in &mut self.seats {
             let Some(book) = self.portfolio.book(seat.id) else { continue };
             if book.stopped() == Some(StopCause::Panicked) {
@@ -279,6 +299,7 @@ impl MultiStrategyEngine {
                 orders: &self.orders,
                 limits: &self.config.limits,
                 mode: self.control.mode(),
+                watch: probe.watch(),
             };
             let wanted = self.intents.len();
             let intents = &mut self.intents;
@@ -294,10 +315,16 @@ impl MultiStrategyEngine {
                     cause: StopCause::Panicked,
                 }));
             }
+            probe.lap(Part::Strategy(seat.id));
         }
     }
 
-    fn review_all(&mut self, input: &Stamped, effects: &mut Vec<Effect>) -> StrategyResults {
+    fn review_all<P: Probe>(
+        &mut self,
+        input: &Stamped,
+        effects: &mut Vec<Effect>,
+        probe: &mut P,
+    ) -> StrategyResults {
         let mut results = StrategyResults::default();
         let intents = std::mem::take(&mut self.intents);
         for (nth, intent) in (0_u16..).zip(&intents) {
@@ -317,6 +344,7 @@ impl MultiStrategyEngine {
                     self.portfolio.opened(&order, &self.market);
                     self.watchman.submitted(&order, &self.market);
                     self.orders.open(order.clone());
+                    self.standing.approved(usize::from(nth), id, input.at, effects);
                     if order.is_unpriced() {
                         let (order, mint) = (order.id(), order.mint_in());
                         effects.push(Effect::Alert(Alert::UnpricedExit { order, mint }));
@@ -326,12 +354,26 @@ impl MultiStrategyEngine {
                 Err(refusal) => {
                     results.refused = results.refused.saturating_add(1);
                     self.refused(intent.strategy, refusal);
+                    self.standing.refused(usize::from(nth), refusal, input.at, effects);
                     effects.push(Effect::Refused { strategy: intent.strategy, refusal });
                 }
             }
+            probe.lap(Part::Review(intent.strategy));
         }
         self.intents = intents;
         results
+    }
+
+    /// What standing orders look at.
+    const fn around(&self, now: Timestamp) -> Around<'_> {
+        Around {
+            now,
+            market: &self.market,
+            portfolio: &self.portfolio,
+            orders: &self.orders,
+            limits: &self.config.limits,
+            operator: self.operator(),
+        }
     }
 
     fn refused(&mut self, strategy: StrategyId, refusal: Refusal) {

@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use super::{EngineConfig, MultiStrategyEngine, RiskReport};
 use crate::digest::Digest;
 use crate::event::SignalEvent;
-use crate::execution::OpenOrders;
+use crate::execution::{Findings, OpenOrders, Seen, compare};
 use crate::ids::{MintId, StrategyId};
 use crate::ledger::Ledger;
 use crate::market::Market;
 use crate::portfolio::PortfolioManager;
 use crate::risk::Mode;
 use crate::route::Index;
-use crate::units::{Atoms, Bps, Seq, Timestamp, Usd};
+use crate::standing::{PlaceError, StandingOrders, Ticket};
+use crate::units::{Atoms, Bps, Lamports, Seq, Timestamp, Usd};
 
 impl MultiStrategyEngine {
     /// What all is worth at the pools' prices; `None` while something held has no price.
@@ -93,6 +94,14 @@ impl MultiStrategyEngine {
         &self.orders
     }
 
+    /// What is to be done about what the chain holds for us: see [`crate::execution::compare`].
+    #[must_use]
+    pub fn compare(&self, seen: Seen<'_>) -> Findings {
+        let is_open =
+            |mint| self.market.mint(mint).is_some_and(|known| known.rent == Lamports::ZERO);
+        compare(&self.ledger, &self.orders, is_open, seen)
+    }
+
     /// What may be done.
     #[must_use]
     pub const fn mode(&self) -> Mode {
@@ -117,10 +126,40 @@ impl MultiStrategyEngine {
         &self.refusals
     }
 
-    /// A strategy's name.
+    /// The name of a strategy, or of the operator's own book.
     #[must_use]
     pub fn strategy_name(&self, id: StrategyId) -> &'static str {
-        self.seats.get(id.index()).map_or("?", |s| s.strategy.name())
+        match self.seats.get(id.index()) {
+            Some(seat) => seat.strategy.name(),
+            None if self.operator() == Some(id) => "operator",
+            None => "?",
+        }
+    }
+
+    /// The operator's own book, if it has one: the one behind those of the strategies.
+    #[must_use]
+    pub const fn operator(&self) -> Option<StrategyId> {
+        self.operator
+    }
+
+    /// Orders that stand until their moment comes, as of the last event.
+    #[must_use]
+    pub const fn standing(&self) -> &StandingOrders {
+        &self.standing
+    }
+
+    /// For bugs that the simulator plants.
+    pub(crate) const fn standing_mut(&mut self) -> &mut StandingOrders {
+        &mut self.standing
+    }
+
+    /// Whether a ticket would be placed by a command at that time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn may_place(&self, ticket: &Ticket, now: Timestamp) -> Result<(), PlaceError> {
+        self.standing.check(ticket, self.around(now)).map(drop)
     }
 
     /// Number and time of the last event taken.
@@ -139,6 +178,10 @@ impl MultiStrategyEngine {
         digest.add(&self.portfolio);
         digest.add(&self.control);
         digest.add(&self.orders);
+        // An engine in which none ever stood is what it was before there were any.
+        if !self.standing.all().is_empty() {
+            digest.add(&self.standing);
+        }
         digest.add(&self.signals);
         digest.add(&self.refusals);
         digest.add(&self.last);

@@ -20,6 +20,7 @@ impl MultiStrategyEngine {
         to.put(&self.control);
         to.put(&self.orders);
         to.put(&self.watchman);
+        to.put(&self.standing);
         to.put(&self.signals);
         to.put(&self.refusals);
         to.put(&self.last);
@@ -66,6 +67,7 @@ impl MultiStrategyEngine {
         engine.control = from.take()?;
         engine.orders = from.take()?;
         engine.watchman = from.take()?;
+        engine.standing = from.take()?;
         engine.signals.append(&mut from.take()?);
         engine.refusals.append(&mut from.take::<Vec<(Cow<'static, str>, u64)>>()?);
         engine.last = from.take()?;

@@ -18,6 +18,7 @@
 //! A minority of endpoints that lie can delay an end. It can have a fill told that never was, until the majority's word
 //! takes it back; it can have no order proved dead and no fill called final.
 
+mod compare;
 mod hash;
 mod input;
 mod machine;
@@ -27,6 +28,7 @@ mod quorum;
 pub mod recovery;
 mod words;
 
+pub use compare::{Findings, Holding, Seen, compare};
 pub use hash::last_valid_of;
 pub use input::{Commitment, Input, Landing, Output, Status};
 pub use machine::{Machine, Settings};

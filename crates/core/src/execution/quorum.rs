@@ -15,6 +15,17 @@ pub const fn is_majority(count: u32, of: u32) -> bool {
     count.saturating_mul(2) > of && count <= of
 }
 
+/// Whether `count` of `of` cannot all lie, as long as fewer than half do.
+#[must_use]
+pub(super) const fn is_beyond_liars(count: u32, of: u32) -> bool {
+    count > liars(of) && count <= of
+}
+
+/// The most of `of` that may lie: fewer than half.
+const fn liars(of: u32) -> u32 {
+    of.saturating_sub(1) / 2
+}
+
 /// The highest number that more than half of `of` have told, or gone beyond: among those there is an honest one as long
 /// as fewer lie, so it is not inflated, and one that lags does not hold it back. `None` when too few told anything.
 #[must_use]
@@ -31,7 +42,7 @@ pub fn reached(told: &[u64], of: u32) -> Option<Reached> {
 /// is not deflated, however many are silent. `None` when those that told anything may all be liars.
 #[must_use]
 pub fn not_below(told: &[u64], of: u32) -> Option<u64> {
-    let liars = of.saturating_sub(1) / 2;
+    let liars = liars(of);
     let up_to = |height: u64| {
         let said = told.iter().filter(|one| **one <= height).count();
         u32::try_from(said).unwrap_or(u32::MAX)

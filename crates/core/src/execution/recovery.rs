@@ -77,7 +77,10 @@ pub fn owed(
 fn landing(landed: &Provisional) -> Option<Landing> {
     match &landed.outcome {
         Outcome::Filled { slot, deltas, fee, rent } => {
-            Some(Landing::Filled { slot: *slot, deltas: deltas.clone(), fee: *fee, rent: *rent })
+            // As the chain tells it, which knows of no tips.
+            let tip = landed.order.tip();
+            let (fee, rent) = (fee.saturating_sub(tip), rent.saturating_add(tip));
+            Some(Landing::Filled { slot: *slot, deltas: deltas.clone(), fee, rent })
         }
         Outcome::Reverted { slot, fee, code } => {
             Some(Landing::Reverted { slot: *slot, fee: *fee, code: *code })

@@ -8,7 +8,7 @@
 //! final, or that the finalized chain does not have it.
 
 use super::input::{Commitment, Landing, Status};
-use super::quorum::is_majority;
+use super::quorum::{is_beyond_liars, is_majority};
 use crate::units::{BlockHeight, Slot};
 
 /// What one endpoint swears to, in one go: its finalized height and slot are read first.
@@ -75,10 +75,14 @@ pub fn death(words: &[Word], of: u32, last_valid: BlockHeight) -> Death {
 }
 
 /// What a majority of `of` endpoints says of `told`, or, where nothing was told, whether it agrees on something.
+///
+/// An endpoint that keeps no transactions still confirms where the bytes were executed; but what they did there was told
+/// by one node, perhaps of another block of that very slot, so somebody honest must have read it from the final one.
 #[must_use]
 pub fn finality<'a>(words: &'a [Word], of: u32, told: Option<&Landing>) -> Finality<'a> {
     if let Some(told) = told
         && is_majority(voters(words, |word| confirms(word, told)), of)
+        && is_beyond_liars(voters(words, |word| final_landing(word) == Some(told)), of)
     {
         return Finality::Final;
     }
@@ -195,10 +199,21 @@ mod tests {
         let same = |voter| seen(voter, Commitment::Finalized, 50, Some(landing(50, 5)));
         assert_eq!(finality(&[same(0), same(1)], 3, Some(&told)), Finality::Final);
         assert_eq!(finality(&[same(0), same(0)], 3, Some(&told)), Finality::Unproved);
-        let bare = seen(1, Commitment::Finalized, 50, None);
-        assert_eq!(finality(&[same(0), bare], 3, Some(&told)), Finality::Final);
+        let bare = |voter| seen(voter, Commitment::Finalized, 50, None);
+        assert_eq!(finality(&[same(0), bare(1)], 2, Some(&told)), Finality::Final);
+        assert_eq!(finality(&[same(0), same(1), bare(2)], 4, Some(&told)), Finality::Final);
         let early = seen(1, Commitment::Confirmed, 50, None);
         assert_eq!(finality(&[same(0), early], 3, Some(&told)), Finality::Unproved);
+    }
+
+    #[test]
+    fn where_bytes_were_executed_does_not_prove_what_they_did_there() {
+        let told = landing(50, 5);
+        let bare = |voter| seen(voter, Commitment::Finalized, 50, None);
+        let same = seen(2, Commitment::Finalized, 50, Some(landing(50, 5)));
+        assert_eq!(finality(&[bare(0)], 1, Some(&told)), Finality::Unproved);
+        assert_eq!(finality(&[bare(0), bare(1)], 2, Some(&told)), Finality::Unproved);
+        assert_eq!(finality(&[bare(0), bare(1), same], 3, Some(&told)), Finality::Unproved);
     }
 
     #[test]

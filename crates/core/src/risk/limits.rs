@@ -50,6 +50,8 @@ pub struct Limits {
     pub compute_unit_price: u64,
     /// How long an approved order may wait for its signature.
     pub order_ttl: Timestamp,
+    /// What an order pays to whoever lands it besides the chain's own fees, and only if it does what it should.
+    pub tip: Lamports,
 }
 
 impl Default for Limits {
@@ -75,6 +77,7 @@ impl Default for Limits {
             compute_units_per_leg: 120_000,
             compute_unit_price: 10_000,
             order_ttl: Timestamp::from_millis(2_000),
+            tip: Lamports::ZERO,
         }
     }
 }

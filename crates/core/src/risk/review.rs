@@ -74,6 +74,7 @@ pub fn review(
 
     let (fee_cap, units) =
         limits.fee_cap(plan.legs.len(), plan.opens.len()).ok_or(Refusal::Range)?;
+    let fee_cap = fee_cap.checked_add(limits.tip).ok_or(Refusal::Range)?;
     // What the accounts that it makes lock is not lost, but it is gone as the fee is until they are closed.
     let costs = plan.opens.iter().try_fold(fee_cap, |sum, (_, rent)| sum.checked_add(*rent));
     let costs = costs.ok_or(Refusal::Range)?;
@@ -100,6 +101,7 @@ pub fn review(
         min_out: intent.min_out,
         expected_out: plan.expected_out,
         fee_cap,
+        tip: limits.tip,
         compute_unit_limit: units.saturating_add(desk.control.serial()),
         compute_unit_price: limits.compute_unit_price,
         value: plan.value,

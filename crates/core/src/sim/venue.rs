@@ -289,7 +289,9 @@ impl SimVenue {
         let (id, slot, fee) = (order.id(), self.slot, network_fee(order));
         match self.run(order, at.get().div_euclid(Timestamp::SECOND.get())) {
             Ok(deltas) => {
-                OrderEvent::Filled { order: id, slot, deltas, fee, rent: self.make_accounts(order) }
+                // A tip is paid besides the fee, as rent is.
+                let rent = self.make_accounts(order).saturating_add(order.tip());
+                OrderEvent::Filled { order: id, slot, deltas, fee, rent }
             }
             Err(failure) => OrderEvent::Reverted { order: id, slot, fee, code: failure.code() },
         }

@@ -211,7 +211,8 @@ fn start(cx: &Context<'_>, params: &Params, mint: MintId) -> Option<Start> {
         *fee = paid(cx.limits.fee_cap(swaps, 0)?.0)?;
     }
     let margin = demanded(params.margin.max(cx.limits.arbitrage_margin))?;
-    let costs = Costs { fees, tip: Atoms::ZERO, account: paid(cx.limits.account_fee()?)? };
+    let tip = paid(cx.limits.tip)?;
+    let costs = Costs { fees, tip, account: paid(cx.limits.account_fee()?)? };
     Some(Start { mint, most, costs, margin })
 }
 

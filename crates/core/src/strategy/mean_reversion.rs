@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy};
+use super::{Context, Strategy, Task};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -213,7 +213,7 @@ impl Strategy for MeanReversion {
         if bar.after_gap {
             memory.reset();
         }
-        memory.update(bar);
+        cx.timed(Task::Averages, || memory.update(bar));
         let back = memory.is_back(params);
         if back == Some(true) {
             memory.spent = false;

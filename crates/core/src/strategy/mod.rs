@@ -49,6 +49,30 @@ pub trait Strategy: Send {
     }
 }
 
+/// What a strategy does within its look at an event, and a caller may time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// Indicators of a closed candle: moving averages, and what a strategy keeps beside them.
+    Averages,
+    /// How much to trade.
+    Sizing,
+    /// What pools give for it.
+    Quote,
+}
+
+impl Task {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// Told of a strategy's tasks, with a clock of its own. One task may run within another, never within one of its kind.
+pub trait Watch {
+    /// The task begins.
+    fn begin(&self, task: Task);
+    /// The task of this strategy has ended.
+    fn end(&self, task: Task, strategy: StrategyId);
+}
+
 /// What a strategy may look at.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -70,9 +94,20 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// What may be done.
     pub mode: Mode,
+    /// Who is told of its tasks, if anybody: answers depend on nothing of it.
+    pub watch: Option<&'a dyn Watch>,
 }
 
 impl Context<'_> {
+    /// Does a task, and has whoever watches told of it. Where nobody does, this costs a branch.
+    pub fn timed<T>(&self, task: Task, run: impl FnOnce() -> T) -> T {
+        let Some(watch) = self.watch else { return run() };
+        watch.begin(task);
+        let done = run();
+        watch.end(task, self.me);
+        done
+    }
+
     /// What it holds of a mint.
     #[must_use]
     pub fn position(&self, mint: MintId) -> Option<&Position> {
@@ -88,8 +123,10 @@ impl Context<'_> {
     /// The greatest value of an entry that budget, cap and free cash of `quote` allow, at most `wanted`.
     #[must_use]
     pub fn size(&self, quote: MintId, wanted: Usd) -> Usd {
-        let cash = self.market.value(quote, self.ledger.available(quote)).unwrap_or(Usd::ZERO);
-        wanted.min(self.book.budget_left()).min(self.limits.order_value_max).min(cash)
+        self.timed(Task::Sizing, || {
+            let cash = self.market.value(quote, self.ledger.available(quote)).unwrap_or(Usd::ZERO);
+            wanted.min(self.book.budget_left()).min(self.limits.order_value_max).min(cash)
+        })
     }
 
     /// Buys the base of a pair for `value`, through the pool that gives most; `None` when no pool quotes or the
@@ -121,7 +158,8 @@ impl Context<'_> {
         if amount_in == Atoms::ZERO {
             return None;
         }
-        let (hop, quote) = self.market.best(pair, mint_in, amount_in)?;
+        let best = || self.market.best(pair, mint_in, amount_in);
+        let (hop, quote) = self.timed(Task::Quote, best)?;
         Some(Intent {
             strategy: self.me,
             route: [hop].into_iter().collect(),

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy};
+use super::{Context, Strategy, Task};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -152,8 +152,10 @@ impl Strategy for Momentum {
         if bar.after_gap {
             memory.reset();
         }
-        memory.score.update(bar.close);
-        memory.volatility.update(bar.close);
+        cx.timed(Task::Averages, || {
+            memory.score.update(bar.close);
+            memory.volatility.update(bar.close);
+        });
         if memory.score.value().is_some_and(|score| score <= params.exit) {
             memory.spent = false;
         }

@@ -25,7 +25,7 @@ mod way;
 use serde::{Deserialize, Serialize};
 
 use super::common::ENTRY_MIN;
-use super::{Context, Strategy};
+use super::{Context, Strategy, Task};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::ids::{MintId, PairId, PoolId};
@@ -304,7 +304,8 @@ fn entry(cx: &Context<'_>, params: &Params, launch: Launched) -> Option<Intent> 
     let (amount, through) = match bridge {
         None => (amount, amount),
         Some(bridge) => {
-            let (mut hop, mut got) = cx.market.best(bridge, dollars, amount)?;
+            let best = |amount| cx.timed(Task::Quote, || cx.market.best(bridge, dollars, amount));
+            let (mut hop, mut got) = best(amount)?;
             let mut amount = amount;
             if got.amount_out > part {
                 // The best of several pools gives more than their price says.
@@ -314,7 +315,7 @@ fn entry(cx: &Context<'_>, params: &Params, launch: Launched) -> Option<Intent> 
                     u128::from(got.amount_out.get()),
                 )?;
                 amount = Atoms::new(less);
-                (hop, got) = cx.market.best(bridge, dollars, amount)?;
+                (hop, got) = best(amount)?;
             }
             route.try_push(hop).ok()?;
             (amount, got.amount_out)

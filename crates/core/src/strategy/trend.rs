@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy};
+use super::{Context, Strategy, Task};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -181,7 +181,7 @@ impl Strategy for Trend {
         }
         // The ranges that a bar breaks out of are those before it.
         let (entry, exit) = (memory.entry.value(), memory.exit.value());
-        memory.update(bar);
+        cx.timed(Task::Averages, || memory.update(bar));
         if cx.is_pending(traded.base) {
             return;
         }

@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod launch;
+pub mod tickets;
 pub mod web;
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
@@ -130,6 +131,7 @@ pub fn config(strategies: usize) -> EngineConfig {
         strategies: vec![Enrolled { kind, allowance: allowance() }; strategies],
         candle_width: Timestamp::SECOND,
         equity_every: Timestamp::SECOND,
+        operator: None,
     }
 }
 

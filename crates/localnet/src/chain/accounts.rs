@@ -28,6 +28,13 @@ impl AccountStore {
         }
     }
 
+    /// Forgets what came after `slot`.
+    pub(crate) fn roll_back(&mut self, address: &Address, slot: u64) {
+        if let Some(versions) = self.versions.get_mut(address) {
+            versions.retain(|version| version.slot <= slot);
+        }
+    }
+
     /// The state of `address` as of `slot`.
     pub(crate) fn get(&self, address: &Address, slot: u64) -> Option<&AccountSharedData> {
         let versions = self.versions.get(address)?;

@@ -19,6 +19,7 @@ use crate::chain::scenery::Prop;
 use crate::cpmm::create::FEE_RECEIVER;
 use crate::cpmm::{PROGRAM_ID, PoolAddresses, administrator};
 use crate::error::LocalnetError;
+use crate::jito::TIP_ACCOUNTS;
 use crate::market::fair::Temper;
 use crate::market::launch::CROWD;
 use crate::market::rng::Rng;
@@ -221,6 +222,9 @@ impl Genesis {
         let mut writer = Writer { svm, tokens, supply: [0; TOKENS.len()] };
         for funded in [&faucet, &mint_authority, &creator].into_iter().chain(&agents) {
             writer.system(funded.pubkey(), 10_000_000 * LAMPORTS_PER_SOL)?;
+        }
+        for tips in TIP_ACCOUNTS {
+            writer.system(tips, LAMPORTS_PER_SOL)?;
         }
         for (index, fee_rate) in (0u16..).zip(FEE_RATES) {
             writer.config(index, fee_rate, creator.pubkey())?;

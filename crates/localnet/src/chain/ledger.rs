@@ -66,6 +66,8 @@ pub(crate) struct Ledger {
     agent_order: VecDeque<Signature>,
     transactions: u64,
     limits: Limits,
+    /// How often blocks were abandoned, and the newest block that was left the last time.
+    forks: (u64, u64),
 }
 
 impl Ledger {
@@ -80,6 +82,7 @@ impl Ledger {
             agent_order: VecDeque::new(),
             transactions: 0,
             limits,
+            forks: (0, 0),
         };
         ledger.commit(Arc::new(genesis), &|_| false);
         ledger
@@ -123,6 +126,34 @@ impl Ledger {
         {
             self.hashes.remove(&old);
         }
+    }
+
+    /// Takes the newest blocks away as if they had never been, oldest first; never all.
+    pub(crate) fn abandon(&mut self, count: usize) -> Vec<Arc<Block>> {
+        let count = count.min(self.blocks.len().saturating_sub(1));
+        let gone = self.blocks.split_off(self.blocks.len() - count);
+        let (slot, sequence) = (self.tip().slot, self.tip().sequence);
+        for block in &gone {
+            for (address, _) in &block.accounts {
+                self.accounts.roll_back(address, slot);
+            }
+            self.hashes.remove(&block.hash);
+            for record in &block.transactions {
+                self.history.remove(&record.signature);
+            }
+        }
+        let is_there = |hash: &Hash| self.hashes.contains_key(hash);
+        self.hash_order.retain(is_there);
+        let is_known = |signature: &Signature| self.history.contains_key(signature);
+        self.client_order.retain(is_known);
+        self.agent_order.retain(is_known);
+        self.forks = (self.forks.0 + 1, sequence);
+        gone.into()
+    }
+
+    /// How often blocks were abandoned, and the newest block that was left the last time.
+    pub(crate) const fn forks(&self) -> (u64, u64) {
+        self.forks
     }
 
     /// The newest block.

@@ -24,6 +24,16 @@ pub(crate) struct Pending {
     pub(crate) arrival: u64,
 }
 
+impl Pending {
+    /// One that runs now or never; none without a signature.
+    pub(crate) fn of(transaction: VersionedTransaction) -> Option<Self> {
+        let signature = transaction.signatures.first().copied()?;
+        let (unit_price, unit_limit) = compute_budget(&transaction.message);
+        let (give_up, arrival) = (0, 0);
+        Some(Self { transaction, signature, unit_price, unit_limit, give_up, arrival })
+    }
+}
+
 /// The waiting room.
 #[derive(Default)]
 pub(crate) struct Mempool {

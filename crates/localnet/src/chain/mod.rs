@@ -21,7 +21,9 @@ use solana_keypair::Keypair;
 use solana_transaction::versioned::VersionedTransaction;
 use tokio::sync::watch;
 
+use crate::jito::bundles::Bundles;
 use crate::market::launch::{CoinPrice, LaunchInfo};
+use crate::market::place::Place;
 use genesis::{MintInfo, PoolInfo, WhirlpoolInfo};
 use ledger::{Depths, Ledger};
 use mempool::Mempool;
@@ -46,11 +48,12 @@ pub(crate) struct Prices {
 
 /// What the block producer and all servers share.
 ///
-/// Lock order: ledger, then mempool or simulator; no lock is held across an await.
+/// Lock order: ledger, then mempool, bundles or simulator; no lock is held across an await.
 pub(crate) struct Chain {
     ledger: RwLock<Ledger>,
     mempool: Mutex<Mempool>,
     simulator: Mutex<Simulator>,
+    bundles: Mutex<Bundles>,
     prices: RwLock<Prices>,
     launches: RwLock<Vec<LaunchInfo>>,
     /// Sequence number of the newest block.
@@ -63,9 +66,23 @@ pub(crate) struct Chain {
     pub(crate) mints: Vec<MintInfo>,
     pub(crate) pools: Vec<PoolInfo>,
     pub(crate) whirlpools: Vec<WhirlpoolInfo>,
+    /// The pools of both exchanges as they are traded on.
+    pub(crate) places: Vec<Place>,
     pub(crate) slot_millis: u64,
     pub(crate) seed: u64,
     faucet_uses: AtomicU64,
+    /// Of a million blocks, before how many the newest are abandoned.
+    forks_per_million: AtomicU64,
+}
+
+/// A part of one, in millionths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be from 0 to 1 before"
+)]
+pub(crate) const fn millionths(part: f64) -> u64 {
+    (part * 1e6) as u64
 }
 
 impl Chain {
@@ -75,6 +92,10 @@ impl Chain {
 
     pub(crate) fn mempool(&self) -> MutexGuard<'_, Mempool> {
         self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bundles(&self) -> MutexGuard<'_, Bundles> {
+        self.bundles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn simulator(&self) -> MutexGuard<'_, Simulator> {
@@ -94,6 +115,16 @@ impl Chain {
     pub(crate) fn submit(&self, transaction: VersionedTransaction) {
         let give_up = self.read().tip().height + ledger::BLOCKHASH_BLOCKS;
         self.mempool().push(transaction, give_up);
+    }
+
+    /// From here on the newest blocks are abandoned before this part of blocks.
+    pub(crate) fn fork(&self, rate: f64) {
+        self.forks_per_million.store(millionths(rate), Ordering::Relaxed);
+    }
+
+    /// Of a million blocks, before how many the newest are abandoned.
+    pub(crate) fn forks_per_million(&self) -> u64 {
+        self.forks_per_million.load(Ordering::Relaxed)
     }
 
     /// A number that makes each faucet transaction different from the last.

@@ -22,15 +22,17 @@ use super::ledger::{Depths, Ledger, Limits};
 use super::mempool::{Mempool, Pending};
 use super::scenery::Scenery;
 use super::simulate::Simulator;
-use super::{Chain, Prices, epoch};
+use super::{Chain, Prices, epoch, millionths};
 use crate::config::{LAG_BLOCKS_MAX, LocalnetConfig};
 use crate::cpmm;
 use crate::error::LocalnetError;
+use crate::jito::bundles::{self, Fate};
 use crate::market::Market;
 use crate::market::launch::{LaunchInfo, Launcher, Pace};
+use crate::market::place;
 use crate::market::rng::Rng;
 use crate::market::tape::Tape;
-use crate::{metaplex, whirlpool};
+use crate::{jupiter, metaplex, whirlpool};
 
 /// As on mainnet, heights trail slots by the slots that had no block.
 const HEIGHT_BEHIND_SLOT: u64 = 22_000_000;
@@ -38,6 +40,10 @@ const HEIGHT_BEHIND_SLOT: u64 = 22_000_000;
 const BLOCK_UNITS: u64 = 60_000_000;
 /// Agent transactions whose history is kept.
 const AGENT_HISTORY: usize = 2_048;
+/// Most blocks that a fork takes away.
+const FORK_BLOCKS_MAX: u64 = 6;
+/// Part of what was in them that nobody sends again.
+const LOST_IN_FORK: f64 = 0.5;
 /// Blocks kept beyond those that the deepest reader needs.
 const BLOCKS_SPARE: u64 = 64;
 
@@ -51,6 +57,8 @@ pub(crate) struct Producer {
     slot_time: Duration,
     skip_rate: f64,
     rng: Rng,
+    /// Luck of its own: forks change nothing else of what a seed makes.
+    forks: Rng,
 }
 
 impl Producer {
@@ -97,6 +105,7 @@ impl Producer {
             ledger: RwLock::new(Ledger::new(limits, block)),
             mempool: Mutex::new(Mempool::default()),
             simulator: Mutex::new(simulator),
+            bundles: Mutex::default(),
             tip: watch::Sender::new(0),
             depths: Depths { confirmed: config.confirmed_depth, finalized: config.finalized_depth },
             genesis_hash,
@@ -104,11 +113,13 @@ impl Producer {
             mints: Genesis::mint_infos(),
             pools: genesis.pool_infos(),
             whirlpools: genesis.whirlpool_infos(),
+            places: places(&genesis),
             slot_millis: u64::try_from(config.slot_time.as_millis()).unwrap_or(u64::MAX),
             seed: config.seed,
             faucet: genesis.faucet,
             mint_authority: genesis.mint_authority,
             faucet_uses: AtomicU64::new(0),
+            forks_per_million: AtomicU64::new(millionths(config.fork_rate)),
         };
         Ok(Self {
             svm,
@@ -119,6 +130,7 @@ impl Producer {
             slot_time: config.slot_time,
             skip_rate: config.skip_rate,
             rng: Rng::new(config.seed.rotate_left(31)),
+            forks: Rng::new(config.seed.rotate_left(17)),
         })
     }
 
@@ -149,18 +161,27 @@ impl Producer {
 
     /// Lets the agents act and makes one block of what waits.
     pub(crate) fn make_block(&mut self) {
+        let newest = self.chain.read().tip().slot;
+        let mut changed = HashMap::new();
+        let forks = self.chain.forks_per_million();
+        // Nothing is drawn where there are none.
+        if forks > 0 && self.forks.below(1_000_000) < forks {
+            self.abandon(&mut changed);
+        }
         let parent = Arc::clone(self.chain.read().tip());
         let sent = self.market.step(&self.svm, parent.hash, self.slot_time.as_secs_f64());
         for transaction in sent {
             self.chain.submit(transaction);
         }
         let skipped = u64::from(self.rng.chance(self.skip_rate));
-        let (slot, time) = (parent.slot + 1 + skipped, unix_seconds());
-        let mut changed = HashMap::new();
+        // No slot comes twice, whatever became of its block.
+        let (slot, time) = (newest + 1 + skipped, unix_seconds());
         changed.extend(set_clock(&mut self.svm, slot, time));
         changed.extend(add_slot_hash(&mut self.svm, parent.slot, parent.hash));
+        let bundled = self.execute_bundles(&parent, (slot, time), &mut changed);
         let pending = self.chain.mempool().drain();
-        let (records, kept) = self.execute_all(pending, &parent, (slot, time), &mut changed);
+        let (records, kept) =
+            self.execute_all(pending, bundled, &parent, (slot, time), &mut changed);
         self.chain.mempool().restore(kept);
         let seconds = u64::try_from(time).unwrap_or(0);
         let opened = self.market.settle(&self.svm, slot, seconds);
@@ -181,16 +202,93 @@ impl Producer {
         self.publish(block, opened);
     }
 
+    /// Runs the bundles that wait, each as a whole or not at all.
+    fn execute_bundles(
+        &mut self,
+        parent: &Block,
+        (slot, time): (u64, i64),
+        changed: &mut HashMap<Address, AccountSharedData>,
+    ) -> Vec<Arc<Record>> {
+        let mut records: Vec<Arc<Record>> = Vec::new();
+        let waiting = self.chain.bundles().drain();
+        for bundle in waiting {
+            let may_run = {
+                let ledger = self.chain.read();
+                bundle.transactions.iter().all(|one| {
+                    let hash = one.message.recent_blockhash();
+                    let last = ledger.last_valid_height(hash, parent.slot);
+                    let name = one.signatures.first();
+                    let seen = name.is_none_or(|name| {
+                        ledger.transaction(name).is_some()
+                            || records.iter().any(|record| record.signature == *name)
+                    });
+                    !seen && last.is_some_and(|last| parent.height < last)
+                })
+            };
+            let place = Place { slot, index: records.len(), time };
+            let pending: Vec<Pending> =
+                bundle.transactions.into_iter().filter_map(Pending::of).collect();
+            let landed =
+                if may_run { bundles::run(&mut self.svm, &pending, place, changed) } else { None };
+            let fate = match &landed {
+                Some(landed) => {
+                    let signatures = landed.iter().map(|one| one.signature.to_string());
+                    Fate::Landed { slot, signatures: signatures.collect() }
+                }
+                None => Fate::Failed,
+            };
+            self.chain.bundles().note(&bundle.id, fate);
+            records.extend(landed.into_iter().flatten());
+        }
+        records
+    }
+
+    /// The newest blocks never were. What they held waits again, or is lost.
+    fn abandon(&mut self, changed: &mut HashMap<Address, AccountSharedData>) {
+        let depth = self.chain.depths.finalized.clamp(1, FORK_BLOCKS_MAX);
+        let mut count = 1;
+        while count < depth && self.forks.chance(0.5) {
+            count += 1;
+        }
+        let (gone, before) = {
+            let mut ledger = self.chain.ledger.write().unwrap_or_else(PoisonError::into_inner);
+            let gone = ledger.abandon(usize::try_from(count).unwrap_or(1));
+            let slot = ledger.tip().slot;
+            let touched: HashSet<Address> = gone
+                .iter()
+                .flat_map(|block| &block.accounts)
+                .map(|(address, _)| *address)
+                .collect();
+            let before = touched.into_iter().map(|address| {
+                (address, ledger.account(&address, slot).cloned().unwrap_or_default())
+            });
+            (gone, before.collect::<Vec<_>>())
+        };
+        for (address, account) in before {
+            // The runtime takes an account without lamports for one that is not there.
+            if self.svm.set_account(address, account.clone().into()).is_ok() {
+                changed.insert(address, account);
+            }
+        }
+        for record in gone.iter().flat_map(|block| &block.transactions) {
+            if !self.forks.chance(LOST_IN_FORK) {
+                self.chain.submit(record.transaction.clone());
+            }
+        }
+    }
+
     fn execute_all(
         &mut self,
         pending: Vec<Pending>,
+        mut records: Vec<Arc<Record>>,
         parent: &Block,
         (slot, time): (u64, i64),
         changed: &mut HashMap<Address, AccountSharedData>,
     ) -> (Vec<Arc<Record>>, Vec<Pending>) {
         let height = parent.height + 1;
-        let (mut records, mut kept) = (Vec::new(), Vec::new());
-        let (mut units, mut done) = (0u64, HashSet::new());
+        let mut kept = Vec::new();
+        let mut done: HashSet<_> = records.iter().map(|record| record.signature).collect();
+        let mut units = 0u64;
         for one in pending {
             let (seen, last_valid) = {
                 let ledger = self.chain.read();
@@ -249,6 +347,13 @@ impl Producer {
     }
 }
 
+/// Where one can trade.
+fn places(genesis: &Genesis) -> Vec<place::Place> {
+    let constant = genesis.pools.iter().cloned().map(place::Place::Constant);
+    let concentrated = genesis.whirlpools.iter().cloned().map(place::Place::Concentrated);
+    constant.chain(concentrated).collect()
+}
+
 /// Logarithms of what the chain's own tokens have gained since the start.
 fn drifts(chain: &Chain, market: &Market) -> HashMap<Address, f64> {
     let first = chain.prices().first.clone();
@@ -266,6 +371,7 @@ fn runtime() -> LiteSVM {
     cpmm::program::mount(&mut svm);
     whirlpool::program::mount(&mut svm);
     metaplex::program::mount(&mut svm);
+    jupiter::program::mount(&mut svm);
     svm
 }
 

@@ -3,7 +3,7 @@
 mod agents;
 pub(crate) mod fair;
 pub(crate) mod launch;
-mod place;
+pub(crate) mod place;
 pub(crate) mod rng;
 pub(crate) mod tape;
 

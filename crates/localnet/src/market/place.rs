@@ -20,24 +20,32 @@ use crate::{cpmm, whirlpool};
 
 /// A pool somebody trades on.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Constant(Pool),
     Concentrated(Concentrated),
 }
 
 /// What a trader reads from the chain before it acts.
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Constant { pool: Box<PoolState>, config: AmmConfig, vault_0: u64, vault_1: u64 },
     Concentrated { pool: Box<Whirlpool>, arrays: Vec<TickArray> },
 }
 
-fn data<'a>(svm: &'a LiteSVM, address: &Address) -> Option<&'a [u8]> {
-    svm.accounts_db().get_account_ref(address).map(ReadableAccount::data)
+/// Where accounts are read.
+pub(crate) trait State {
+    /// The bytes of an account that is there.
+    fn data(&self, address: &Address) -> Option<&[u8]>;
+}
+
+impl State for LiteSVM {
+    fn data(&self, address: &Address) -> Option<&[u8]> {
+        self.accounts_db().get_account_ref(address).map(ReadableAccount::data)
+    }
 }
 
 impl Place {
     /// Token 0 and token 1.
-    pub(super) fn tokens(&self) -> &[Token; 2] {
+    pub(crate) fn tokens(&self) -> &[Token; 2] {
         match self {
             Self::Constant(pool) => &pool.tokens,
             Self::Concentrated(pool) => &pool.tokens,
@@ -53,33 +61,33 @@ impl Place {
     }
 
     /// The pool as it is; what lies ahead of a swap is read by [`Place::read_ahead`].
-    pub(super) fn read(&self, svm: &LiteSVM) -> Option<Seen> {
+    pub(crate) fn read(&self, state: &impl State) -> Option<Seen> {
         match self {
             Self::Constant(pool) => {
-                let vault = |address| Some(TokenAccount::decode(data(svm, address)?)?.amount);
+                let vault = |address| Some(TokenAccount::decode(state.data(address)?)?.amount);
                 Some(Seen::Constant {
-                    pool: Box::new(PoolState::decode(data(svm, &pool.addresses.pool)?)?),
-                    config: AmmConfig::decode(data(svm, &pool.config)?)?,
+                    pool: Box::new(PoolState::decode(state.data(&pool.addresses.pool)?)?),
+                    config: AmmConfig::decode(state.data(&pool.config)?)?,
                     vault_0: vault(&pool.addresses.vault_0)?,
                     vault_1: vault(&pool.addresses.vault_1)?,
                 })
             }
             Self::Concentrated(place) => {
-                let pool = Whirlpool::decode(data(svm, &place.address)?)?;
+                let pool = Whirlpool::decode(state.data(&place.address)?)?;
                 Some(Seen::Concentrated { pool: Box::new(pool), arrays: Vec::new() })
             }
         }
     }
 
     /// Adds the tick arrays that a swap in this direction needs.
-    pub(super) fn read_ahead(&self, svm: &LiteSVM, seen: &mut Seen, direction: Direction) {
+    pub(crate) fn read_ahead(&self, state: &impl State, seen: &mut Seen, direction: Direction) {
         let (Self::Concentrated(place), Seen::Concentrated { pool, arrays }) = (self, seen) else {
             return;
         };
         let falls = direction == Direction::ZeroForOne;
         let starts = starts_for(pool.tick, pool.tick_spacing, falls).into_iter();
         let read = |start| {
-            let made = data(svm, &tick_array_address(&place.address, start));
+            let made = state.data(&tick_array_address(&place.address, start));
             let made = made.and_then(TickArray::decode);
             made.unwrap_or_else(|| TickArray::empty(place.address, start))
         };
@@ -99,18 +107,31 @@ impl Place {
                 let args = SwapArgs::BaseInput { amount_in, minimum_amount_out: minimum_out };
                 Some(cpmm::instruction::swap(&constant_accounts(pool, payer, direction), args))
             }
-            (Self::Concentrated(place), Seen::Concentrated { arrays, .. }) => {
-                let request = request(direction, amount_in);
-                let accounts = concentrated_accounts(place, payer, arrays)?;
+            (Self::Concentrated(place), Seen::Concentrated { .. }) => {
                 // SPL Token alone can be traded by either instruction; both are to be seen on chain.
                 let plain = place.tokens.iter().all(|t| t.program == spl_token_interface::ID);
                 let version =
                     if plain && amount_in % 2 == 0 { Version::One } else { Version::Two(None) };
-                let args =
-                    whirl::SwapArgs { request, other_amount_threshold: minimum_out, version };
-                Some(whirlpool::instruction::swap(&accounts, &args))
+                let amounts = (amount_in, minimum_out);
+                concentrated_swap(place, seen, payer, direction, amounts, version)
             }
             _ => None,
+        }
+    }
+
+    /// The same by each exchange's newest instruction.
+    pub(crate) fn swap_v2(
+        &self,
+        seen: &Seen,
+        payer: Address,
+        direction: Direction,
+        amounts: (u64, u64),
+    ) -> Option<Instruction> {
+        match self {
+            Self::Constant(_) => self.swap(seen, payer, direction, amounts),
+            Self::Concentrated(place) => {
+                concentrated_swap(place, seen, payer, direction, amounts, Version::Two(None))
+            }
         }
     }
 }
@@ -133,7 +154,7 @@ impl Seen {
     }
 
     /// What a swap of `amount_in` pays out now.
-    pub(super) fn quote(&self, direction: Direction, amount_in: u64) -> Option<u64> {
+    pub(crate) fn quote(&self, direction: Direction, amount_in: u64) -> Option<u64> {
         match self {
             Self::Constant { pool, config, vault_0, vault_1 } => {
                 let quote = Quote {
@@ -154,6 +175,21 @@ impl Seen {
             }
         }
     }
+}
+
+fn concentrated_swap(
+    place: &Concentrated,
+    seen: &Seen,
+    payer: Address,
+    direction: Direction,
+    (amount_in, minimum_out): (u64, u64),
+    version: Version,
+) -> Option<Instruction> {
+    let Seen::Concentrated { arrays, .. } = seen else { return None };
+    let request = request(direction, amount_in);
+    let accounts = concentrated_accounts(place, payer, arrays)?;
+    let args = whirl::SwapArgs { request, other_amount_threshold: minimum_out, version };
+    Some(whirlpool::instruction::swap(&accounts, &args))
 }
 
 fn request(direction: Direction, amount: u64) -> Request {

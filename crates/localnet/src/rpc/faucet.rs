@@ -155,6 +155,16 @@ pub(super) fn faults(node: &Node, params: &Params<'_>) -> Answer {
     Ok(json!({"port": port.number, "faults": faults}))
 }
 
+/// `[0.02]`: from here on the newest blocks are abandoned before this part of blocks.
+pub(super) fn forks(node: &Node, params: &Params<'_>) -> Answer {
+    let rate = params.get(0).and_then(Value::as_f64).filter(|rate| (0.0..0.5).contains(rate));
+    let rate = rate.ok_or_else(|| {
+        RpcError::invalid_params("Invalid params: a part of blocks, from 0 to less than 0.5.")
+    })?;
+    node.chain.fork(rate);
+    Ok(json!(true))
+}
+
 /// `[{"port": 8899}]`: ends every open socket of a port.
 pub(super) fn disconnect(node: &Node, params: &Params<'_>) -> Answer {
     let port = named_port(node, params.config(0)?)?;

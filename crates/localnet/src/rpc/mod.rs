@@ -5,7 +5,7 @@ pub(crate) mod encode;
 mod faucet;
 mod leaders;
 pub(crate) mod params;
-mod send;
+pub(crate) mod send;
 mod slots;
 mod tokens;
 mod transactions;
@@ -101,6 +101,7 @@ pub(crate) fn call(node: &Node, method: &str, params: &Value) -> Answer {
         "requestAirdrop" => faucet::request_airdrop(node, &params),
         "localnet_mint" => faucet::mint(node, &params),
         "localnet_info" => Ok(faucet::info(node)),
+        "localnet_forks" => faucet::forks(node, &params),
         "localnet_faults" => faucet::faults(node, &params),
         "localnet_disconnect" => faucet::disconnect(node, &params),
         _ => Err(RpcError::new(-32601, "Method not found")),

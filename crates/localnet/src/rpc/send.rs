@@ -227,7 +227,7 @@ pub(crate) fn fee(message: &VersionedMessage) -> u64 {
         .saturating_add(u64::try_from(priority).unwrap_or(u64::MAX))
 }
 
-fn decode(text: &str, config: Config<'_>) -> Result<VersionedTransaction, RpcError> {
+pub(crate) fn decode(text: &str, config: Config<'_>) -> Result<VersionedTransaction, RpcError> {
     let (name, longest) = match config.text("encoding")? {
         None | Some("base58") => ("base58", BASE58_MAX),
         Some("base64") => ("base64", BASE64_MAX),

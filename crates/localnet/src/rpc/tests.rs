@@ -11,7 +11,7 @@ use crate::chain::producer::Producer;
 use crate::config::{Faults, LocalnetConfig};
 use crate::port::Port;
 
-const METHODS: [&str; 37] = [
+const METHODS: [&str; 38] = [
     "getAccountInfo",
     "getMultipleAccounts",
     "getProgramAccounts",
@@ -48,6 +48,7 @@ const METHODS: [&str; 37] = [
     "localnet_mint",
     "localnet_info",
     "localnet_faults",
+    "localnet_forks",
     "localnet_disconnect",
 ];
 

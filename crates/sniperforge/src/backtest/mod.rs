@@ -130,6 +130,32 @@ fn study<'a>(
     Ok(Study { world: &plan.world, interval: &plan.interval_text, bars, runs, portfolio })
 }
 
+/// A tape in memory that strategies are run over again and again: what a measurement needs.
+pub(crate) struct Trial {
+    plan: Plan,
+    bars: Bars,
+}
+
+impl Trial {
+    /// Reads the tape that the command line asks for.
+    pub(crate) fn open(args: &BacktestArgs) -> Result<Self, BacktestError> {
+        let plan = Plan::new(args)?;
+        let bars = bars::load(&plan.file()?, &plan.tape)?;
+        Ok(Self { plan, bars })
+    }
+
+    pub(crate) const fn bars(&self) -> &Bars {
+        &self.bars
+    }
+
+    /// One strategy, or all, over the whole tape.
+    pub(crate) fn run(&self, strategy: &str) -> Result<tape::Run, BacktestError> {
+        let kinds = strategies::chosen(strategy)?;
+        let enrolled = strategies::enrol(&kinds, self.plan.world.cash);
+        tape::run(&self.bars, &self.plan.world, enrolled, &mut ())
+    }
+}
+
 /// Tells the person at the terminal; a result is never told this way.
 fn say(text: std::fmt::Arguments<'_>) {
     // When even standard error is closed there is nobody to tell.

@@ -198,6 +198,7 @@ pub fn run_with(
         // The tape brings the candles.
         candle_width: Timestamp::ZERO,
         equity_every: bars.interval.width(),
+        operator: None,
     };
     let engine = MultiStrategyEngine::with_strategies(config, strategies)
         .map_err(|error| BacktestError::Limits { field: error.field, problem: error.problem })?;
@@ -420,6 +421,8 @@ impl<W: Watch> Tape<'_, W> {
                 self.note(format!("{}: {name} stopped ({cause:?})", date(at)));
             }
             Effect::Alert(alert) => self.note(format!("{}: {alert:?}", date(at))),
+            // Nobody places any.
+            Effect::Standing { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Row;
+use super::row::Row;
 
 /// One of several ways to do the same.
 #[derive(Debug, Default)]
@@ -61,7 +61,8 @@ mod tests {
         (1..=99).rev().for_each(|ms| arm.took(Duration::from_millis(ms)));
         arm.failed();
         let rows = arm.rows("x");
-        let value = |metric: &str| rows.iter().find(|row| row.metric == metric).unwrap().value;
+        let value =
+            |metric: &str| rows.iter().find(|row| row.metric == metric).unwrap().value.unwrap();
         let near = |metric: &str, wanted: f64| assert!((value(metric) - wanted).abs() < 1e-9);
         near("x.p50", 50.0);
         near("x.p99", 99.0);

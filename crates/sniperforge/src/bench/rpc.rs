@@ -6,9 +6,9 @@ use sniper_core::ids::Address;
 use sniper_solana::rpc::{Commitment, RpcConnectionPool};
 use tokio::task::JoinSet;
 
-use super::Row;
 use super::arms::{Arm, figure};
 use super::field::Field;
+use super::row::Row;
 
 /// Reads a second of each arm at most, and the part of an endpoint's budget that all arms together may take.
 const RATE_MAX: u32 = 50;
@@ -41,12 +41,26 @@ pub(super) async fn measure(field: &Field, span: Duration) -> anyhow::Result<Vec
     let local = |limit: f64| field.is_local().then_some(limit);
     let (slow, pool, quick) = (one.ms(99), all.ms(99), hedged.ms(99));
     let ratio = |name: &str, value: f64| Row::told(name, value, "times");
-    rows.push(ratio("rpc.hedged_to_one.p99", quick / slow).wished(0.5).at_most(local(HEDGED_MAX)));
-    rows.push(ratio("rpc.hedged_to_all.p99", quick / pool).wished(0.5).at_most(local(HEDGED_MAX)));
+    rows.push(
+        ratio("rpc.hedged_to_one.p99", quick / slow)
+            .wished(0.5)
+            .at_most(local(HEDGED_MAX))
+            .in_any_build(),
+    );
+    rows.push(
+        ratio("rpc.hedged_to_all.p99", quick / pool)
+            .wished(0.5)
+            .at_most(local(HEDGED_MAX))
+            .in_any_build(),
+    );
     let reads = figure(hedged.count()).max(1.0);
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
     let extra = (asked as f64 / reads - 1.0).max(0.0);
-    rows.push(Row::told("rpc.hedged.extra_requests", extra, "share").at_most(Some(EXTRA_MAX)));
+    rows.push(
+        Row::told("rpc.hedged.extra_requests", extra, "share")
+            .at_most(Some(EXTRA_MAX))
+            .in_any_build(),
+    );
     Ok(rows)
 }
 

@@ -120,6 +120,16 @@ impl ChaosReport {
     }
 }
 
+/// The scenario of availability alone: ten minutes, or without `full` twenty seconds.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn availability(full: bool) -> anyhow::Result<Scenario> {
+    let args = ChaosArgs { short: !full, only: vec!["availability".to_owned()] };
+    run(&args)?.scenarios.pop().context("the scenario told nothing")
+}
+
 /// Runs the scenarios, one after the other.
 ///
 /// # Errors

@@ -35,6 +35,13 @@ pub struct DemoArgs {
     /// Records after which the journal goes on in another segment.
     #[arg(long, value_name = "N", hide = true)]
     pub segment_records: Option<u64>,
+    /// Break the endpoints in turn, lose transactions and let the chain fork, as the seed has it: the ledger must equal the
+    /// chain all the same.
+    #[arg(long, conflicts_with = "attach")]
+    pub faults: bool,
+    /// How often ledger and chain are compared.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "60s", hide = true)]
+    pub compare: Duration,
     /// New coins are made on the local chain this often, and the strategy for them runs too; every 5s unless said.
     #[arg(
         long,

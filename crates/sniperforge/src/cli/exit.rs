@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::backtest::BacktestError;
 use crate::config::ConfigError;
-use crate::telemetry::LogError;
+use crate::telemetry::{BaselineError, LogError};
 
 /// The codes a script may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,9 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         }
         #[cfg(feature = "localnet")]
         if cause.is::<sniper_localnet::proxy::ScriptError>() {
+            return Exit::Configuration;
+        }
+        if cause.is::<BaselineError>() {
             return Exit::Configuration;
         }
         if cause.is::<CheckFailed>() {

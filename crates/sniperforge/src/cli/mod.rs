@@ -7,19 +7,25 @@
 mod args;
 mod bench;
 mod config;
+mod db;
 mod doctor;
 mod exit;
 #[cfg(feature = "localnet")]
 mod fault_proxy;
+mod history;
 mod journal;
 mod kill;
 #[cfg(feature = "localnet")]
 mod localnet;
+mod orders;
 mod output;
+#[cfg(feature = "localnet")]
+mod profile;
 mod quote;
 mod run;
 mod scan;
 mod status;
+mod tune;
 mod verify;
 mod wallet;
 
@@ -27,6 +33,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::threads::aside;
 
 pub use args::{DemoArgs, ReplayArgs, TradeArgs, TradeFlags, parse_duration};
 pub use exit::{CheckFailed, Exit, NoInstance, TimedOut, exit_of};
@@ -91,16 +99,44 @@ pub enum Command {
     #[cfg(feature = "localnet")]
     #[command(hide = true)]
     Chaos(crate::chaos::ChaosArgs),
+    /// Name the places at which this build can be told to die: what `cargo xtask crash` asks.
+    #[cfg(feature = "failpoints")]
+    #[command(hide = true)]
+    FailPoints,
     /// The best way through the configured pools for an amount, worked out here.
     Quote(quote::QuoteArgs),
     /// All pools of the exchanges, looked at as they change.
     Scan(scan::ScanArgs),
     /// Measure what this machine and these endpoints can do.
     Bench(bench::BenchArgs),
+    /// Time every stage of a trade on a local chain, and compare with baselines.
+    #[cfg(feature = "localnet")]
+    Profile(profile::ProfileArgs),
+    /// Try settings on these endpoints and this machine, one at a time, and keep what helps beyond noise.
+    Tune(tune::TuneArgs),
+    /// Open journal and tables in a folder, and tell what they hold in memory: what `tune` starts.
+    #[command(hide = true)]
+    TuneHold(tune::HoldArgs),
     /// Run reference vectors of exchanges against our own decoding, quotes and instructions.
     Verify(verify::VerifyArgs),
     /// Show what a running instance does.
     Status(status::StatusArgs),
+    /// Positions reduced, newest first, or their sums by day, strategy or token: from the tables.
+    Trades(history::TradesArgs),
+    /// What each strategy holds: from the tables.
+    Positions(history::PositionsArgs),
+    /// The last lines of the log, newest first: from the tables.
+    Logs(history::LogsArgs),
+    /// The tables: their schema, how fast they answer, and what of them leaves for other programs.
+    #[command(subcommand)]
+    Db(db::DbCommand),
+    /// Place, show and cancel orders that stand in a running instance until their moment comes; or page through all that
+    /// were ever sent.
+    Orders(Box<orders::OrdersArgs>),
+    /// Order nothing more in a running instance; what is in flight is followed.
+    Pause(orders::At),
+    /// Let a paused instance go on.
+    Resume(orders::At),
     /// Stop all signing at once, here and in every instance on this data folder.
     Kill(kill::KillArgs),
     /// Allow signing again, in two steps.
@@ -119,7 +155,7 @@ pub enum Command {
 /// Runs what the process was asked to.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match aside(Cli::try_parse) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not errors. Nobody is left to tell when they cannot be printed.

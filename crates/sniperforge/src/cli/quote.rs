@@ -10,6 +10,7 @@ use sniper_core::market::Market;
 use sniper_core::order::MAX_HOPS;
 use sniper_core::route::{Index, NoRoute, Routed, best_route, best_split};
 use sniper_core::units::{Atoms, Bps};
+use sniper_solana::jupiter::{Ask, Jupiter, JupiterConfig};
 use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
 
 use super::Global;
@@ -40,7 +41,7 @@ pub struct QuoteArgs {
     /// Ask this service too, and tell the difference.
     #[arg(long, value_enum, value_name = "SERVICE")]
     compare: Option<Service>,
-    /// Where the service is reached: any server that answers as its quote API does.
+    /// Where the service is reached: any server that answers as its swap API does.
     #[arg(long, value_name = "URL", default_value = "https://api.jup.ag", requires = "compare")]
     compare_url: String,
 }
@@ -275,39 +276,23 @@ fn describe(market: &Market, found: &Search, read_ms: f64) -> Quoted {
     }
 }
 
-/// Asks the service for the same swap. API page: <https://dev.jup.ag/docs/api/swap-api/quote>.
+/// Asks the service for the same swap.
 async fn compare(
     args: &QuoteArgs,
     market: &Market,
     found: &Search,
     ours: &Quoted,
 ) -> anyhow::Result<Compared> {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        #[serde(rename = "outAmount")]
-        out: String,
-    }
     let address = |id| market.mint(id).map(|mint| mint.spec.address).unwrap_or_default();
     let [mint_in, mint_out] = found.mints.map(address);
-    let url = format!(
-        "{}/swap/v1/quote?inputMint={mint_in}&outputMint={mint_out}&amount={}&slippageBps={}",
-        args.compare_url.trim_end_matches('/'),
-        ours.amount_in,
-        args.slippage_bps
-    );
-    let client = reqwest::Client::builder().timeout(COMPARE_WITHIN).no_proxy().build()?;
+    let (amount_in, slippage) = (Atoms::new(ours.amount_in), Bps::capped(args.slippage_bps));
+    let config = JupiterConfig::new(&args.compare_url, None, 1).context("use --compare-url")?;
+    let jupiter = Jupiter::new(config)?;
     let started = Instant::now();
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let answer =
-        answer.map_err(reqwest::Error::without_url).context("ask jupiter for its quote")?;
-    let answer: Answer = answer
-        .json()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .context("read jupiter's quote: it is not the answer of a quote API")?;
+    let ask = Ask { mint_in, mint_out, amount_in, slippage };
+    let quote = jupiter.quote(&ask, COMPARE_WITHIN).await.context("ask jupiter for its quote")?;
     let took_ms = started.elapsed().as_secs_f64() * 1e3;
-    let theirs: u64 = answer.out.parse().context("read jupiter's quote: outAmount is no number")?;
-    ensure!(theirs > 0, "jupiter's quote gives nothing");
+    let theirs = quote.amount_out.get();
     let apart = i128::from(ours.amount_out) - i128::from(theirs);
     #[expect(clippy::cast_precision_loss, reason = "a share to show")]
     let difference_bps = apart as f64 * 1e4 / theirs as f64;

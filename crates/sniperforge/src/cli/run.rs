@@ -6,11 +6,14 @@ use sniper_wallet::PassphraseSource;
 use super::args::{TradeArgs, TradeFlags};
 use super::exit::{Exit, UsageError};
 use super::{
-    Cli, Command, Global, bench, config, doctor, journal, kill, output, quote, scan, status,
-    verify, wallet,
+    Cli, Command, Global, bench, config, db, doctor, history, journal, kill, orders, output, quote,
+    scan, status, tune, verify, wallet,
 };
 use crate::config::{Config, Reload, Sources};
 use crate::telemetry::{Logging, init_logging};
+#[cfg(feature = "localnet")]
+use crate::telemetry::{MetricsCollector, SpanTimes, init_logging_with};
+use crate::threads::aside;
 
 pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let global = cli.global;
@@ -71,6 +74,12 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             output::report(global.json, &report, || report.table())?;
             Ok(if report.holds() { Exit::Done } else { Exit::CheckFailed })
         }
+        #[cfg(feature = "failpoints")]
+        Command::FailPoints => {
+            let names = sniper_store::failpoint::Point::ALL.iter().map(|point| point.name());
+            output::print(&names.map(|name| format!("{name}\n")).collect::<String>())?;
+            Ok(Exit::Done)
+        }
         Command::Quote(args) => {
             let config = load(&global)?;
             let _logging = quiet_logging(&global)?;
@@ -85,12 +94,35 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<Exit> {
             let _logging = init_logging(false, global.log_level.as_deref().unwrap_or("error"))?;
             bench::bench(&args, &global)
         }
+        #[cfg(feature = "localnet")]
+        Command::Profile(args) => {
+            without_config(&global, "profile brings its own configuration; leave out -c")?;
+            let spans = SpanTimes::new(MetricsCollector::default());
+            let level = global.log_level.as_deref().unwrap_or("error");
+            let _logging = init_logging_with(false, level, Some(spans.clone()))?;
+            super::profile::profile(args, &spans, &global)
+        }
+        Command::Tune(args) => {
+            let _logging = init_logging(false, global.log_level.as_deref().unwrap_or("error"))?;
+            tune::tune(&args, &global)
+        }
+        Command::TuneHold(args) => tune::tune_hold(&args, &global),
         Command::Verify(args) => {
             without_config(&global, "verify takes no settings; leave out -c")?;
             let _logging = quiet_logging(&global)?;
             verify::verify(&args, &global)
         }
         Command::Status(args) => status::status(&args, &load(&global)?, &global),
+        Command::Trades(args) => history::trades(&args, &load(&global)?, &global),
+        Command::Positions(args) => history::positions(&args, &load(&global)?, &global),
+        Command::Logs(args) => history::logs(&args, &load(&global)?, &global),
+        Command::Db(command) => {
+            let _logging = quiet_logging(&global)?;
+            db::db(&command, &load(&global)?, &global)
+        }
+        Command::Orders(args) => orders::orders(&args, &load(&global)?, &global),
+        Command::Pause(at) => orders::pause(&at, &load(&global)?, &global),
+        Command::Resume(at) => orders::resume(&at, &load(&global)?, &global),
         Command::Kill(args) => kill::kill(&args, &load(&global)?, &global),
         Command::ClearKill(args) => kill::clear_kill(&args, &load(&global)?, &global),
         Command::Wallet(command) => wallet::wallet(&command, &global).map(|()| Exit::Done),
@@ -143,7 +175,7 @@ fn trade(
 }
 
 fn load(global: &Global) -> anyhow::Result<Config> {
-    Ok(Config::load(&Sources::of_process(global.config.clone()))?)
+    Ok(aside(|| Config::load(&Sources::of_process(global.config.clone())))?)
 }
 
 fn without_config(global: &Global, advice: &'static str) -> anyhow::Result<()> {
@@ -155,7 +187,10 @@ fn without_config(global: &Global, advice: &'static str) -> anyhow::Result<()> {
 fn engine_logging(global: &Global, config: Option<&Config>) -> anyhow::Result<Logging> {
     let configured = config.map(|config| config.log.level.to_string().to_lowercase());
     let level = global.log_level.clone().or(configured).unwrap_or_else(|| "info".to_owned());
-    init_logging(config.is_some_and(|config| config.log.json), &level).context("start logging")
+    let json = config.is_some_and(|config| config.log.json);
+    // While that thread lives, the heap that reading the command line has left is its own: the log's, which stays, gets
+    // another, and who trades comes to use this one again.
+    aside(|| init_logging(json, &level)).context("start logging")
 }
 
 /// Logging of a command that answers and ends: warnings alone, unless asked for more.

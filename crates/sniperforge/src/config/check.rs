@@ -6,6 +6,7 @@ use std::time::Duration;
 use sniper_core::gate::Policy;
 use sniper_core::ids::Address;
 use sniper_core::launch::Program;
+use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Limits;
 use sniper_core::strategy::{StrategyKind, arbitrage};
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
@@ -17,11 +18,14 @@ use super::error::{ConfigError, Problem};
 use super::layers::Layers;
 use super::raw::{
     Amount, RawArbitrage, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode,
-    RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy, RawTrading, RawWallet,
+    RawOperator, RawPerformance, RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy,
+    RawTrading, RawWallet,
 };
 use super::{
-    Config, Dashboard, LiveCaps, Log, Node, Prices, Sim, StrategySettings, Trading, Wallet,
+    Config, Dashboard, LiveCaps, Log, Metrics, Node, Performance, Prices, Sim, StrategySettings,
+    Trading, Wallet, grpc, tuning,
 };
+use crate::telemetry::MetricsBounds;
 
 /// The largest amount a setting may name: far above any desk this is for, far below where sums could overflow.
 const DOLLARS_MAX: Usd = Usd::dollars(1_000_000_000);
@@ -30,42 +34,56 @@ const CENT: Usd = Usd::new(10_000);
 /// The longest span a setting may name: 30 days.
 const MILLIS_MAX: i64 = 30 * 24 * 3_600_000;
 
-type Checked<T> = Result<T, ConfigError>;
+pub(super) type Checked<T> = Result<T, ConfigError>;
 
 /// Checks every value; the first that cannot be ends it.
 pub(super) fn check(raw: &RawConfig, layers: &Layers) -> Checked<Config> {
     let check = Check { layers };
+    let (jito, tip) = check.jito(&raw.jito)?.unzip();
+    let risk = Limits { tip: tip.unwrap_or_default(), ..check.risk(&raw.risk)? };
     let config = Config {
         node: check.node(&raw.node)?,
         wallet: check.wallet(&raw.wallet)?,
         trading: check.trading(&raw.trading)?,
         prices: check.prices(&raw.prices)?,
-        risk: check.risk(&raw.risk)?,
+        jupiter: check.jupiter(raw)?,
+        jito,
+        risk,
         priority: check.priority(raw.risk.priority.as_deref())?,
         strategies: check.strategies(&raw.strategies)?,
         data_dir: check.path("store.data_dir", raw.store.data_dir.as_deref())?,
         journal_keep: check.journal_keep(&raw.store)?,
+        log_lines: check.unsigned("store.log_lines", raw.store.log_lines, 0, 100_000_000)?,
         dashboard: check.dashboard(&raw.dashboard)?,
+        performance: check.performance(&raw.performance)?,
+        operator: check.operator(&raw.operator)?,
+        tuning: check.tuning(raw)?,
         sim: check.sim(&raw.sim)?,
         log: check.log(&raw.log)?,
     };
     Ok(config)
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     layers: &'a Layers,
 }
 
 impl Check<'_> {
-    fn invalid(&self, key: &str, problem: Problem) -> ConfigError {
+    pub(super) fn invalid(&self, key: &str, problem: Problem) -> ConfigError {
         ConfigError::Invalid { place: self.layers.place(key), key: key.to_owned(), problem }
     }
 
-    fn present<T>(&self, key: &str, value: Option<T>) -> Checked<T> {
+    pub(super) fn present<T>(&self, key: &str, value: Option<T>) -> Checked<T> {
         value.ok_or_else(|| self.invalid(key, Problem::Absent))
     }
 
-    fn whole(&self, key: &str, value: Option<i64>, least: i64, most: i64) -> Checked<i64> {
+    pub(super) fn whole(
+        &self,
+        key: &str,
+        value: Option<i64>,
+        least: i64,
+        most: i64,
+    ) -> Checked<i64> {
         let value = self.present(key, value)?;
         if (least..=most).contains(&value) {
             Ok(value)
@@ -74,7 +92,7 @@ impl Check<'_> {
         }
     }
 
-    fn unsigned<T: TryFrom<i64>>(
+    pub(super) fn unsigned<T: TryFrom<i64>>(
         &self,
         key: &str,
         value: Option<i64>,
@@ -96,18 +114,18 @@ impl Check<'_> {
         Ok(Timestamp::from_millis(self.whole(key, value, least, MILLIS_MAX)?))
     }
 
-    fn bps(&self, key: &str, value: Option<i64>, least: i64, most: i64) -> Checked<Bps> {
+    pub(super) fn bps(&self, key: &str, value: Option<i64>, least: i64, most: i64) -> Checked<Bps> {
         Ok(Bps::capped(self.unsigned(key, value, least, most)?))
     }
 
-    fn dollars(&self, key: &str, value: Option<&Amount>, least: Usd) -> Checked<Usd> {
+    pub(super) fn dollars(&self, key: &str, value: Option<&Amount>, least: Usd) -> Checked<Usd> {
         let text = self.present(key, value)?;
         parse_dollars(&text.0)
             .filter(|value| (least..=DOLLARS_MAX).contains(value))
             .ok_or_else(|| self.invalid(key, Problem::Dollars { least, most: DOLLARS_MAX }))
     }
 
-    fn path(&self, key: &str, value: Option<&str>) -> Checked<PathBuf> {
+    pub(super) fn path(&self, key: &str, value: Option<&str>) -> Checked<PathBuf> {
         match self.present(key, value)? {
             "" => Err(self.invalid(key, Problem::Empty)),
             path => Ok(PathBuf::from(path)),
@@ -147,8 +165,10 @@ impl Check<'_> {
         };
         let genesis_hash = raw.genesis_hash.as_deref().map(hash).transpose()?;
         let mut endpoints: Vec<EndpointConfig> = Vec::new();
+        let reserves = raw.reserves.as_deref().unwrap_or_default();
         for (nth, raw) in raw.endpoints.iter().flatten().enumerate() {
             let endpoint = self.endpoint(nth, raw)?;
+            let endpoint = tuning::placed(endpoint, reserves);
             if endpoints.iter().any(|other| other.name() == endpoint.name()) {
                 return Err(self.invalid(&format!("node.endpoints.{nth}.name"), Problem::Duplicate));
             }
@@ -172,11 +192,13 @@ impl Check<'_> {
             some => self.unsigned(&key("requests_per_second"), some, 1, 100_000)?,
         };
         // What the client itself refuses beyond that is said in its words, which hold no address.
-        EndpointConfig::new(&name, http.as_str(), ws.as_str(), rate)
-            .map_err(|error| self.invalid(&key("http"), Problem::Odds(error.to_string())))
+        let endpoint = EndpointConfig::new(&name, http.as_str(), ws.as_str(), rate)
+            .map_err(|error| self.invalid(&key("http"), Problem::Odds(error.to_string())))?;
+        let place = |field: &str, problem| self.invalid(&key(field), Problem::Odds(problem));
+        grpc::with_stream(endpoint, raw).map_err(|(field, problem)| place(field, problem))
     }
 
-    fn url(&self, key: &str, text: &str, schemes: [&str; 2]) -> Checked<reqwest::Url> {
+    pub(super) fn url(&self, key: &str, text: &str, schemes: [&str; 2]) -> Checked<reqwest::Url> {
         reqwest::Url::parse(text)
             .ok()
             .filter(|url| schemes.contains(&url.scheme()) && url.has_host())
@@ -211,6 +233,12 @@ impl Check<'_> {
                 raw.candle_ms,
                 100,
                 86_400_000,
+            )?),
+            compare: Duration::from_millis(self.unsigned(
+                "trading.compare_ms",
+                raw.compare_ms,
+                1_000,
+                3_600_000,
             )?),
             pools: self.addresses("trading.pools", raw.pools.as_deref().unwrap_or_default())?,
             usd_mints: self
@@ -348,6 +376,8 @@ impl Check<'_> {
                 71_428_571,
             )?,
             order_ttl: self.millis("risk.order_ttl_ms", raw.order_ttl_ms, 1)?,
+            // That of [jito], where it is used.
+            tip: Lamports::ZERO,
         };
         self.risk_as_a_whole(&limits)?;
         Ok(limits)
@@ -441,6 +471,13 @@ impl Check<'_> {
         })
     }
 
+    fn operator(&self, raw: &RawOperator) -> Checked<Option<Allowance>> {
+        let budget = self.dollars("operator.budget_usd", raw.budget_usd.as_ref(), Usd::ZERO)?;
+        let loss_limit =
+            self.dollars("operator.loss_limit_usd", raw.loss_limit_usd.as_ref(), CENT)?;
+        Ok((budget > Usd::ZERO).then_some(Allowance { budget, loss_limit }))
+    }
+
     fn dashboard(&self, raw: &RawDashboard) -> Checked<Dashboard> {
         let key = "dashboard.listen";
         let listen: std::net::SocketAddr = self
@@ -453,6 +490,22 @@ impl Check<'_> {
         }
         let enabled = self.present("dashboard.enabled", raw.enabled)?;
         Ok(Dashboard { listen: enabled.then_some(listen), allow_remote })
+    }
+
+    fn performance(&self, raw: &RawPerformance) -> Checked<Performance> {
+        let every =
+            self.unsigned("performance.metrics_every_ms", raw.metrics_every_ms, 500, MILLIS_MAX)?;
+        let megabytes: u64 =
+            self.unsigned("performance.metrics_file_mb", raw.metrics_file_mb, 1, 10_000)?;
+        let files = self.unsigned("performance.metrics_files", raw.metrics_files, 1, 1_000)?;
+        let bounds = MetricsBounds { file_bytes: megabytes.saturating_mul(1_000_000), files };
+        let metrics = Metrics { every: Duration::from_millis(every), bounds };
+        let key = "performance.baselines";
+        let baselines = raw.baselines.as_deref().filter(|path| !path.is_empty());
+        Ok(Performance {
+            metrics: self.present("performance.metrics", raw.metrics)?.then_some(metrics),
+            baselines: baselines.map(|path| self.path(key, Some(path))).transpose()?,
+        })
     }
 
     fn sim(&self, raw: &RawSim) -> Checked<Sim> {
@@ -517,44 +570,4 @@ pub(super) fn parse_dollars(text: &str) -> Option<Usd> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn what_is_not_a_decimal_number_of_dollars_is_refused() {
-        for text in [
-            "",
-            "-",
-            ".5",
-            "1e3",
-            "NaN",
-            "inf",
-            "1.2345678",
-            "+1",
-            "1.-5",
-            "99999999999999999999",
-            "1 ",
-        ] {
-            assert_eq!(parse_dollars(text), None, "{text:?}");
-        }
-        assert_eq!(parse_dollars("12.5"), Some(Usd::new(12_500_000)));
-        assert_eq!(parse_dollars("1.5000000000"), Some(Usd::new(1_500_000)));
-    }
-
-    #[test]
-    fn a_pubsub_address_follows_from_the_http_address() {
-        let ws = |http: &str| pubsub_of(&http.parse().unwrap()).map(String::from);
-        assert_eq!(ws("http://127.0.0.1:8899/").as_deref(), Some("ws://127.0.0.1:8900/"));
-        assert_eq!(ws("https://node.example/key").as_deref(), Some("wss://node.example/key"));
-        assert_eq!(ws("http://127.0.0.1:65535/"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn a_decimal_amount_is_read_to_the_last_millionth(micros in -1_000_000_000_000_000_i64..1_000_000_000_000_000) {
-            let text = super::super::defaults::dollars(Usd::new(micros));
-            prop_assert_eq!(parse_dollars(&text.0), Some(Usd::new(micros)));
-        }
-    }
-}
+mod tests;

@@ -7,8 +7,9 @@ use sniper_core::units::Usd;
 use sniper_solana::fees::Urgency;
 
 use super::raw::{
-    Amount, RawArbitrage, RawConfig, RawDashboard, RawLog, RawPrices, RawRisk, RawSim, RawStore,
-    RawStrategies, RawStrategy, RawTrading, RawWallet,
+    Amount, RawArbitrage, RawConfig, RawDashboard, RawJito, RawJupiter, RawLog, RawNode,
+    RawOperator, RawPerformance, RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy,
+    RawTrading, RawWallet,
 };
 
 /// USD Coin on Solana's main network.
@@ -17,9 +18,16 @@ const USDC: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 /// The defaults, written as a person would.
 pub(super) fn raw() -> RawConfig {
     RawConfig {
+        node: RawNode {
+            reserves: Some(Vec::new()),
+            hedge_percentile: Some(95),
+            feed_replicas: Some(2),
+            ..RawNode::default()
+        },
         wallet: RawWallet { keystore: Some("wallet.age".to_owned()), ..RawWallet::default() },
         trading: RawTrading {
             candle_ms: Some(60_000),
+            compare_ms: Some(60_000),
             pools: Some(Vec::new()),
             usd_mints: Some(vec![USDC.to_owned()]),
             mints: Some(Vec::new()),
@@ -35,6 +43,23 @@ pub(super) fn raw() -> RawConfig {
             // Without a key, the service allows thirty questions a minute.
             every_ms: Some(2_000),
         },
+        jupiter: RawJupiter {
+            r#use: Some("never".to_owned()),
+            url: Some("https://api.jup.ag".to_owned()),
+            key_file: None,
+            // What the service allows without a key.
+            requests_per_minute: Some(30),
+            margin_bps: Some(5),
+            at_least_usd: Some(dollars(Usd::dollars(20))),
+            wait_ms: Some(800),
+        },
+        jito: RawJito {
+            r#use: Some("never".to_owned()),
+            endpoints: Some(vec!["https://mainnet.block-engine.jito.wtf".to_owned()]),
+            key_file: None,
+            tip_lamports: Some(10_000),
+            tip_cap_lamports: Some(1_000_000),
+        },
         risk: risk(&Limits::default()),
         strategies: RawStrategies {
             trend: strategy(trend::Params::default()),
@@ -48,11 +73,29 @@ pub(super) fn raw() -> RawConfig {
                 ..strategy(new_pool::Params::default())
             },
         },
-        store: RawStore { data_dir: Some("data".to_owned()), journal_keep_days: Some(30) },
+        operator: RawOperator {
+            budget_usd: Some(dollars(Usd::dollars(250))),
+            loss_limit_usd: Some(dollars(Usd::dollars(25))),
+        },
+        store: RawStore {
+            data_dir: Some("data".to_owned()),
+            journal_keep_days: Some(30),
+            log_lines: Some(100_000),
+            table_batch: Some(512),
+            cached_answers: Some(8),
+            journal_reserve_kb: Some(4_096),
+        },
         dashboard: RawDashboard {
             enabled: Some(true),
             listen: Some("127.0.0.1:8080".to_owned()),
             allow_remote: Some(false),
+        },
+        performance: RawPerformance {
+            metrics: Some(true),
+            metrics_every_ms: Some(10_000),
+            metrics_file_mb: Some(16),
+            metrics_files: Some(4),
+            baselines: Some(String::new()),
         },
         sim: RawSim {
             cash_usd: Some(dollars(Usd::dollars(1_000))),
@@ -62,7 +105,6 @@ pub(super) fn raw() -> RawConfig {
             seed: Some(1),
         },
         log: RawLog { level: Some("info".to_owned()), json: Some(false) },
-        ..RawConfig::default()
     }
 }
 

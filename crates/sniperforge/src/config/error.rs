@@ -60,6 +60,14 @@ pub enum ConfigError {
         /// Why it is needed.
         need: &'static str,
     },
+    /// The layer of measured settings cannot be used.
+    #[error("{} {problem}", path.display())]
+    Tuned {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: super::tuned::TunedError,
+    },
     /// `new-config` never overwrites.
     #[error("{}: already exists; choose another name or move it away first", path.display())]
     Exists {
@@ -139,6 +147,12 @@ pub enum Problem {
     /// Not a word for how urgent orders are.
     #[error("is not an urgency; write fixed, low, normal, high or urgent")]
     Priority,
+    /// Not a word for when another service is used.
+    #[error("is not a word for when it is used; write {words}")]
+    Usage {
+        /// Those there are.
+        words: &'static str,
+    },
     /// Not a genesis hash.
     #[error("is not a genesis hash; write 32 bytes in base58 as `getGenesisHash` answers")]
     Hash,

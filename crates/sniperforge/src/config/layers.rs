@@ -1,4 +1,4 @@
-//! Defaults, files and environment, laid over each other; each value remembers where it came from.
+//! Defaults, files, what was tuned and the environment, laid over each other; each value remembers where it came from.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::ENV_PREFIX;
 use super::defaults;
 use super::error::{ConfigError, Place, variable_of};
 use super::raw::RawConfig;
+use super::tuned::TunedFile;
 
 /// The name under which the defaults are kept.
 const DEFAULTS: &str = "default";
@@ -63,6 +64,7 @@ impl Provider for Layer {
 pub struct Layers {
     figment: Figment,
     files: Vec<(PathBuf, String)>,
+    data_dir: Option<PathBuf>,
 }
 
 impl Layers {
@@ -72,6 +74,28 @@ impl Layers {
     ///
     /// A file that is missing, malformed or holds an unknown key; a variable that does not fit.
     pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut layers = Self::read_untuned(sources)?;
+        let Some(data_dir) = &layers.data_dir else { return Ok(layers) };
+        if let Some((path, text, _)) = TunedFile::read(data_dir)? {
+            let tuned =
+                Layer { name: "file", values: parse_file(&path, &text)?, path: Some(path.clone()) };
+            let environment = Layer {
+                name: ENVIRONMENT,
+                path: None,
+                values: parse_variables(&sources.variables)?,
+            };
+            layers.figment = layers.figment.merge(tuned).merge(environment);
+            layers.files.push((path, text));
+        }
+        Ok(layers)
+    }
+
+    /// The same without what `sniperforge tune` has written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn read_untuned(sources: &Sources) -> Result<Self, ConfigError> {
         let mut figment =
             Figment::from(Layer { name: DEFAULTS, path: None, values: defaults_as_values()? });
         let mut files = Vec::new();
@@ -84,7 +108,22 @@ impl Layers {
         }
         let values = parse_variables(&sources.variables)?;
         figment = figment.merge(Layer { name: ENVIRONMENT, path: None, values });
-        Ok(Self { figment, files })
+        let data_dir = figment.find_value("store.data_dir").ok();
+        let data_dir =
+            data_dir.and_then(|value| value.into_string()).filter(|path| !path.is_empty());
+        Ok(Self { figment, files, data_dir: data_dir.map(PathBuf::from) })
+    }
+
+    /// Where the layer of measured settings is looked for; none where no data folder is named.
+    #[must_use]
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    /// The value of `key`, if it has one.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<serde_json::Value> {
+        serde_json::to_value(self.figment.find_value(key).ok()?).ok()
     }
 
     /// What all sources together say.

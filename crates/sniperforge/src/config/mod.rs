@@ -10,6 +10,7 @@
 mod check;
 mod defaults;
 mod error;
+mod grpc;
 mod layers;
 pub mod raw;
 mod reload;
@@ -17,6 +18,9 @@ mod show;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tuned;
+mod tuning;
+mod venues;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +36,10 @@ use sniper_core::strategy::StrategyKind;
 use sniper_core::units::{Bps, Lamports, Timestamp, Usd};
 use sniper_solana::fees::Urgency;
 use sniper_solana::rpc::EndpointConfig;
+use sniper_solana::venue::Handover;
 use solana_hash::Hash;
+
+use crate::telemetry::MetricsBounds;
 
 pub(crate) use check::pubsub_of;
 pub use error::{ConfigError, Place, Problem, variable_of};
@@ -40,6 +47,8 @@ pub use layers::{Layers, Sources};
 pub use reload::{Changed, Reload};
 pub use show::{to_json, to_toml};
 pub use template::{template, write_new};
+pub use tuned::{TUNABLE, TUNED_FILE, TunedError, TunedFile, TunedValue, is_tunable};
+pub use tuning::Tuning;
 
 /// What the names of our environment variables begin with.
 pub const ENV_PREFIX: &str = "SNIPERFORGE__";
@@ -50,10 +59,14 @@ pub(crate) const SECTIONS: &[&str] = &[
     "wallet",
     "trading",
     "prices",
+    "jupiter",
+    "jito",
     "risk",
     "strategies",
+    "operator",
     "store",
     "dashboard",
+    "performance",
     "sim",
     "log",
 ];
@@ -69,18 +82,30 @@ pub struct Config {
     pub trading: Trading,
     /// The independent price.
     pub prices: Prices,
+    /// Who may build swaps for us; nobody unless it is switched on.
+    pub jupiter: Option<Jupiter>,
+    /// Who else takes our transactions to the leader; nobody unless it is switched on.
+    pub jito: Option<Jito>,
     /// What may be risked.
     pub risk: Limits,
     /// How urgent an ordinary order is; without it orders bid the most that the limits allow.
     pub priority: Option<Urgency>,
     /// Who trades, in order of registration.
     pub strategies: Vec<StrategySettings>,
+    /// What the operator's own orders may use and lose; without it none are taken.
+    pub operator: Option<Allowance>,
     /// Where files go.
     pub data_dir: PathBuf,
     /// How long finished segments of the journal are kept; none for ever.
     pub journal_keep: Option<Duration>,
+    /// How many lines of the log the tables keep; with 0 they take none.
+    pub log_lines: u64,
     /// The page.
     pub dashboard: Dashboard,
+    /// What the engine tells of its own speed.
+    pub performance: Performance,
+    /// How its parts are set up, which changes how fast it is and never what it does.
+    pub tuning: Tuning,
     /// The simulated venue of paper trading.
     pub sim: Sim,
     /// What is logged.
@@ -112,6 +137,8 @@ pub struct Wallet {
 pub struct Trading {
     /// Width of a candle.
     pub candle: Timestamp,
+    /// How often ledger and chain are compared in live trading.
+    pub compare: Duration,
     /// Pool accounts, each once.
     pub pools: Vec<Address>,
     /// Mints held as worth one dollar, each once.
@@ -144,6 +171,46 @@ pub struct Prices {
 impl std::fmt::Debug for Prices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prices").field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+/// An aggregator that may build swaps for us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Jupiter {
+    /// A service that answers as Jupiter's swap API does. May hold an access key: never for a log or a message.
+    pub url: String,
+    /// A file with its access key, readable by its owner alone.
+    pub key_file: Option<PathBuf>,
+    /// How often it may be asked.
+    pub requests_per_minute: u32,
+    /// How much more than our own way it must bring.
+    pub margin: Bps,
+    /// The least that an order must be worth to be asked about.
+    pub at_least: Usd,
+    /// How long an order waits for the answer.
+    pub wait: Duration,
+}
+
+impl std::fmt::Debug for Jupiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jupiter").field("wait", &self.wait).finish_non_exhaustive()
+    }
+}
+
+/// Block engines that take our transactions besides the nodes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Jito {
+    /// How they are handed over.
+    pub handover: Handover,
+    /// Where; at least one. May hold access keys: never for a log or a message.
+    pub endpoints: Vec<String>,
+    /// A file with the access key of all, readable by its owner alone.
+    pub key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Jito {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jito").field("handover", &self.handover).finish_non_exhaustive()
     }
 }
 
@@ -180,6 +247,31 @@ pub struct Dashboard {
     pub listen: Option<SocketAddr>,
     /// Whether other machines may read it.
     pub allow_remote: bool,
+}
+
+/// What the engine tells of its own speed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Performance {
+    /// The file of figures, if one is written.
+    pub metrics: Option<Metrics>,
+    /// The file of baselines; those of the program without one.
+    pub baselines: Option<PathBuf>,
+}
+
+/// The file of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// How often a line is written.
+    pub every: Duration,
+    /// How large files become, and how many are kept.
+    pub bounds: MetricsBounds,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let bounds = MetricsBounds { file_bytes: 16_000_000, files: 4 };
+        Self { every: Duration::from_secs(10), bounds }
+    }
 }
 
 /// The simulated venue of paper trading.
@@ -311,6 +403,7 @@ impl Config {
                 .collect(),
             candle_width: self.trading.candle,
             equity_every: self.trading.candle,
+            operator: self.operator,
         }
     }
 }

@@ -17,14 +17,22 @@ pub struct RawConfig {
     pub trading: RawTrading,
     /// `[prices]`
     pub prices: RawPrices,
+    /// `[jupiter]`
+    pub jupiter: RawJupiter,
+    /// `[jito]`
+    pub jito: RawJito,
     /// `[risk]`
     pub risk: RawRisk,
     /// `[strategies]`
     pub strategies: RawStrategies,
+    /// `[operator]`
+    pub operator: RawOperator,
     /// `[store]`
     pub store: RawStore,
     /// `[dashboard]`
     pub dashboard: RawDashboard,
+    /// `[performance]`
+    pub performance: RawPerformance,
     /// `[sim]`
     pub sim: RawSim,
     /// `[log]`
@@ -54,6 +62,12 @@ table!(
         genesis_hash: String,
         /// The nodes.
         endpoints: Vec<RawEndpoint>,
+        /// Names of nodes that are read from and listened to last.
+        reserves: Vec<String>,
+        /// Share of answers after which a second node is asked.
+        hedge_percentile: i64,
+        /// How many nodes tell the same.
+        feed_replicas: i64,
     }
 );
 table!(
@@ -65,6 +79,10 @@ table!(
         http: String,
         /// PubSub address.
         ws: String,
+        /// Address of its Yellowstone stream.
+        grpc: String,
+        /// A file of mode 0600 with the token that the stream wants.
+        grpc_token_file: String,
         /// The most requests it may get.
         requests_per_second: i64,
     }
@@ -85,6 +103,8 @@ table!(
     RawTrading {
         /// Width of a candle.
         candle_ms: i64,
+        /// How often ledger and chain are compared in live trading.
+        compare_ms: i64,
         /// Pool accounts.
         pools: Vec<String>,
         /// Mints held as worth one dollar.
@@ -132,6 +152,40 @@ table!(
         url: String,
         /// How often it is asked.
         every_ms: i64,
+    }
+);
+table!(
+    /// Who may build swaps for us.
+    RawJupiter {
+        /// `never` or `when_better`.
+        r#use: String,
+        /// Address of a service that answers as Jupiter's swap API does.
+        url: String,
+        /// A file of mode 0600 with its access key.
+        key_file: String,
+        /// How often it may be asked.
+        requests_per_minute: i64,
+        /// How much better than our own way.
+        margin_bps: i64,
+        /// The least that an order must be worth.
+        at_least_usd: Amount,
+        /// How long an order waits for the answer.
+        wait_ms: i64,
+    }
+);
+table!(
+    /// Who else takes our transactions to the leader.
+    RawJito {
+        /// `never`, `transaction` or `bundle`.
+        r#use: String,
+        /// Addresses of block engines.
+        endpoints: Vec<String>,
+        /// A file of mode 0600 with the access key of all.
+        key_file: String,
+        /// What each order pays to be landed.
+        tip_lamports: i64,
+        /// The most that may be written for that.
+        tip_cap_lamports: i64,
     }
 );
 table!(
@@ -188,6 +242,14 @@ table!(
         data_dir: String,
         /// How many days finished segments of the journal are kept.
         journal_keep_days: i64,
+        /// How many lines of the log the tables keep.
+        log_lines: i64,
+        /// Most rows in one transaction of the tables.
+        table_batch: i64,
+        /// Answers of each kind that the page keeps of the tables.
+        cached_answers: i64,
+        /// Steps in which space is made ready for the journal.
+        journal_reserve_kb: i64,
     }
 );
 table!(
@@ -199,6 +261,30 @@ table!(
         listen: String,
         /// Whether other machines may read it.
         allow_remote: bool,
+    }
+);
+table!(
+    /// What the engine tells of its own speed.
+    RawPerformance {
+        /// Whether figures are written to a file.
+        metrics: bool,
+        /// How often.
+        metrics_every_ms: i64,
+        /// How large a file becomes.
+        metrics_file_mb: i64,
+        /// How many files are kept.
+        metrics_files: i64,
+        /// The file of baselines; those of the program without one.
+        baselines: String,
+    }
+);
+table!(
+    /// What the operator's own orders may use and lose.
+    RawOperator {
+        /// The most they may have in positions and orders, in dollars; 0 takes none.
+        budget_usd: Amount,
+        /// The realised loss after which they only sell, in dollars.
+        loss_limit_usd: Amount,
     }
 );
 table!(

@@ -1,6 +1,7 @@
 //! What has changed in the configuration since a run began, and what of it can be taken up while it runs.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -8,6 +9,8 @@ use sniper_solana::rpc::EndpointConfig;
 
 use super::error::ConfigError;
 use super::layers::{Layers, Sources};
+use super::tuned::TUNED_FILE;
+use super::tuning::placed;
 use super::{Config, raw::RawConfig};
 
 /// The one key that may change in a run.
@@ -18,6 +21,8 @@ const ENDPOINTS: &str = "node.endpoints";
 pub struct Reload {
     sources: Sources,
     began: RawConfig,
+    /// What `sniperforge tune` writes, whether it is there or not.
+    tuned: Option<PathBuf>,
 }
 
 /// What the sources say now.
@@ -39,8 +44,9 @@ impl Reload {
     ///
     /// As [`Config::load`].
     pub fn of(sources: Sources) -> Result<Self, ConfigError> {
-        let began = Layers::read(&sources)?.extract()?;
-        Ok(Self { sources, began })
+        let layers = Layers::read(&sources)?;
+        let tuned = layers.data_dir().map(|folder| folder.join(TUNED_FILE));
+        Ok(Self { sources, began: layers.extract()?, tuned })
     }
 
     /// One for each file: it differs once the file was written or replaced. Looks at the files and opens none.
@@ -50,7 +56,7 @@ impl Reload {
             let found = std::fs::metadata(path).ok()?;
             Some((found.modified().ok()?, found.len(), found.ino()))
         };
-        self.sources.files.iter().map(stamp).collect()
+        self.sources.files.iter().chain(&self.tuned).map(stamp).collect()
     }
 
     /// Reads and checks everything again.
@@ -61,7 +67,11 @@ impl Reload {
     pub fn read(&self) -> Result<Changed, ConfigError> {
         let layers = Layers::read(&self.sources)?;
         let config = Config::from_layers(&layers)?;
-        let endpoints = config.node.endpoints;
+        // An endpoint leaves and comes back to become a reserve, and meanwhile a majority is of fewer: a program may write
+        // who is one, so that waits for the next start.
+        let reserves = self.began.node.reserves.as_deref().unwrap_or_default();
+        let endpoints: Vec<_> =
+            config.node.endpoints.into_iter().map(|one| placed(one, reserves)).collect();
         if endpoints.is_empty() {
             let need = "a run needs at least one Solana node";
             return Err(ConfigError::Missing { key: ENDPOINTS, need });
@@ -130,6 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_that_is_tuned_in_a_run_moves_no_endpoint_before_the_next_start() {
+        use crate::config::{TunedFile, TunedValue};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, format!("{TWO}[store]\ndata_dir = {:?}\n", folder.path())).unwrap();
+        let reload = reload(&path);
+        let (before, stamps) = (reload.read().unwrap().endpoints, reload.stamps());
+        let mut layer = TunedFile::default();
+        let reserves = TunedValue { value: vec!["b"].into(), why: Vec::new() };
+        layer.set("node.reserves", reserves).unwrap();
+        layer.write(folder.path()).unwrap();
+        assert_ne!(reload.stamps(), stamps, "it is looked at");
+        let changed = reload.read().unwrap();
+        assert_eq!(changed.endpoints, before);
+        assert_eq!(changed.needs_restart, ["node.reserves"]);
+    }
+
+    #[test]
     fn a_file_that_is_broken_empty_or_gone_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
@@ -166,6 +194,6 @@ mod tests {
         std::fs::write(&path, TWO).unwrap();
         assert_ne!(replaced, reload.stamps());
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(reload.stamps(), [None]);
+        assert_eq!(reload.stamps(), [None, None]);
     }
 }

@@ -169,6 +169,10 @@ fn each_fault_of_a_file_is_named_with_its_line_and_a_way_out() {
             "a.toml:2: node.endpoints.0.name is not a name",
         ),
         (
+            "[node]\nendpoints = [{ name = 'a', http = 'http://x', grpc_token_file = 'x' }]\n",
+            "a.toml:2: node.endpoints.0.grpc_token_file is set without grpc",
+        ),
+        (
             "[dashboard]\nlisten = '0.0.0.0:80'\n",
             "a.toml:2: dashboard.listen is reachable from other machines",
         ),
@@ -263,6 +267,7 @@ fn no_refusal_and_no_page_repeats_a_url_or_a_text() {
         format!(
             "[node]\nendpoints = [{{ name = 'a', http = '{SECRET}', requests_per_second = '{SECRET}' }}]\n"
         ),
+        format!("[node]\nendpoints = [{{ name = 'a', http = 'http://x', grpc = '{SECRET}' }}]\n"),
         format!("[risk]\nopen_orders = '{SECRET}'\n"),
         format!("[wallet]\npublic_key = '{SECRET}'\n"),
         format!("[node]\nendpoints = [{{ name = 'a', http = '{SECRET}' }}\n"),
@@ -284,6 +289,51 @@ fn no_refusal_and_no_page_repeats_a_url_or_a_text() {
     let config = Config::load(&sources).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(&**config.node.endpoints[0].name(), "a");
+}
+
+#[cfg(not(feature = "yellowstone"))]
+#[test]
+fn a_stream_that_this_build_cannot_listen_to_is_refused_and_not_passed_over() {
+    let text = "[[node.endpoints]]\nname = 'a'\nhttp = 'http://x'\ngrpc = 'https://x:443'\n";
+    let message = refusal(text, &[]);
+    assert!(message.contains("node.endpoints.0.grpc is set, and this build cannot"), "{message}");
+    assert!(message.contains("--features yellowstone"), "{message}");
+}
+
+#[cfg(feature = "yellowstone")]
+#[test]
+fn a_stream_and_its_token_are_taken_and_what_is_wrong_with_them_is_said_without_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("token");
+    let with = |address: &str| {
+        let path = path.display();
+        format!(
+            "[[node.endpoints]]\nname = 'a'\nhttp = 'http://x'\ngrpc = '{address}'\ngrpc_token_file = '{path}'\n"
+        )
+    };
+    let good = with("https://s3cr3t.example:443");
+    assert!(refusal(&good, &[]).contains("grpc_token_file cannot be read"));
+    std::fs::write(&path, "t0ken-of-mine\n").unwrap();
+    let mode = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o640);
+    assert!(refusal(&good, &[]).contains("is open to others (mode 640): chmod 600 it"));
+    mode(0o600);
+    let config = Config::load(&sources(&folder, &good, &[])).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("t0ken") && !shown.contains("s3cr3t"), "{shown}");
+    assert!(config.node.endpoints[0].has_grpc());
+    for (address, token, expected) in [
+        ("wss://s3cr3t.example", "t0ken", "grpc cannot be used"),
+        ("https://s3cr3t.example/t0ken", "t0ken", "a token belongs into grpc_token_file"),
+        ("https://s3cr3t.example", "t0ken two", "its token is not one word"),
+        ("https://s3cr3t.example", "", "its token is not one word"),
+    ] {
+        std::fs::write(&path, token).unwrap();
+        let message = refusal(&with(address), &[]);
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains("s3cr3t") && !message.contains("t0ken "), "{message}");
+    }
 }
 
 #[test]
@@ -354,4 +404,41 @@ fn a_parameter_alone_keeps_the_others_and_a_strategy_switched_off_is_not_enrolle
     let expected = trend::Params { fast: 12, ..trend::Params::default() };
     assert_eq!(engine.strategies[0].kind, StrategyKind::Trend(expected));
     assert_eq!(engine.strategies.len(), 3);
+}
+
+#[test]
+fn others_take_part_in_orders_only_when_somebody_says_so_and_within_what_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |text: &str| Config::load(&sources(&folder, text, &[]));
+    let none = load("").unwrap();
+    assert!(none.jupiter.is_none() && none.jito.is_none());
+    assert_eq!(none.risk.tip.get(), 0, "nobody is tipped");
+    let both = load(
+        "[jupiter]\nuse = 'when_better'\nmargin_bps = 7\nkey_file = 'jup.key'\n\
+         [jito]\nuse = 'bundle'\nendpoints = ['https://a.example/hunter2', 'https://b.example']\ntip_lamports = 5000",
+    )
+    .unwrap();
+    let jupiter = both.jupiter.as_ref().unwrap();
+    assert_eq!((jupiter.margin.get(), jupiter.wait.as_millis()), (7, 800));
+    assert_eq!(jupiter.key_file.as_deref(), Some(std::path::Path::new("jup.key")));
+    let jito = both.jito.as_ref().unwrap();
+    assert_eq!((jito.endpoints.len(), both.risk.tip.get()), (2, 5_000));
+    assert_eq!(both.engine(None).limits.tip.get(), 5_000, "review knows of it");
+    assert!(!format!("{both:?}").contains("hunter2"));
+    let with = |text: &str| refusal(text, &[]);
+    for (text, key, words) in [
+        ("[jupiter]\nuse = 'always'", "jupiter.use", "never or when_better"),
+        ("[jupiter]\nuse = 'when_better'\nwait_ms = 1900", "jupiter.wait_ms", "order_ttl_ms"),
+        ("[jupiter]\nurl = 'ftp://hunter2'", "jupiter.url", "https://"),
+        ("[jito]\nuse = 'always'", "jito.use", "transaction or bundle"),
+        ("[jito]\nuse = 'bundle'\nendpoints = []", "jito.endpoints", "name a block engine"),
+        ("[jito]\nendpoints = ['https://a', 'https://a']", "jito.endpoints.1", "each once"),
+        ("[jito]\ntip_lamports = 999", "jito.tip_lamports", "1000 to 1000000"),
+        ("[jito]\ntip_lamports = 1000001", "jito.tip_lamports", "1000 to 1000000"),
+        ("[jito]\ntip_cap_lamports = 200000000", "jito.tip_cap_lamports", "100000000"),
+    ] {
+        let refused = with(text);
+        assert!(refused.contains(key) && refused.contains(words), "{text}: {refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
 }

@@ -7,8 +7,11 @@
 //! | route | what it answers |
 //! |---|---|
 //! | `/` | the page as it is now, readable without scripts; then kept up to date |
+//! | `/performance` | where the time goes: the last trades, stages, endpoints, memory |
 //! | `/events` | server-sent events: what changed, at most four times a second |
 //! | `/api/view` | the whole [`View`] as JSON |
+//! | `/api/trades`, `/api/orders`, `/api/logs`, `/api/days` | a page of the tables, newest first; `limit`, and `after` with what `next` said; `level` of logs |
+//! | `/api/strategies`, `/api/positions` | sums of trades and what is held, of the newest run |
 //! | `/metrics` | Prometheus text |
 //! | `/healthz` | 200 while all is well, else 503 and why |
 //!
@@ -19,12 +22,15 @@
 
 mod chart;
 mod format;
+mod history;
 mod model;
 mod page;
+mod performance;
 mod server;
 mod stream;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -41,11 +47,13 @@ pub struct Options {
     pub address: SocketAddr,
     /// Listen beyond this machine. The page has no password: whoever reaches it reads it.
     pub allow_remote: bool,
+    /// Answers of each kind that are kept of the tables.
+    pub cached_answers: usize,
 }
 
 impl From<SocketAddr> for Options {
     fn from(address: SocketAddr) -> Self {
-        Self { address, allow_remote: false }
+        Self { address, allow_remote: false, cached_answers: 8 }
     }
 }
 
@@ -140,7 +148,20 @@ pub fn serve(
     view: Arc<ArcSwap<View>>,
     shutdown: CancellationToken,
 ) -> Result<Running, DashboardError> {
-    let Options { address, allow_remote } = options.into();
+    serve_with_tables(options, view, None, shutdown)
+}
+
+/// As [`serve`], with the database of tables that `/api/trades` and its like answer from.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with_tables(
+    options: impl Into<Options>,
+    view: Arc<ArcSwap<View>>,
+    tables: Option<PathBuf>,
+    shutdown: CancellationToken,
+) -> Result<Running, DashboardError> {
+    let Options { address, allow_remote, cached_answers } = options.into();
     if !address.ip().is_loopback() && !allow_remote {
         return Err(DashboardError::NotLoopback { address });
     }
@@ -157,7 +178,10 @@ pub fn serve(
         .map_err(|source| DashboardError::Start { source })?;
     let thread = std::thread::Builder::new()
         .name("dashboard".to_owned())
-        .spawn(move || server::run(runtime, listener, view, allow_remote, shutdown))
+        .spawn(move || {
+            let history = history::History::new(tables, cached_answers);
+            server::run(runtime, listener, view, history, allow_remote, shutdown);
+        })
         .map_err(|source| DashboardError::Start { source })?;
     Ok(Running { address, thread })
 }

@@ -76,7 +76,7 @@ const FEEDS: [Column; 4] =
 const LOG: [Column; 4] = [("Time", "dim"), ("Level", ""), ("Source", "opt"), ("Message", "text")];
 
 /// A mark for the browser's tab, so that it asks for none.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+pub(super) const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
 %3Crect width='16' height='16' rx='4' fill='%232f6fd0'/%3E\
 %3Cpath d='M3 11l3-4 3 2 4-5' fill='none' stroke='%23fff' stroke-width='2'/%3E%3C/svg%3E";
 
@@ -129,6 +129,7 @@ fn header(model: &Model) -> Markup {
                     svg.mark viewBox="0 0 16 16" aria-hidden="true" { path d="M2 11l3-4 3 2 5-6" {} }
                     "SniperForge"
                 }
+                nav aria-label="Views" { a href="/" aria-current="page" { "Trading" } a href="/performance" { "Performance" } }
                 (badge(model, "mode", "Orders go to"))
                 (badge(model, "risk", "May do"))
                 (badge(model, "health", "Health"))

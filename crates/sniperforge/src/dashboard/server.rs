@@ -23,8 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::history::{self, History};
 use super::model::Model;
 use super::page;
+use super::performance;
 use super::stream::Changes;
 use crate::telemetry::{View, now_ms, prometheus};
 
@@ -39,6 +41,8 @@ const VIEW_AGE_MS_MAX: i64 = 10_000;
 
 const CSS: &str = include_str!("assets/page.css");
 const JS: &str = include_str!("assets/page.js");
+const PERFORMANCE_CSS: &str = include_str!("assets/performance.css");
+const PERFORMANCE_JS: &str = include_str!("assets/performance.js");
 
 /// Sent with every answer. No inline script or style, nothing from elsewhere, no frame, no form.
 const HEADERS: [(&str, &str); 6] = [
@@ -59,6 +63,7 @@ struct Shared {
     view: Arc<ArcSwap<View>>,
     changes: Arc<Changes>,
     watchers: Arc<Semaphore>,
+    history: History,
     allow_remote: bool,
     shutdown: CancellationToken,
 }
@@ -68,12 +73,13 @@ pub(super) fn run(
     runtime: tokio::runtime::Runtime,
     listener: std::net::TcpListener,
     view: Arc<ArcSwap<View>>,
+    history: History,
     allow_remote: bool,
     shutdown: CancellationToken,
 ) {
     let changes = Arc::new(Changes::new(Arc::clone(&view)));
     let watchers = Arc::new(Semaphore::new(WATCHERS_MAX));
-    let shared = Shared { view, changes, watchers, allow_remote, shutdown };
+    let shared = Shared { view, changes, watchers, history, allow_remote, shutdown };
     runtime.block_on(async {
         let listener = match TcpListener::from_std(listener) {
             Ok(listener) => Limited::new(listener),
@@ -106,10 +112,14 @@ pub(super) fn run(
 fn router(shared: Shared) -> Router {
     Router::new()
         .route("/", get(index))
+        .route("/performance", get(performance_page))
+        .route("/performance.css", get(|| asset("text/css; charset=utf-8", PERFORMANCE_CSS)))
+        .route("/performance.js", get(|| asset("text/javascript; charset=utf-8", PERFORMANCE_JS)))
         .route("/page.css", get(|| asset("text/css; charset=utf-8", CSS)))
         .route("/page.js", get(|| asset("text/javascript; charset=utf-8", JS)))
         .route("/events", get(events))
         .route("/api/view", get(view_json))
+        .merge(history::routes(shared.history.clone()))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
@@ -156,6 +166,10 @@ async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
 
 async fn index(State(shared): State<Shared>) -> impl IntoResponse {
     page::render(&Model::from(&**shared.view.load()))
+}
+
+async fn performance_page(State(shared): State<Shared>) -> impl IntoResponse {
+    performance::render(&shared.view.load())
 }
 
 async fn view_json(State(shared): State<Shared>) -> Response {

@@ -81,6 +81,11 @@ pub(crate) fn examine(
         let outcome = if row.verdict == Verdict::Refuse { Err(detail) } else { Ok(detail) };
         checks.push(finding(&format!("endpoint {}", row.name), outcome));
     }
+    let streams = config.node.endpoints.iter().filter(|endpoint| endpoint.has_grpc());
+    for endpoint in streams {
+        let detail = "listened to before its ws address; it was not opened here";
+        checks.push(finding(&format!("stream of {}", endpoint.name()), Ok(detail.to_owned())));
+    }
     let armed = match config.require_armed() {
         Ok(_) => "named: chain, key and caps".to_owned(),
         Err(error) => format!("off: {error}"),

@@ -26,14 +26,15 @@ use sniper_store::journal::{Bounds, Owner};
 
 use super::endpoints::Wanted;
 use super::lookup::Lookups;
+use super::plan::{Money, Plan};
 use super::publish::Publisher;
 use super::replay::replay_file;
 use super::session::{Session, Sources};
 use super::snapshot;
 use super::start;
-use super::trade::{Background, JOURNAL, Money, Plan, assemble};
+use super::trade::{Background, JOURNAL, assemble};
 use super::universe::Universe;
-use crate::config::Prices;
+use crate::config::{Prices, Tuning};
 use crate::telemetry::RunMode;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -94,6 +95,7 @@ impl Chain {
                 strategies: Vec::new(),
                 candle_width: Timestamp::SECOND,
                 equity_every: Timestamp::SECOND,
+                operator: None,
             },
             priority: None,
             endpoints: Wanted::new(urls.map(endpoint).collect(), None),
@@ -107,13 +109,21 @@ impl Chain {
             lookups: Lookups::default(),
             gate: Policy::default(),
             prices: Prices { url: self.ready.price_url.clone(), every: Duration::from_millis(500) },
+            jupiter: None,
+            jito: None,
             launches: None,
             latch: folder.join("KILL"),
             journal: Bounds::default(),
+            compare: Duration::from_secs(60),
+            trades: None,
             folder: folder.to_owned(),
             page: None,
             run_for: None,
             log: None,
+            log_lines: 0,
+            tuning: Tuning::default(),
+            performance: crate::config::Performance::default(),
+            performance_folder: std::path::PathBuf::new(),
         }
     }
 }

@@ -47,12 +47,14 @@ impl LocalChain {
     /// that often.
     pub(crate) fn start(
         seed: u64,
+        ports: usize,
         launch_every: Option<Duration>,
     ) -> anyhow::Result<(Self, Announced)> {
         let launches = launch_every
             .map(|every| ["--launch-every".to_owned(), format!("{}ms", every.as_millis())]);
         let seed = seed.to_string();
-        let mut args = vec!["--port", "0", "--port", "0", "--seed", &seed];
+        let mut args = ["--port", "0"].repeat(ports);
+        args.extend(["--seed", &seed]);
         args.extend(launches.iter().flatten().map(String::as_str));
         Self::start_with(&args)
     }

@@ -20,16 +20,20 @@ use sniper_store::journal::Bounds;
 use sniper_wallet::{
     Keystore, KeystoreOptions, LocalSigner, PassphraseSource, Signer, read_passphrase,
 };
+use tokio::sync::oneshot;
 
 use super::child::{Announced, LocalChain};
 use super::endpoints::Wanted;
 use super::lookup::Lookups;
+use super::plan::{Launches, Money, Plan};
 use super::summary::RunSummary;
-use super::trade::{Launches, Money, Plan, on_loopback, on_one_thread, run};
+use super::trade::{on_loopback, run};
+use super::trouble::Trouble;
 use super::universe::Universe;
 use crate::cli::DemoArgs;
-use crate::config::{Prices, Reload, Sources};
+use crate::config::{Metrics, Performance, Prices, Reload, Sources, Tuning};
 use crate::telemetry::RunMode;
+use crate::threads::on_one_thread;
 
 /// What the demo's wallet is given: ten SOL for fees, and two thousand dollars.
 const LAMPORTS: Lamports = Lamports::new(10_000_000_000);
@@ -53,26 +57,36 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
     };
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("make the data folder {}", folder.display()))?;
-    let signer = wallet(&folder)?;
-
-    let mut chain = None;
-    let mut announced = None;
-    if args.attach.is_none() {
-        let (child, told) = LocalChain::start(args.seed, args.launches)?;
-        chain = Some(child);
-        announced = Some(told);
-    }
-    let summary = on_one_thread(async move {
-        let announced = match (announced, &args.attach) {
-            (Some(announced), _) => announced,
-            (None, url) => ask(url.as_deref().unwrap_or_default()).await?,
+    let summary = on_one_thread(|ready| async move {
+        let signer = wallet(&folder)?;
+        let mut chain = None;
+        let announced = match &args.attach {
+            None => {
+                // A majority must be left when one of them has a bad time.
+                let ports = if args.faults { 3 } else { 2 };
+                let (child, told) = LocalChain::start(args.seed, ports, args.launches)?;
+                chain = Some(child);
+                told
+            }
+            Some(url) => ask(url).await?,
         };
         let announced = through(&args.through, announced);
-        let plan = plan(&args, &announced, folder)?;
+        let trouble = match args.faults {
+            true => Some(Trouble::prepare(&announced, args.seed).await?),
+            false => None,
+        };
+        let announced = trouble.as_ref().map_or(announced.clone(), |t| t.before(announced));
+        let mut plan = plan(&args, &announced, folder)?;
         fund(&plan, &signer, &announced).await?;
-        run(plan, Money::Chain(signer)).await
+        let _begun = trouble.map(|trouble| {
+            let (told, trades) = oneshot::channel();
+            plan.trades = Some(told);
+            trouble.begin(trades)
+        });
+        let summary = run(plan, Money::Chain(signer), ready).await;
+        drop(chain);
+        summary
     });
-    drop(chain);
     let mut summary = summary?;
     if scratch.is_some() {
         summary.journal = None;
@@ -84,7 +98,7 @@ pub fn demo(args: DemoArgs) -> anyhow::Result<RunSummary> {
 ///
 /// The passphrase is 256 random bits, so the cheapest key derivation loses nothing; it lies beside the key because
 /// what it guards is play money of a chain that ends with the demo.
-fn wallet(folder: &Path) -> anyhow::Result<LocalSigner> {
+pub(super) fn wallet(folder: &Path) -> anyhow::Result<LocalSigner> {
     let keystore = Keystore::at(folder.join("demo-wallet.age"));
     let secret = folder.join("demo-passphrase");
     if !keystore.path().exists() {
@@ -136,6 +150,29 @@ fn through(addresses: &[String], mut chain: Announced) -> Announced {
     chain
 }
 
+/// The plan of a demo that nobody looks at and whose folder is gone afterwards.
+pub(super) fn plan_for(chain: &Announced, folder: PathBuf) -> anyhow::Result<Plan> {
+    let args = DemoArgs {
+        run_for: None,
+        seed: 0,
+        headless: true,
+        data: None,
+        attach: None,
+        through: Vec::new(),
+        endpoints: None,
+        segment_records: None,
+        launches: None,
+        faults: false,
+        compare: Duration::from_secs(60),
+        port: 0,
+        json: true,
+        log: None,
+    };
+    plan(&args, chain, folder)
+}
+/// Lines of the log that a demo keeps in its tables.
+const LOG_LINES: u64 = 10_000;
+
 fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<Plan> {
     let reload = reload(args.endpoints.as_deref())?;
     let mut endpoints = match &reload {
@@ -176,15 +213,27 @@ fn plan(args: &DemoArgs, chain: &Announced, folder: PathBuf) -> anyhow::Result<P
         lookups: Lookups { make: true, ..Lookups::default() },
         gate: Policy::default(),
         prices: Prices { url: chain.price_url.clone(), every: Duration::from_millis(500) },
+        jupiter: None,
+        jito: None,
         latch: folder.join(crate::cli::LATCH),
+        performance_folder: folder.clone(),
         folder,
         journal: Bounds {
             segment_records: args.segment_records.unwrap_or(Bounds::default().segment_records),
             ..Bounds::default()
         },
+        compare: args.compare,
         page: (!args.headless).then(|| on_loopback(args.port)),
         run_for: args.run_for,
         log: args.log.clone(),
+        log_lines: LOG_LINES,
+        tuning: Tuning::default(),
+        // Figures of a folder that is gone afterwards are for nobody.
+        performance: Performance {
+            metrics: args.data.as_ref().map(|_| Metrics::default()),
+            ..Performance::default()
+        },
+        trades: None,
     })
 }
 
@@ -216,11 +265,16 @@ fn engine(with_launches: bool) -> EngineConfig {
         strategies: kinds.map(|kind| Enrolled { kind, allowance }).collect(),
         candle_width: Timestamp::SECOND,
         equity_every: Timestamp::SECOND,
+        operator: Some(allowance),
     }
 }
 
 /// Brings SOL and dollars to the wallet, once: from the chain's faucet and its mint authority.
-async fn fund(plan: &Plan, signer: &LocalSigner, chain: &Announced) -> anyhow::Result<()> {
+pub(super) async fn fund(
+    plan: &Plan,
+    signer: &LocalSigner,
+    chain: &Announced,
+) -> anyhow::Result<()> {
     let owner = signer.address();
     let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
     if rpc.balance(&owner, Commitment::Confirmed).await?.value > Lamports::ZERO {

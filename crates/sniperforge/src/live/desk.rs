@@ -1,20 +1,24 @@
 //! The engine at its desk: every event is stamped, journaled and stepped; every effect is hashed and shown.
 
-use std::time::Instant;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use sniper_core::digest::Digest;
 use sniper_core::engine::{EngineConfig, MultiStrategyEngine, Part, Probe};
 use sniper_core::event::{Alert, Effect, Event, Stamped};
-use sniper_core::ids::{OrderId, Signature};
+use sniper_core::ids::{OrderId, Signature, StrategyId};
 use sniper_core::order::Order;
+use sniper_core::strategy::{Task, Watch};
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
 use sniper_solana::venue::Prepared;
+use sniper_store::failpoint::{Point, pass};
 use sniper_store::journal::{Journal, JournalError, Kept, Record, Snapshot};
 
 use super::clock::{Clock, wall};
-use super::publish::Publisher;
+use super::publish::{Around, Publisher};
 use super::tables::Tables;
-use crate::telemetry::{Stage, StageTimers};
+use crate::telemetry::sentinel::Finding;
+use crate::telemetry::{Change, Stage, StageTimers};
 
 /// Version of the settings in a journal's header.
 pub(super) const HEADER_VERSION: u16 = 3;
@@ -36,6 +40,8 @@ pub(super) struct Desk {
     mismatched: bool,
     /// When the engine first started.
     started: Timestamp,
+    /// When the last step began and ended.
+    stepped: [Instant; 2],
 }
 
 impl Desk {
@@ -62,6 +68,7 @@ impl Desk {
             tables,
             mismatched: false,
             started: Timestamp::ZERO,
+            stepped: [Instant::now(); 2],
         }
     }
 
@@ -94,9 +101,12 @@ impl Desk {
         self.journal.append_event(&stamped)?;
 
         let started = Instant::now();
-        let mut probe = Timing { timers: &mut self.timers, since: started };
+        let mut probe = Timing::new(&mut self.timers, started);
         self.engine.step_with(&stamped, &mut self.effects, &mut probe);
-        self.timers.record(Stage::Step, started.elapsed());
+        let (ended, strategies) = (probe.since, probe.strategies);
+        self.timers.record(Stage::Strategy, strategies);
+        self.timers.record(Stage::Step, ended.saturating_duration_since(started));
+        self.stepped = [started, ended];
         self.untold = Some(stamped);
         let submitted = self.effects.iter().filter_map(|effect| match effect {
             Effect::Submit(order) => Some((**order).clone()),
@@ -132,10 +142,18 @@ impl Desk {
                 self.mismatched = true;
                 self.log_alert(effect);
             }
+            Effect::Alert(Alert::Account { state, .. }) if !state.is_safe() => {
+                self.mismatched = true;
+            }
+            // Whoever finds these tells of them, with the account.
+            Effect::Alert(Alert::Account { .. } | Alert::Explained { .. }) => {}
             Effect::Mode { mode, cause } => {
                 tracing::warn!(mode = mode.name(), ?cause, "mode changed")
             }
             Effect::Alert(_) => self.log_alert(effect),
+            Effect::Standing { id, turn } => {
+                tracing::info!(standing = %id, ?turn, "standing order");
+            }
             _ => {}
         }
     }
@@ -144,9 +162,9 @@ impl Desk {
         let Effect::Alert(alert) = effect else { return };
         match alert {
             Alert::LedgerMismatch { mint, ledger, chain } => {
-                let account = self.engine.market().mint(*mint).map(|m| m.spec.address.to_string());
+                let mint = self.engine.market().mint(*mint).map(|m| m.spec.address.to_string());
                 tracing::error!(
-                    account = account.unwrap_or_default(),
+                    mint = mint.unwrap_or_default(),
                     ledger = ledger.get(),
                     chain = chain.get(),
                     "ledger and chain differ: trading halts until a person has looked"
@@ -186,7 +204,12 @@ impl Desk {
         }
     }
 
-    /// Whether the ledger was found to differ from the chain since the start.
+    /// When the engine's last step began and ended.
+    pub(super) const fn stepped(&self) -> [Instant; 2] {
+        self.stepped
+    }
+
+    /// Whether the ledger was found to differ from the chain since the start, or an account of ours is in other hands.
     pub(super) const fn mismatched(&self) -> bool {
         self.mismatched
     }
@@ -257,6 +280,7 @@ impl Desk {
         if !self.journal.is_full() {
             return Ok(());
         }
+        let _timed = crate::timed_scope!("begin_segment");
         self.settle();
         match self.journal.begin_segment() {
             Ok(true) => {}
@@ -279,6 +303,8 @@ impl Desk {
             self.journal.append_wire(wire.order(), &signature, last_valid, wire.bytes())?;
         }
         self.digest = Digest::resumed(effects, counted);
+        self.journal.flush()?;
+        pass(Point::RotateRecords);
         self.journal.sync()?;
         let counts = self.tables.as_ref().map(Tables::counts).unwrap_or_default();
         let state = self.engine.save();
@@ -328,7 +354,30 @@ impl Desk {
         endpoints: Vec<crate::telemetry::EndpointView>,
     ) {
         self.settle();
-        self.publisher.publish(&self.engine, &mut self.timers, health, endpoints);
+        let queries = self.tables.as_ref().map_or(0, Tables::queries);
+        let around = Around { health, endpoints, queries };
+        self.publisher.publish(&self.engine, &mut self.timers, around);
+    }
+
+    /// Has the times of the stages compared with what is expected of them, and tells what has changed.
+    pub(super) fn look_for_regressions(&mut self) {
+        let Some(sentinel) = &mut self.timers.sentinel else { return };
+        for finding in sentinel.look() {
+            let Finding { stage, change, is_budget } = finding;
+            let stage = stage.as_str();
+            match change {
+                Some(Change { ratio, low, high }) => tracing::warn!(
+                    stage,
+                    ratio,
+                    low,
+                    high,
+                    is_budget,
+                    "this stage takes more than a tenth longer than expected, and not by chance"
+                ),
+                None => tracing::info!(stage, "this stage takes no longer than expected again"),
+            }
+            self.publisher.note_finding(&finding);
+        }
     }
 
     /// Closes journal and tables.
@@ -342,22 +391,60 @@ impl Desk {
     }
 }
 
+/// Brings the engine's step a clock: one look at it for each part.
 struct Timing<'a> {
-    timers: &'a mut StageTimers,
+    timers: RefCell<&'a mut StageTimers>,
+    /// The end of the last part.
     since: Instant,
+    /// What all strategies took.
+    strategies: Duration,
+    /// When each kind of task began.
+    began: [Cell<Instant>; Task::COUNT],
+}
+
+impl<'a> Timing<'a> {
+    fn new(timers: &'a mut StageTimers, since: Instant) -> Self {
+        let began = std::array::from_fn(|_| Cell::new(since));
+        Self { timers: RefCell::new(timers), since, strategies: Duration::ZERO, began }
+    }
 }
 
 impl Probe for Timing<'_> {
-    fn begin(&mut self, _: Part) {
-        self.since = Instant::now();
+    fn lap(&mut self, part: Part) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.since);
+        self.since = now;
+        let timers = self.timers.get_mut();
+        match part {
+            Part::Market => timers.record(Stage::Market, took),
+            Part::Portfolio => {}
+            Part::Strategy(id) => {
+                self.strategies += took;
+                timers.record_for(Stage::Strategy, id, took);
+            }
+            Part::Review(id) => timers.record_for(Stage::Risk, id, took),
+        }
     }
 
-    fn end(&mut self, part: Part) {
-        let stage = match part {
-            Part::Strategies => Stage::Strategy,
-            Part::Review => Stage::Risk,
-            Part::Market | Part::Portfolio => return,
+    fn watch(&self) -> Option<&dyn Watch> {
+        Some(self)
+    }
+}
+
+impl Watch for Timing<'_> {
+    fn begin(&self, task: Task) {
+        if let Some(began) = self.began.get(task as usize) {
+            began.set(Instant::now());
+        }
+    }
+
+    fn end(&self, task: Task, strategy: StrategyId) {
+        let Some(began) = self.began.get(task as usize) else { return };
+        let stage = match task {
+            Task::Averages => Stage::SignalMa,
+            Task::Sizing => Stage::Sizing,
+            Task::Quote => Stage::Quote,
         };
-        self.timers.record(stage, self.since.elapsed());
+        self.timers.borrow_mut().record_for(stage, strategy, began.get().elapsed());
     }
 }

@@ -27,14 +27,16 @@ use sniper_wallet::{KillLatch, LocalSigner};
 use super::desk::Desk;
 use super::endpoints::Wanted;
 use super::lookup::Lookups;
+use super::plan::{Money, Plan};
 use super::publish::Publisher;
 use super::start::{self, Opened};
 use super::summary::RunSummary;
 use super::tables::Tables;
-use super::trade::{Background, JOURNAL, Money, Plan, assemble, on_one_thread};
+use super::trade::{Background, JOURNAL, assemble};
 use super::universe::Universe;
-use crate::config::Prices;
+use crate::config::{Performance, Prices, Tuning};
 use crate::telemetry::RunMode;
+use crate::threads::{Ready, on_one_thread};
 
 /// What a measured session is given.
 pub struct Setup {
@@ -50,6 +52,8 @@ pub struct Setup {
     pub dollars: Address,
     /// Whose money.
     pub signer: LocalSigner,
+    /// One more strategy orders whenever the pool moves.
+    pub orders: bool,
     /// Where the journal lies: its disk is part of what is measured.
     pub folder: PathBuf,
 }
@@ -82,8 +86,9 @@ impl Strategy for OnEveryState {
     fn digest(&self, _: &mut Digest) {}
 }
 
-/// The four strategies as they come, then the one that orders. Limits are set so that none ends the measurement.
-fn engine() -> (EngineConfig, Vec<Box<dyn Strategy>>) {
+/// The four strategies as they come, then the one that orders where that is wanted. Limits are set so that none ends the
+/// measurement.
+fn engine(orders: bool) -> (EngineConfig, Vec<Box<dyn Strategy>>) {
     let allowance = Allowance { budget: Usd::dollars(1_000), loss_limit: Usd::dollars(1_000_000) };
     let kinds = [
         StrategyKind::Trend(trend::Params::default()),
@@ -92,9 +97,11 @@ fn engine() -> (EngineConfig, Vec<Box<dyn Strategy>>) {
         StrategyKind::Arbitrage(arbitrage::Params::default()),
     ];
     let mut strategies: Vec<Box<dyn Strategy>> = kinds.iter().map(StrategyKind::build).collect();
-    strategies.push(Box::new(OnEveryState));
+    if orders {
+        strategies.push(Box::new(OnEveryState));
+    }
     // The header names a kind per seat; the last one has none of its own, and this journal is never replayed.
-    let last = kinds.first().cloned();
+    let last = kinds.first().filter(|_| orders).cloned();
     let enrolled = kinds.into_iter().chain(last).map(|kind| Enrolled { kind, allowance });
     let limits = Limits {
         orders_per_minute_max: 1_024,
@@ -109,6 +116,7 @@ fn engine() -> (EngineConfig, Vec<Box<dyn Strategy>>) {
         strategies: enrolled.collect(),
         candle_width: Timestamp::SECOND,
         equity_every: Timestamp::SECOND,
+        operator: None,
     };
     (config, strategies)
 }
@@ -122,12 +130,16 @@ pub fn run(
     setup: Setup,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Measured> {
-    on_one_thread(session(setup, until))
+    on_one_thread(|ready| session(setup, until, ready))
 }
 
-async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow::Result<Measured> {
-    let Setup { http, ws, prices, pool, dollars, signer, folder } = setup;
-    let (engine, strategies) = engine();
+async fn session(
+    setup: Setup,
+    until: impl Future<Output = ()> + Send,
+    ready: Ready,
+) -> anyhow::Result<Measured> {
+    let Setup { http, ws, prices, pool, dollars, signer, orders, folder } = setup;
+    let (engine, strategies) = engine(orders);
     let plan = Plan {
         mode: "bench",
         run_mode: RunMode::Live,
@@ -144,13 +156,21 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         lookups: Lookups::default(),
         gate: Policy::default(),
         prices: Prices { url: prices, every: Duration::from_millis(500) },
+        jupiter: None,
+        jito: None,
         launches: None,
         latch: folder.join("KILL"),
+        performance_folder: folder.clone(),
         folder,
         journal: Bounds::default(),
+        compare: Duration::from_secs(60),
         page: None,
         run_for: None,
         log: None,
+        log_lines: 0,
+        tuning: Tuning::default(),
+        performance: Performance::default(),
+        trades: None,
     };
     let rpc = RpcConnectionPool::connect(plan.endpoints.list(None), plan.pool).await?;
     let owner =
@@ -159,7 +179,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
     file.ready_ahead();
     let engine = MultiStrategyEngine::with_strategies(plan.engine.clone(), strategies)?;
     let publisher = Publisher::new(plan.run_mode, String::new(), None);
-    let tables = Tables::open(&plan.folder, plan.mode)?;
+    let tables = Tables::open(&plan.folder, plan.mode, plan.tables(), publisher.metrics())?;
     let mut desk = Desk::new(engine, file, Digest::default(), publisher, Some(tables));
     desk.write_header(&plan.engine)?;
     let opened = Opened { desk, wires: Vec::new() };
@@ -172,6 +192,7 @@ async fn session(setup: Setup, until: impl Future<Output = ()> + Send) -> anyhow
         assemble(&plan, Money::Chain(signer), rpc, opened, latch, &mut background).await?;
     start::resolve(&mut session, &mut sources, wires).await?;
     start::release(&mut session)?;
+    ready.tell();
     let started = Instant::now();
     session.trade(&mut sources, until).await.context("trade")?;
     let seconds = started.elapsed().as_secs_f64();

@@ -8,6 +8,8 @@ use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool};
 use sniper_solana::tx::{LookupTable, Priority, sign};
 use sniper_solana::venue::{Prepared, SolanaVenue};
 
+use sniper_store::failpoint::{Point, pass};
+
 use super::session::LiveSigner;
 use super::start::land;
 
@@ -90,6 +92,7 @@ pub(super) async fn make(
         )?;
         costs.push(land(rpc, venue, &prepared).await.context("make a lookup table")?);
     }
+    pass(Point::SetupTable);
     let (path, text) = (note(folder), format!("{}\n", table.address));
     std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     tracing::info!(table = %table.address, keys = table.addresses.len(), "lookup table made");

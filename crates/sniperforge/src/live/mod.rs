@@ -9,13 +9,16 @@ mod arrays;
 #[cfg(test)]
 #[cfg(feature = "localnet")]
 mod arrays_on_chain;
+mod checkup;
 #[cfg(feature = "localnet")]
 mod child;
 mod clock;
+pub(crate) mod control;
 #[cfg(feature = "localnet")]
 mod demo;
 mod desk;
 mod drift_probe;
+mod elsewhere;
 mod endpoints;
 mod gate;
 #[doc(hidden)]
@@ -25,7 +28,10 @@ mod landings;
 mod lookup;
 mod newcomers;
 mod one_key;
+mod plan;
 mod prices;
+#[cfg(feature = "localnet")]
+pub(crate) mod profile;
 mod publish;
 pub(crate) mod replay;
 #[cfg(test)]
@@ -37,8 +43,14 @@ mod stall;
 mod start;
 mod summary;
 mod tables;
+mod tally;
 mod trade;
+#[cfg(feature = "localnet")]
+mod trouble;
 pub(crate) mod universe;
+#[cfg(test)]
+#[cfg(feature = "localnet")]
+mod venues_on_chain;
 
 #[cfg(feature = "localnet")]
 pub(crate) use child::{Announced, LocalChain};

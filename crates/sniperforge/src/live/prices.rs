@@ -4,7 +4,7 @@
 //! cannot be read, or a mint that is absent from it, is no price: the last one ages and review refuses.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use sniper_core::ids::{Address, MintId};
 use tokio::sync::{mpsc, watch};
 
 use crate::backtest::price_from_decimal;
+use crate::telemetry::MetricsCollector;
 
 /// Where to ask, and for what.
 #[derive(Clone)]
@@ -54,6 +55,7 @@ pub(super) async fn follow(
     client: reqwest::Client,
     mut source: PriceSource,
     events: mpsc::Sender<Event>,
+    metrics: MetricsCollector,
 ) {
     let mut every = tokio::time::interval(source.every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -61,7 +63,7 @@ pub(super) async fn follow(
     loop {
         every.tick().await;
         let mints = source.mints.borrow_and_update().clone();
-        match ask_all(&client, &source.url, &mints).await {
+        match ask_all(&client, &source.url, &mints, &metrics).await {
             Ok(prices) => {
                 if std::mem::take(&mut failing) {
                     tracing::info!("independent prices are back");
@@ -89,11 +91,15 @@ async fn ask_all(
     client: &reqwest::Client,
     url: &str,
     mints: &[Priced],
+    metrics: &MetricsCollector,
 ) -> Result<Vec<Event>, PriceError> {
     let mut all = Vec::with_capacity(mints.len());
     for part in mints.chunks(IDS_MAX) {
         let ids: Vec<String> = part.iter().map(|(_, address, _)| address.to_string()).collect();
-        let body = ask(client, &format!("{url}?ids={}", ids.join(","))).await?;
+        let begun = Instant::now();
+        let body = ask(client, &format!("{url}?ids={}", ids.join(","))).await;
+        metrics.record_api_latency("prices", begun.elapsed());
+        let body = body?;
         all.extend(parse(&body, part)?);
     }
     Ok(all)

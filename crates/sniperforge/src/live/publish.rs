@@ -4,32 +4,29 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sniper_core::engine::MultiStrategyEngine;
-use sniper_core::event::{Closed, Effect, ModeCause, StopCause};
+use sniper_core::event::{Alert, Closed, Effect, ModeCause, StopCause};
 use sniper_core::execution::State;
 use sniper_core::ids::{MintId, OrderId, StrategyId};
 use sniper_core::ledger::Account;
 use sniper_core::order::{Outcome, Reason};
+use sniper_core::portfolio::Book;
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, Bps, Lamports, Timestamp, Usd};
 
+use super::tally::{SwapCounts, Tally};
+use crate::telemetry::baselines::Baselines;
+use crate::telemetry::sentinel::Finding;
 use crate::telemetry::{
-    CashView, EndpointView, EquityCurve, EquityView, HealthView, LogRing, OpenOrderView,
-    OrderCounts, PositionView, RiskMode, RunMode, StageTimers, StrategyView, TRADES_MAX, TradeView,
-    View, now_ms, rss_mb, rss_peak_mb, token_amount,
+    CashView, Counted, EndpointView, EquityCurve, EquityView, Expected, Gauges, HealthView,
+    LogRing, MetricsCollector, MetricsFile, OpenOrderView, OrderCounts, PerformanceView,
+    PositionView, RegressionView, Resources, RiskMode, RunMode, StageTimers, StrategyLatency,
+    StrategyView, TRADES_MAX, TradeView, View, WAYS_MAX, WaterfallView, expectations, now_ms,
+    rss_mb, rss_peak_mb, token_amount,
 };
-
-/// Landed swaps by what they went through.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SwapCounts {
-    /// Swaps by kind of pool.
-    pub(super) by_kind: BTreeMap<&'static str, u64>,
-    /// Orders through more than one kind.
-    pub(super) across: u64,
-}
 
 /// Keeps what the engine itself forgets: the curve, the last trades, the causes.
 pub(super) struct Publisher {
@@ -40,13 +37,30 @@ pub(super) struct Publisher {
     started: Instant,
     curve: EquityCurve,
     trades: VecDeque<TradeView>,
-    counts: OrderCounts,
-    kinds: SwapCounts,
+    tally: Tally,
     start: Option<Usd>,
     drawdown_max: Bps,
     risk_cause: String,
     /// The profit of a trade is told just before the end of its order.
     profit: Option<(OrderId, Usd)>,
+    metrics: MetricsCollector,
+    gauges: Gauges,
+    sampled: Option<Instant>,
+    ways: VecDeque<WaterfallView>,
+    baselines: BTreeMap<&'static str, Expected>,
+    regressions: Vec<RegressionView>,
+    file: Option<(MetricsFile, Duration, Instant)>,
+}
+
+/// How often the machine is asked what is taken of it.
+const SAMPLE: Duration = Duration::from_secs(5);
+
+/// What a picture shows that the engine does not know.
+pub(super) struct Around {
+    pub(super) health: HealthView,
+    pub(super) endpoints: Vec<EndpointView>,
+    /// Rows and transactions of the tables so far.
+    pub(super) queries: u64,
 }
 
 impl Publisher {
@@ -60,12 +74,54 @@ impl Publisher {
             started: Instant::now(),
             curve: EquityCurve::new(),
             trades: VecDeque::with_capacity(TRADES_MAX),
-            counts: OrderCounts::default(),
-            kinds: SwapCounts::default(),
+            tally: Tally::default(),
             start: None,
             drawdown_max: Bps::ZERO,
             risk_cause: String::new(),
             profit: None,
+            metrics: MetricsCollector::default(),
+            gauges: Gauges::default(),
+            sampled: None,
+            ways: VecDeque::new(),
+            baselines: BTreeMap::new(),
+            regressions: Vec::new(),
+            file: None,
+        }
+    }
+
+    /// Where times of calls and queries are collected.
+    pub(super) fn metrics(&self) -> MetricsCollector {
+        self.metrics.clone()
+    }
+
+    /// What stages are expected to take.
+    pub(super) fn expect(&mut self, baselines: &Baselines) {
+        self.baselines = expectations(baselines);
+    }
+
+    /// Figures go to this file, so often.
+    pub(super) fn write_to(&mut self, file: MetricsFile, every: Duration) {
+        self.file = Some((file, every, Instant::now()));
+    }
+
+    /// A line of figures is to be written.
+    pub(super) fn is_line_due(&self) -> bool {
+        self.file.as_ref().is_some_and(|(_, every, written)| written.elapsed() >= *every)
+    }
+
+    /// Takes note of the way of a trade that has landed.
+    pub(super) fn note_way(&mut self, way: WaterfallView) {
+        self.ways.truncate(WAYS_MAX.saturating_sub(1));
+        self.ways.push_front(way);
+    }
+
+    /// Takes note of a stage that has become slower, or is as expected again.
+    pub(super) fn note_finding(&mut self, finding: &Finding) {
+        let stage = finding.stage.as_str();
+        self.regressions.retain(|known| known.stage != stage);
+        if let Some(change) = finding.change {
+            let is_budget = finding.is_budget;
+            self.regressions.push(RegressionView { stage, change, is_budget, since_ms: now_ms() });
         }
     }
 
@@ -76,11 +132,11 @@ impl Publisher {
 
     /// Orders so far, by what became of them.
     pub(super) const fn counts(&self) -> OrderCounts {
-        self.counts
+        self.tally.orders
     }
 
     pub(super) const fn swaps(&self) -> &SwapCounts {
-        &self.kinds
+        &self.tally.swaps
     }
 
     /// The mode that holds now has another cause than its command says.
@@ -92,10 +148,10 @@ impl Publisher {
     pub(super) fn note(&mut self, effect: &Effect, engine: &MultiStrategyEngine) {
         match effect {
             Effect::Submit(order) => {
-                self.counts.submitted += 1;
-                self.counts.unpriced += u64::from(order.is_unpriced());
+                self.tally.orders.submitted += 1;
+                self.tally.orders.unpriced += u64::from(order.is_unpriced());
             }
-            Effect::Refused { .. } => self.counts.refused += 1,
+            Effect::Refused { .. } => self.tally.orders.refused += 1,
             Effect::Closed(closed) => self.note_end(closed, engine),
             Effect::Trade(trade) => self.profit = Some((trade.order, trade.profit)),
             Effect::Mode { mode, cause } => {
@@ -106,27 +162,26 @@ impl Publisher {
                 self.start.get_or_insert(point.equity);
                 self.curve.push(point.at.millis(), point.equity);
             }
-            Effect::Alert(_) => {}
+            Effect::Alert(Alert::RolledBack { order, .. }) => {
+                self.tally.take_back(*order);
+                let open = engine.orders().get(*order).map(|open| open.state);
+                if let Some(State::Signed { signature, .. }) = open {
+                    let name = bs58::encode(signature.0).into_string();
+                    self.trades.retain(|trade| trade.signature != name);
+                }
+            }
+            Effect::Alert(_) | Effect::Standing { .. } => {}
         }
     }
 
     fn note_end(&mut self, closed: &Closed, engine: &MultiStrategyEngine) {
-        let counter = match &closed.outcome {
-            Outcome::Filled { .. } => &mut self.counts.landed,
-            Outcome::Reverted { .. } => &mut self.counts.reverted,
-            Outcome::Expired => &mut self.counts.expired,
-            Outcome::Rejected(_) => &mut self.counts.rejected,
-        };
-        *counter += 1;
+        let pools = closed.order.legs().iter().filter_map(|leg| engine.market().pool(leg.hop.pool));
+        let kinds = pools.map(|pool| pool.live.kind().name()).collect();
+        let landed = engine.orders().provisional();
+        let is_provisional = |id| landed.iter().any(|landing| landing.order.id() == id);
+        self.tally.end(closed.order.id(), &closed.outcome, kinds, is_provisional);
         let Outcome::Filled { deltas, fee, .. } = &closed.outcome else { return };
         let order = &closed.order;
-        let pools = order.legs().iter().filter_map(|leg| engine.market().pool(leg.hop.pool));
-        let mut kinds: Vec<_> = pools.map(|pool| pool.live.kind()).collect();
-        for kind in &kinds {
-            *self.kinds.by_kind.entry(kind.name()).or_default() += 1;
-        }
-        kinds.dedup();
-        self.kinds.across += u64::from(kinds.len() > 1);
         let moved = |mint: MintId| {
             let atoms = deltas.iter().filter(|(m, _)| *m == mint).map(|(_, d)| d.unsigned_abs());
             amount(engine, mint, Atoms::new(atoms.sum()))
@@ -166,9 +221,13 @@ impl Publisher {
         &mut self,
         engine: &MultiStrategyEngine,
         timers: &mut StageTimers,
-        health: HealthView,
-        endpoints: Vec<EndpointView>,
+        around: Around,
     ) {
+        let _timed = crate::timed_scope!("publish");
+        let rss = rss_mb().unwrap_or_default();
+        self.sample(&around, rss);
+        let performance = self.performance(engine, timers);
+        let Around { health, endpoints, .. } = around;
         let risk = engine.risk_report();
         self.drawdown_max = self.drawdown_max.max(risk.drawdown);
         let now = engine.last().map_or(Timestamp::ZERO, |(_, at)| at);
@@ -202,16 +261,70 @@ impl Publisher {
             positions: positions(engine),
             strategies: strategies(engine),
             open_orders: open_orders(engine, now),
-            orders: self.counts,
+            orders: self.tally.orders,
             trades: self.trades.iter().cloned().collect(),
             refusals: engine.refusals().iter().map(|(name, n)| (name.to_string(), *n)).collect(),
+            performance,
             latency: timers.snapshot(),
             endpoints,
-            rss_mb: rss_mb().unwrap_or_default(),
+            rss_mb: rss,
             rss_peak_mb: rss_peak_mb().unwrap_or_default(),
             log: self.log.as_ref().map(LogRing::tail).unwrap_or_default(),
         };
-        self.view.store(Arc::new(view));
+        if self.is_line_due()
+            && let Some((file, _, written)) = &mut self.file
+        {
+            *written = Instant::now();
+            file.write(&view);
+        }
+        // Without a page nobody else looks, and a picture is some ten kilobytes.
+        if Arc::strong_count(&self.view) > 1 {
+            self.view.store(Arc::new(view));
+        }
+    }
+
+    fn sample(&mut self, around: &Around, rss_mb: f64) {
+        if self.sampled.is_some_and(|sampled| sampled.elapsed() < SAMPLE) {
+            return;
+        }
+        self.sampled = Some(Instant::now());
+        let requests = around.endpoints.iter().map(|endpoint| endpoint.requests).sum::<u64>();
+        let others = self.metrics.apis().iter().map(|api| api.summary.count).sum::<u64>();
+        let counted = Counted {
+            // It never falls, for the rate's sake.
+            trades: self.tally.orders.landed + self.tally.orders.landed_taken_back,
+            api_calls: requests.saturating_add(others),
+            queries: around.queries,
+            events: around.health.events,
+        };
+        self.gauges.sample(self.started.elapsed(), counted, Resources::now(), now_ms(), rss_mb);
+    }
+
+    fn performance(
+        &self,
+        engine: &MultiStrategyEngine,
+        timers: &mut StageTimers,
+    ) -> PerformanceView {
+        let (throughput, cpu_percent) = self.gauges.rates();
+        let strategies = timers.by_strategy().into_iter().map(|(id, stages)| StrategyLatency {
+            name: engine.strategy_name(id).to_owned(),
+            stages,
+        });
+        PerformanceView {
+            strategies: strategies.collect(),
+            shapes: timers.shapes(),
+            apis: self.metrics.apis(),
+            queries: self.metrics.queries(),
+            spans: self.metrics.spans(),
+            throughput,
+            resources: self.gauges.resources(),
+            cpu_percent,
+            memory: self.gauges.memory(),
+            ways: self.ways.iter().cloned().collect(),
+            baselines: self.baselines.clone(),
+            regressions: self.regressions.clone(),
+            metrics_lost: self.file.as_ref().map_or(0, |(file, ..)| file.lost()),
+        }
     }
 }
 
@@ -281,9 +394,16 @@ pub(super) fn strategy_profit(engine: &MultiStrategyEngine, id: StrategyId) -> U
     })
 }
 
+/// Whoever has ordered nothing in the operator's name does not want to read of it.
+pub(super) fn is_of_interest(engine: &MultiStrategyEngine, id: StrategyId, book: &Book) -> bool {
+    let counts = &book.counts;
+    engine.operator() != Some(id) || counts.submitted > 0 || counts.refused > 0
+}
+
 fn strategies(engine: &MultiStrategyEngine) -> Vec<StrategyView> {
     let books = (0_u8..).map(StrategyId).zip(engine.portfolio().books());
     books
+        .filter(|(id, book)| is_of_interest(engine, *id, book))
         .map(|(id, book)| StrategyView {
             name: engine.strategy_name(id).to_owned(),
             budget: book.allowance().budget,
@@ -338,6 +458,7 @@ const fn cause_text(cause: ModeCause) -> &'static str {
         ModeCause::DailyLoss => "the loss of the day reached its limit",
         ModeCause::Drawdown => "the fall from peak equity reached its limit",
         ModeCause::LedgerMismatch => "the ledger differs from the chain",
+        ModeCause::UnsafeAccount => "a token account is in the hands of others",
     }
 }
 
@@ -356,5 +477,7 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::LaunchEntry => "launch_entry",
         Reason::TakeProfit => "take_profit",
         Reason::Unsafe => "unsafe",
+        Reason::Limit => "limit",
+        Reason::Operator => "operator",
     }
 }

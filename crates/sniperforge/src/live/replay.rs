@@ -10,6 +10,7 @@ use sniper_core::engine::{EngineConfig, MultiStrategyEngine};
 use sniper_core::event::Effect;
 use sniper_core::ids::{OrderId, Signature};
 use sniper_core::units::{BlockHeight, Seq, Timestamp};
+use sniper_store::failpoint::{Point, pass};
 use sniper_store::journal::{JournalReader, Record, Segments, Snapshot};
 
 use super::desk::HEADER_VERSION;
@@ -141,6 +142,7 @@ impl Replay {
     ) -> anyhow::Result<Option<Replayed>> {
         for entry in reader.by_ref() {
             self.take(entry?.record, tables.as_deref_mut())?;
+            pass(Point::Replay);
         }
         let Some(engine) = self.engine else { return Ok(None) };
         let summary = ReplaySummary {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
 use sniper_core::engine::EngineConfig;
@@ -17,9 +18,12 @@ use super::publish::Publisher;
 use super::replay::{Replayed, begin, replay_file, replay_tail};
 use super::start::{self, Opened};
 use crate::config::{Config, Sources};
-use crate::telemetry::RunMode;
+use crate::telemetry::baselines::Baselines;
+use crate::telemetry::sentinel::Sentinel;
+use crate::telemetry::{HealthView, RunMode, Stage};
 
-const BOUNDS: Bounds = Bounds { segment_bytes: 1 << 30, segment_records: 400, keep: None };
+const BOUNDS: Bounds =
+    Bounds { segment_bytes: 1 << 30, segment_records: 400, keep: None, reserve_bytes: 4 << 20 };
 
 fn settings() -> EngineConfig {
     Config::load(&Sources::default()).unwrap().engine(None)
@@ -193,4 +197,42 @@ fn after_a_restart_the_state_goes_on_being_kept() {
     assert!(whole.summary.matches() && tail.summary.matches());
     assert_eq!(tail.summary.from_segment, Some(5));
     assert!(tail.engine.save() == whole.engine.save());
+}
+
+#[test]
+fn stages_of_a_step_are_timed_and_one_above_its_budget_is_told_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = opened(&folder.path().join("journal")).desk;
+    trade(&mut desk, 1, 40);
+    let times = desk.timers.snapshot();
+    let [step, market, strategy] = ["step", "market", "strategy"].map(|stage| times[stage]);
+    assert!(step.count == market.count && step.count == strategy.count, "{times:?}");
+    assert!(step.count > 80 && market.total + strategy.total <= step.total, "{times:?}");
+    // Every strategy has looked at every event, and at every candle of it; nothing was wished for, so nothing reviewed.
+    let lanes = desk.timers.by_strategy();
+    // The operator's book has no strategy.
+    assert_eq!(lanes.len(), desk.engine().config().strategies.len());
+    let looks = lanes.iter().map(|(_, stages)| stages["strategy"].total).sum::<f64>();
+    assert!((looks - strategy.total).abs() < 0.5, "{looks} of {}", strategy.total);
+    assert!(!times.contains_key("risk"), "{times:?}");
+
+    desk.timers.sentinel =
+        Sentinel::new(&Baselines::load(None).unwrap(), folder.path()).map(Box::new);
+    for _ in 0..20 {
+        (0..32).for_each(|_| desk.timers.record(Stage::Risk, Duration::from_millis(8)));
+        desk.timers.settle();
+    }
+    let told = |desk: &mut Desk| {
+        let view = desk.publisher.view();
+        desk.publish(HealthView::default(), Vec::new());
+        let regressions = view.load().performance.regressions.clone();
+        regressions.into_iter().map(|r| (r.stage, r.is_budget)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut desk), []);
+    let begun = Instant::now();
+    while told(&mut desk).is_empty() && begun.elapsed() < Duration::from_secs(20) {
+        desk.look_for_regressions();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(told(&mut desk), [("risk", true)]);
 }

@@ -3,30 +3,37 @@
 //! Nothing on this path waits for a disk but the journal, and for a network not at all: sends and reads are tasks
 //! of the same runtime, and the page and the tables have threads of their own.
 
+mod ends;
+mod show;
 mod submit;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sniper_core::event::{Command, Event, MarketEvent, OrderEvent};
-use sniper_core::ids::{OrderId, PoolId};
+use sniper_core::ids::{OrderId, PoolId, Signature, StrategyId};
+use sniper_core::order::Order;
 use sniper_core::risk::Mode;
 use sniper_core::sim::{SimVenue, Venue as _};
 use sniper_core::units::{BlockHeight, Slot};
-use sniper_solana::feed::{FeedEvent, Role, WebSocketManager};
+use sniper_solana::feed::{FeedEvent, Role, WatchId, WebSocketManager};
 use sniper_solana::rpc::RpcConnectionPool;
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
 use sniper_solana::venue::{Prepared, SolanaVenue};
+use sniper_store::failpoint::{Point, pass};
 use sniper_wallet::{KillLatch, LocalSigner, PolicySigner};
 use tokio::sync::mpsc;
 
 use super::arrays::Arrays;
+use super::checkup::Checkup;
+use super::control::{Asked, Control};
 use super::desk::Desk;
+use super::elsewhere::{Elsewhere, Offered};
 use super::landings::{Bid, Landings};
 use super::newcomers::Newcomers;
 use super::scout::Find;
 use super::stall::Stall;
-use crate::telemetry::{EndpointView, FeedView, HealthView, Stage};
+use crate::telemetry::{Stage, WaterfallView};
 
 /// Signs while the kill latch is open.
 pub(super) type LiveSigner = PolicySigner<LocalSigner>;
@@ -58,14 +65,64 @@ pub(super) struct Sources {
     pub(super) prices: mpsc::Receiver<Event>,
     /// New pools; silent where nobody looks for them.
     pub(super) finds: mpsc::Receiver<Find>,
+    /// Swaps that were built elsewhere; silent where nobody is asked.
+    pub(super) offers: mpsc::Receiver<Offered>,
+    /// What an operator asks for; silent without a socket.
+    pub(super) asked: mpsc::Receiver<Asked>,
+    /// The socket, for as long as anybody takes what it brings.
+    pub(super) _control: Option<Control>,
 }
 
 /// An order between its cause and its end.
 struct InFlight {
     order: OrderId,
+    strategy: StrategyId,
     caused: Instant,
     sent: Option<Instant>,
     bid: Option<Bid>,
+    way: Way,
+}
+
+/// Where the time went between its cause and the send.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Begin and end of the step that it came from.
+    stepped: [Instant; 2],
+    build: Duration,
+    sign: Duration,
+    journal: Duration,
+    send: Duration,
+}
+
+impl InFlight {
+    fn new(order: &Order, caused: Instant, stepped: [Instant; 2]) -> Self {
+        let nothing = Duration::ZERO;
+        let way = Way { stepped, build: nothing, sign: nothing, journal: nothing, send: nothing };
+        let (order, strategy) = (order.id(), order.strategy());
+        Self { order, strategy, caused, sent: None, bid: None, way }
+    }
+
+    /// The stages from its cause until `ended`, for the page: when each began, counted from the cause, and how long it
+    /// took.
+    fn waterfall(&self, strategy: &str, ended: Instant) -> WaterfallView {
+        let Way { stepped: [began, stepped], build, sign, journal, send } = self.way;
+        let since = |at: Instant| at.saturating_duration_since(self.caused);
+        // What is prepared together begins where its first part does: what lies between the parts is nothing's.
+        let sent = self.sent.map_or(since(ended), since);
+        let journaled = sent.saturating_sub(journal);
+        let signed = journaled.saturating_sub(sign);
+        let built = signed.saturating_sub(build);
+        let spans = [
+            (Stage::FeedDelivery, Duration::ZERO, since(began)),
+            (Stage::Step, since(began), since(stepped).saturating_sub(since(began))),
+            (Stage::Build, built, build),
+            (Stage::Sign, signed, sign),
+            (Stage::Journal, journaled, journal),
+            (Stage::Send, sent, send),
+            (Stage::Confirm, sent, since(ended).saturating_sub(sent)),
+        ];
+        WaterfallView::new(strategy, since(ended), &spans)
+    }
 }
 
 /// A run under way.
@@ -80,6 +137,8 @@ pub(super) struct Session {
     pub(super) stale_after: Duration,
     pub(super) newcomers: Newcomers,
     landings: Landings,
+    /// Where others may build what an order needs.
+    elsewhere: Option<Elsewhere>,
     /// Somebody may look: pictures are made.
     is_shown: bool,
     in_flight: Vec<InFlight>,
@@ -91,6 +150,10 @@ pub(super) struct Session {
     pub(super) wires: Vec<Prepared>,
     /// The journal cannot be written.
     pub(super) stall: Option<Stall>,
+    /// Ledger against chain.
+    pub(super) checkup: Checkup,
+    /// Transactions whose end is told by subscription.
+    listened: Vec<(WatchId, Signature)>,
     /// Something was handed to the sender since this task last gave way.
     sent: bool,
 }
@@ -120,6 +183,8 @@ impl Session {
         stale_after: Duration,
         newcomers: Newcomers,
         landings: Landings,
+        elsewhere: Option<Elsewhere>,
+        checkup: Checkup,
         is_shown: bool,
     ) -> Self {
         Self {
@@ -133,6 +198,7 @@ impl Session {
             stale_after,
             newcomers,
             landings,
+            elsewhere,
             is_shown,
             in_flight: Vec::with_capacity(64),
             gaps: Vec::new(),
@@ -141,6 +207,8 @@ impl Session {
             landed: Slot::ZERO,
             wires: Vec::with_capacity(64),
             stall: None,
+            checkup,
+            listened: Vec::with_capacity(64),
             sent: false,
         }
     }
@@ -152,7 +220,7 @@ impl Session {
         until: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let mut until = std::pin::pin!(until);
-        self.turn(sources, Some(&mut until)).await
+        self.turn(sources, Some(&mut until), |_| false).await
     }
 
     /// Stops: no new orders, those in flight are followed to their end.
@@ -170,27 +238,54 @@ impl Session {
         if orders > 0 {
             tracing::info!(orders, "following the orders in flight to their end");
         }
-        self.turn(sources, None::<&mut std::future::Pending<()>>).await
+        self.turn_until(sources, |session| session.desk.engine().orders().all().is_empty()).await
     }
 
-    /// The loop. Without `until` it ends when no order is in flight.
+    /// Follows the orders in flight until what landed can no longer be taken back.
+    pub(super) async fn drain_all(&mut self, sources: &mut Sources) -> anyhow::Result<()> {
+        let is_over = |session: &Self| {
+            let orders = session.desk.engine().orders();
+            orders.all().is_empty() && orders.provisional().is_empty()
+        };
+        self.turn_until(sources, is_over).await
+    }
+
+    /// Goes on until one more comparison than `before` is over.
+    pub(super) async fn until_compared(
+        &mut self,
+        sources: &mut Sources,
+        before: u64,
+    ) -> anyhow::Result<()> {
+        self.turn_until(sources, |session| session.checkup.done() > before).await
+    }
+
+    async fn turn_until(
+        &mut self,
+        sources: &mut Sources,
+        is_over: impl Fn(&Self) -> bool,
+    ) -> anyhow::Result<()> {
+        self.turn(sources, None::<&mut std::future::Pending<()>>, is_over).await
+    }
+
+    /// The loop, until one of both says that it is over.
     async fn turn<F: Future<Output = ()> + Unpin>(
         &mut self,
         sources: &mut Sources,
         mut until: Option<&mut F>,
+        is_over: impl Fn(&Self) -> bool,
     ) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut published, mut checked, mut measured) =
             (Instant::now(), Instant::now(), Instant::now());
-        let winding_down = until.is_none();
         loop {
-            if winding_down && self.desk.engine().orders().all().is_empty() {
+            if is_over(self) {
                 return Ok(());
             }
             if std::mem::take(&mut self.sent) {
                 // Sends are tasks of this thread: they must not wait behind a burst of events.
                 tokio::task::yield_now().await;
+                pass(Point::SendWire);
             }
             tokio::select! {
                 biased;
@@ -210,6 +305,7 @@ impl Session {
                     self.keep_journal(is_due)?;
                     if is_due {
                         checked = Instant::now();
+                        self.desk.look_for_regressions();
                         self.let_go()?;
                     }
                     if measured.elapsed() >= MEASURE {
@@ -225,8 +321,10 @@ impl Session {
                         self.publish();
                     }
                 }
+                Some(asked) = sources.asked.recv() => self.take_ask(asked)?,
                 Some(price) = sources.prices.recv() => self.step(price, Instant::now())?,
                 Some(find) = sources.finds.recv() => self.take_find(find)?,
+                Some(offered) = sources.offers.recv() => self.take_offer(offered)?,
                 feed = sources.feed.recv() => {
                     let Some(feed) = feed else { anyhow::bail!("the market feed ended") };
                     self.take_feed(feed)?;
@@ -286,6 +384,7 @@ impl Session {
                 );
                 self.step_market(MarketEvent::Lost { pool }, self.heard)
             }
+            FeedEvent::Refused { watch, .. } if self.is_not_told(watch) => Ok(()),
             FeedEvent::Refused { watch, code } => {
                 tracing::error!(watch = watch.0, code, "a node does not tell of an account");
                 let Some((pool, array)) = self.arrays.refused(watch, self.heard) else {
@@ -302,12 +401,15 @@ impl Session {
                 tracing::warn!(connection, %endpoint, %cause, "feed connection lost");
                 Ok(())
             }
+            FeedEvent::Signature { watch, succeeded, slot, .. } => {
+                self.take_notice(watch, slot, succeeded);
+                Ok(())
+            }
             // Asked for by nobody here.
             FeedEvent::OwnToken { .. }
             | FeedEvent::OwnLamports { .. }
             | FeedEvent::Program { .. }
             | FeedEvent::Logs { .. }
-            | FeedEvent::Signature { .. }
             | FeedEvent::Root { .. }
             | FeedEvent::Missed { .. } => Ok(()),
         }
@@ -325,6 +427,7 @@ impl Session {
     }
 
     fn take_end(&mut self, event: OrderEvent) -> anyhow::Result<()> {
+        pass(Point::EndBefore);
         let id = event.order();
         if let OrderEvent::Filled { slot, .. } | OrderEvent::Reverted { slot, .. } = &event {
             self.landed = self.landed.max(*slot);
@@ -335,12 +438,21 @@ impl Session {
             let flight = self.in_flight.swap_remove(at);
             self.landings.note(flight.bid, &event);
             if let (Some(sent), OrderEvent::Filled { .. }) = (flight.sent, &event) {
-                self.desk.timers.record(Stage::Confirm, sent.elapsed());
-                self.desk.timers.record(Stage::FullTrade, flight.caused.elapsed());
+                let (ended, strategy) = (Instant::now(), flight.strategy);
+                let [confirm, full] =
+                    [sent, flight.caused].map(|at| ended.saturating_duration_since(at));
+                self.desk.timers.record_for(Stage::Confirm, strategy, confirm);
+                self.desk.timers.record_for(Stage::FullTrade, strategy, full);
+                if self.is_shown {
+                    let name = self.desk.engine().strategy_name(strategy);
+                    let way = flight.waterfall(name, ended);
+                    self.desk.publisher.note_way(way);
+                }
             }
         }
         log_end(&event);
         self.step(Event::Order(event), Instant::now())?;
+        pass(Point::EndAfter);
         self.forget_wires();
         // What an order's end says about our money must not be lost to a crash.
         self.flush()
@@ -350,6 +462,7 @@ impl Session {
     fn forget_wires(&mut self) {
         let orders = self.desk.engine().orders();
         self.wires.retain(|wire| orders.is_followed(wire.order()));
+        self.stop_listening();
     }
 
     fn pass_time(&mut self) -> anyhow::Result<()> {
@@ -360,6 +473,7 @@ impl Session {
         self.step(Event::Timer, Instant::now())?;
         self.poll_paper()?;
         self.take_finals()?;
+        self.check_up()?;
         self.flush()?;
         self.unstall()
     }
@@ -405,8 +519,7 @@ impl Session {
     pub(super) fn step(&mut self, event: Event, received: Instant) -> anyhow::Result<()> {
         self.desk.step(event).context("write the journal")?;
         while let Some(order) = self.desk.take_order() {
-            let (order_id, caused) = (order.id(), received);
-            self.in_flight.push(InFlight { order: order_id, caused, sent: None, bid: None });
+            self.in_flight.push(InFlight::new(&order, received, self.desk.stepped()));
             match &mut self.orders {
                 Orders::Paper(..) => self.submit_on_paper(&order)?,
                 Orders::Chain(_) => self.submit(&order)?,
@@ -424,76 +537,6 @@ impl Session {
     /// The newest slot in which something of ours landed.
     pub(super) const fn landed(&self) -> Slot {
         self.landed
-    }
-
-    pub(super) fn publish(&mut self) {
-        if !self.is_shown {
-            return;
-        }
-        let health = self.health();
-        let endpoints = self.rpc.report().into_iter().map(|e| EndpointView {
-            name: e.name.to_string(),
-            healthy: e.healthy,
-            breaker: format!("{:?}", e.breaker).to_lowercase(),
-            p50_us: whole(e.p50_us),
-            p95_us: whole(e.p95_us),
-            p99_us: whole(e.p99_us),
-            slot_lag: e.lag,
-            requests: e.requests,
-            error_bps: share_bps(e.error_rate),
-        });
-        let endpoints = endpoints.collect();
-        self.desk.publish(health, endpoints);
-    }
-
-    fn health(&self) -> HealthView {
-        let age = self.heard.elapsed();
-        let stale = age > self.stale_after;
-        let blockhash = self.blockhash.age();
-        let mut problems = Vec::new();
-        if stale {
-            problems.push("the feed is silent".to_owned());
-        }
-        if self.is_stalled() {
-            problems.push("the journal cannot be written: nothing new is ordered".to_owned());
-        }
-        if !self.gaps.is_empty() {
-            problems.push("notices may be missing".to_owned());
-        }
-        if blockhash.is_none_or(|age| age > Duration::from_secs(15)) {
-            problems.push("no recent blockhash".to_owned());
-        }
-        if self.desk.engine().mode() > Mode::Run {
-            problems.push(format!("mode {}", self.desk.engine().mode().name()));
-        }
-        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let reports = self.manager.report();
-        let market = self.desk.engine().market();
-        HealthView {
-            ok: problems.is_empty(),
-            problems,
-            feeds: reports
-                .iter()
-                .map(|report| FeedView {
-                    name: report.endpoint.to_string(),
-                    age_ms: millis(age),
-                    stale: stale || !report.live,
-                    messages: self.messages,
-                    reconnects: 0,
-                })
-                .collect(),
-            slot: market.slot().get(),
-            // The newest blockhash lives for 150 blocks from its own.
-            block_height: self
-                .blockhash
-                .get()
-                .map_or(0, |latest| latest.last_valid.get().saturating_sub(150)),
-            blockhash_age_ms: blockhash.map_or(0, millis),
-            journal_events: self.desk.events(),
-            journal_bytes: self.desk.journal().len_bytes(),
-            store_dropped: self.desk.rows_dropped(),
-            events: self.desk.events(),
-        }
     }
 }
 
@@ -521,14 +564,4 @@ fn pool_of(role: Role) -> Option<PoolId> {
         Role::Pool { pool, .. } => Some(pool),
         Role::OwnToken(_) | Role::OwnLamports => None,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds to be shown")]
-fn whole(value: u64) -> f64 {
-    value as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
-fn share_bps(share: f64) -> u32 {
-    (share.clamp(0.0, 1.0) * 10_000.0) as u32
 }

@@ -12,20 +12,22 @@ use sniper_core::execution::recovery::{self, Recovery};
 use sniper_core::ids::{MintId, OrderId, PoolId};
 use sniper_core::risk::Mode;
 use sniper_core::units::{Atoms, Lamports, Slot, Usd};
-use sniper_solana::rpc::{Commitment, Landed, RpcConnectionPool, SendRequest};
+use sniper_solana::rpc::{At, Commitment, Landed, RpcConnectionPool, SendRequest};
 use sniper_solana::tx::{BlockhashCache, Priority, sign};
 use sniper_solana::venue::{ChainBalances, Prepared, SolanaVenue};
+use sniper_store::failpoint::{Point, pass};
 use sniper_store::journal::{Bounds, Owner, Recovery as Reopening};
 use tokio::sync::mpsc;
 
 use super::desk::Desk;
 use super::lookup;
+use super::plan::Plan;
 use super::publish::Publisher;
 use super::replay::{ReplaySummary, Replayed, Wire};
 use super::scout::Find;
 use super::session::{LiveSigner, Orders, Session, Sources};
 use super::tables::Tables;
-use super::trade::{Background, Plan};
+use super::trade::Background;
 use super::universe::{self, Universe};
 
 /// Pause between two tries to read the pool of a coin that is held.
@@ -38,6 +40,7 @@ pub(super) struct Opened {
 }
 
 /// Opens the journal in the folder `journal` and brings the engine to where it ends.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(super) fn open(
     journal: &Path,
     owner: Owner,
@@ -123,6 +126,8 @@ pub(super) fn fund_paper(desk: &mut Desk, lamports: Lamports, cash: Usd) -> anyh
 fn open_books(desk: &mut Desk, found: &[(MintId, Atoms)]) -> anyhow::Result<()> {
     for deposit in recovery::opening(desk.engine().ledger(), found) {
         desk.step(Event::Command(deposit))?;
+        desk.flush()?;
+        pass(Point::SetupBooks);
     }
     desk.sync()?;
     Ok(())
@@ -149,6 +154,7 @@ pub(super) fn venue(
 
 /// At the first start: makes the token accounts that are missing, and a lookup table if one is wanted, and books all that is found, and what making
 /// them cost. Nothing is booked before it is known, so a crash in between only repeats the look.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(super) async fn fund_from_chain(
     desk: &mut Desk,
     rpc: &RpcConnectionPool,
@@ -158,14 +164,15 @@ pub(super) async fn fund_from_chain(
     if is_funded(desk) {
         return Ok(());
     }
-    let before = balances(venue, Slot::ZERO).await?;
+    let before = balances(venue, Slot::ZERO).await?.value;
     ensure!(
         before.lamports > Lamports::ZERO,
         "the wallet {} holds no SOL on this chain: fees could not be paid",
         venue.builder().owner()
     );
     let mut costs = Vec::new();
-    if before.tokens.iter().any(|token| !token.exists) {
+    if before.tokens.iter().any(|token| !token.exists()) {
+        pass(Point::SetupBefore);
         let hash =
             rpc.latest_blockhash(Commitment::Confirmed).await.context("read a blockhash")?.value;
         let messages =
@@ -187,13 +194,15 @@ pub(super) async fn fund_from_chain(
     }
     let slot = costs.iter().map(|landed| landed.slot).max().unwrap_or_default();
     let after = balances(venue, slot).await?;
+    pass(Point::SetupUnbooked);
     for landed in &costs {
         let paid = landed.lamports_before.saturating_sub(landed.lamports_after);
         let rent = paid.saturating_sub(landed.fee);
         desk.step(Event::Command(Command::Fee { lamports: landed.fee }))?;
         desk.step(Event::Command(Command::Rent { lamports: rent }))?;
     }
-    let found: Vec<_> = universe::balances(&after).collect();
+    let found: Vec<_> = universe::balances(&after.value).collect();
+    desk.step(Event::Command(Command::Opened { slot: after.slot }))?;
     open_books(desk, &found)
 }
 
@@ -278,6 +287,7 @@ pub(super) async fn land(
         if let Some(landed) =
             rpc.transaction(&prepared.signature(), &owner, Commitment::Confirmed).await?
         {
+            pass(Point::SetupLanded);
             return match &landed.err {
                 None => Ok(landed),
                 Some(error) => bail!("the transaction failed on the chain: {}", error.text),
@@ -296,29 +306,43 @@ pub(super) async fn land(
 }
 
 /// Our balances as of `at_least` or later.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(super) async fn balances(
     venue: &SolanaVenue<LiveSigner>,
     at_least: Slot,
-) -> anyhow::Result<ChainBalances> {
+) -> anyhow::Result<At<ChainBalances>> {
     let mints: Vec<MintId> = venue.builder().mints().map(|(id, ..)| id).collect();
     let mut every = tokio::time::interval(Duration::from_millis(200));
     for _ in 0..100 {
         every.tick().await;
         let read = venue.chain_balances(&mints).await.context("read our balances")?;
         if read.slot >= at_least {
-            return Ok(read.value);
+            return Ok(read);
         }
     }
     bail!("no endpoint has reached slot {at_least}, in which something of ours landed")
 }
 
+/// What the chain holds for us now; none on paper.
+pub(super) async fn held(
+    orders: &Orders,
+    landed: Slot,
+) -> anyhow::Result<Option<At<ChainBalances>>> {
+    match orders {
+        Orders::Paper(..) => Ok(None),
+        Orders::Chain(venue) => Ok(Some(balances(venue, landed).await?)),
+    }
+}
+
 /// After a restart: every order the journal left open is brought to its end by what the chain says, before
 /// anything new is approved; then the ledger is compared with the chain.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(super) async fn resolve(
     session: &mut Session,
     sources: &mut Sources,
     wires: Vec<Wire>,
 ) -> anyhow::Result<()> {
+    pass(Point::AskBefore);
     let orders = session.desk.engine().orders();
     let is_open = !orders.all().is_empty();
     // The newest record of an order counts: the one before it was never sent.
@@ -346,9 +370,16 @@ pub(super) async fn resolve(
         }
     }
     session.drain(sources).await?;
+    pass(Point::AskAfter);
     if let Orders::Chain(venue) = &session.orders {
         let found = balances(venue, session.landed()).await?;
-        universe::reconcile(&mut session.desk, &found)?;
+        if !universe::agrees(&session.desk, &found.value) {
+            // It may be taken back yet, or be explained: a final state says what is so.
+            tracing::warn!(
+                "ledger and chain are not the same: waiting for a final state to compare with"
+            );
+            session.compare_now(sources, found.slot).await?;
+        }
     }
     session.desk.checkpoint()?;
     Ok(())

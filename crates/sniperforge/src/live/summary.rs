@@ -9,7 +9,7 @@ use sniper_core::ids::StrategyId;
 use sniper_core::units::Usd;
 
 use super::newcomers::LaunchCounts;
-use super::publish::{Publisher, strategy_profit};
+use super::publish::{Publisher, is_of_interest, strategy_profit};
 use crate::telemetry::{OrderCounts, StageSummary, StageTimers, rss_mb, rss_peak_mb};
 
 /// What a run did. Field names are a promise to scripts.
@@ -38,6 +38,8 @@ pub struct RunSummary {
     pub ledger_matches_chain: Option<bool>,
     /// Lamports on the chain less lamports in the ledger; `null` on paper.
     pub lamports_difference: Option<i128>,
+    /// Times that the chain held more than the ledger and what was more was booked with its reason.
+    pub explained: u64,
     /// Whether the journal, replayed, gave the same effects and the same state.
     pub replay_matches: bool,
     /// Hash of all effects.
@@ -88,6 +90,7 @@ impl RunSummary {
         timers: &mut StageTimers,
     ) -> Self {
         let books = (0_u8..).map(StrategyId).zip(engine.portfolio().books());
+        let books = books.filter(|(id, book)| is_of_interest(engine, *id, book));
         let strategies = books.map(|(id, book)| StrategySummary {
             name: engine.strategy_name(id).to_owned(),
             orders: book.counts.submitted,
@@ -109,6 +112,7 @@ impl RunSummary {
             equity_usd: engine.equity().map_or(0.0, dollars),
             ledger_matches_chain: None,
             lamports_difference: None,
+            explained: 0,
             replay_matches: false,
             effects_hash: String::new(),
             refusals: refusals.collect(),
@@ -179,6 +183,9 @@ impl fmt::Display for RunSummary {
         {
             let verdict = if matches { "equals" } else { "DIFFERS FROM" };
             writeln!(f, "ledger    {verdict} the chain; lamports differ by {lamports}")?;
+        }
+        if self.explained > 0 {
+            writeln!(f, "          {} times it held more, which was booked", self.explained)?;
         }
         let verdict =
             if self.replay_matches { "gives the same effects and state" } else { "DIFFERS" };

@@ -1,12 +1,18 @@
 //! The tables beside the journal: written by a thread of their own, rebuilt by every replay.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sniper_core::engine::MultiStrategyEngine;
 use sniper_core::event::{Alert, Effect, Stamped};
 use sniper_core::ids::{MintId, StrategyId};
 use sniper_core::units::Timestamp;
-use sniper_store::tables::{Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow};
+use sniper_store::tables::{
+    LogLevel, LogRow, Projector, RunId, Store, StoreHandle, StoreOptions, StoreRow, Timed,
+};
+
+use crate::db::FILE;
+use crate::telemetry::{LogRing, MetricsCollector};
 
 /// Feeds the tables.
 pub(crate) struct Tables {
@@ -21,12 +27,36 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// Opens the database in `folder`.
-    pub(super) fn open(folder: &Path, mode: &'static str) -> anyhow::Result<Self> {
-        let path = folder.join("sniperforge.sqlite");
+    pub(super) fn open(
+        folder: &Path,
+        mode: &'static str,
+        options: StoreOptions,
+        metrics: MetricsCollector,
+    ) -> anyhow::Result<Self> {
+        let path = folder.join(FILE);
         let is_new = !path.exists();
-        let store = Store::open(path, StoreOptions::default())?;
+        let timed: Timed = Arc::new(move |query, took| metrics.record_query_time(query, took));
+        let store = Store::open_timed(path, options, Some(timed))?;
         let handle = store.handle();
         Ok(Self { store, is_new, handle, projector: None, mode, rows: Vec::with_capacity(32) })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Has every further line of the log, for as long as the database is open.
+    pub(super) fn take_log(&self, log: &LogRing) {
+        let handle = self.handle.clone();
+        log.forward(move |line| {
+            handle.try_log(|| LogRow {
+                at: Timestamp::from_millis(line.t_ms),
+                level: level(line.level),
+                target: line.target.into(),
+                text: line.text.clone(),
+            });
+        });
     }
 
     /// Whether only a replay of everything fills them.
@@ -111,6 +141,12 @@ impl Tables {
         status.dropped.saturating_add(status.failed)
     }
 
+    /// Rows and transactions so far.
+    pub(super) fn queries(&self) -> u64 {
+        let status = self.handle.status();
+        status.written.saturating_add(status.transactions)
+    }
+
     /// Writes what is left and closes the database.
     pub(super) fn close(mut self) -> anyhow::Result<()> {
         if let Some(projector) = &mut self.projector {
@@ -129,6 +165,11 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+fn level(name: &str) -> LogLevel {
+    let known = LogLevel::ALL.into_iter().find(|level| level.as_str() == name);
+    known.unwrap_or(LogLevel::Info)
 }
 
 fn position(

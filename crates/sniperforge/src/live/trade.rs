@@ -4,139 +4,55 @@ use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
 #[cfg(feature = "localnet")]
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use sniper_core::engine::EngineConfig;
 use sniper_core::event::{Command, Event, MarketEvent};
-use sniper_core::gate::Policy;
 use sniper_core::ids::{Address, MintId};
-use sniper_core::launch::Program;
 use sniper_core::market::{Market, Mint};
 use sniper_core::sim::{SimSettings, SimVenue};
-use sniper_core::strategy::StrategyKind;
-use sniper_core::units::{Lamports, Timestamp, Usd};
+use sniper_core::units::Timestamp;
 use sniper_solana::clock::ChainClock;
-use sniper_solana::feed::{FeedSettings, ReconnectionHandler, WebSocketManager};
-use sniper_solana::fees::{FeeEstimator, Urgency};
-use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
+use sniper_solana::feed::{ReconnectionHandler, WebSocketManager};
+use sniper_solana::fees::FeeEstimator;
+use sniper_solana::rpc::RpcConnectionPool;
 use sniper_solana::tx::{BlockhashCache, TransactionBuilder};
-use sniper_store::journal::{Bounds, Owner};
-use sniper_wallet::{Keystore, KillLatch, LocalSigner, PolicySigner, read_passphrase};
+use sniper_store::failpoint::{Point, pass};
+use sniper_store::journal::Owner;
+use sniper_wallet::{Keystore, KillLatch, PolicySigner, read_passphrase};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::arrays::Arrays;
+use super::checkup::Checkup;
+use super::control;
 use super::drift_probe::DriftProbe;
-use super::endpoints::{Share, Wanted, keep_members};
+use super::elsewhere;
+use super::endpoints::{Wanted, keep_members};
 use super::gate::{Gatekeeper, Ward};
 use super::judge::Judge;
 use super::landings::Landings;
 use super::lookup::{self, Lookups};
 use super::newcomers::Newcomers;
 use super::one_key::OneKey;
+use super::plan::{Launches, Money, Plan};
 use super::prices::{PriceSource, follow};
 use super::publish::Publisher;
 use super::replay::replay_tail;
-use super::scout::{self, Find};
 use super::session::{Orders, Session, Sources};
 use super::start::{self, Opened};
 use super::summary::RunSummary;
 use super::tables::Tables;
 use super::universe::{self, Universe};
 use crate::cli::{LATCH, TradeArgs};
-use crate::config::{Config, Prices};
+use crate::config::Config;
 use crate::dashboard;
-use crate::telemetry::{LogRing, RunMode};
-
-/// Everything a run is made of, whoever asked for it.
-pub(super) struct Plan {
-    pub(super) mode: &'static str,
-    pub(super) run_mode: RunMode,
-    pub(super) engine: EngineConfig,
-    /// How urgent an ordinary order is; without it orders bid what they carry.
-    pub(super) priority: Option<Urgency>,
-    pub(super) endpoints: Wanted,
-    pub(super) pool: PoolSettings,
-    pub(super) universe: Universe,
-    pub(super) lookups: Lookups,
-    /// What the token gate accepts of mints that nobody vouches for.
-    pub(super) gate: Policy,
-    pub(super) prices: Prices,
-    /// Whose new pools are looked at, if any.
-    pub(super) launches: Option<Launches>,
-    pub(super) folder: PathBuf,
-    pub(super) journal: Bounds,
-    pub(super) latch: PathBuf,
-    pub(super) page: Option<dashboard::Options>,
-    pub(super) run_for: Option<Duration>,
-    pub(super) log: Option<LogRing>,
-}
-
-impl Plan {
-    /// What trading has of each endpoint's budget: all but what looking at new pools takes.
-    fn trading_share(&self) -> Share {
-        self.launches.as_ref().map(|_| (3, 4))
-    }
-}
-
-/// What looking at new pools has of it.
-const LAUNCH_SHARE: Share = Some((1, 4));
-
-/// New pools that are looked at.
-#[derive(Clone, Debug)]
-pub(super) struct Launches {
-    programs: Vec<Program>,
-    /// Slots after a launch in which a coin is bought.
-    window: u64,
-}
-
-impl Launches {
-    /// Those of `programs`, where a strategy of `engine` wants any.
-    pub(super) fn of(engine: &EngineConfig, programs: Vec<Program>) -> Option<Self> {
-        let windows = engine.strategies.iter().filter_map(|enrolled| match &enrolled.kind {
-            StrategyKind::NewPool(params) => Some(u64::from(params.launch_slots)),
-            _ => None,
-        });
-        let window = windows.max().filter(|_| !programs.is_empty())?;
-        Some(Self { programs, window })
-    }
-
-    /// Looks at them on a thread of its own, with a quarter of each endpoint's budget.
-    fn start(&self, plan: &Plan, judge: Judge, finds: mpsc::Sender<Find>) -> anyhow::Result<()> {
-        scout::start(scout::Orders {
-            endpoints: plan.endpoints.list(LAUNCH_SHARE),
-            wanted: plan.endpoints.subscribe(),
-            share: LAUNCH_SHARE,
-            settings: plan.pool,
-            programs: self.programs.clone(),
-            judge,
-            finds,
-        })
-        // It ends by itself when nobody takes finds any more, and holds nothing that must be closed.
-        .map(drop)
-    }
-}
-
-/// Whose money.
-pub(super) enum Money {
-    /// Nobody's: opening lamports and dollars, and how the simulated venue behaves.
-    Paper { lamports: Lamports, cash: Usd, sim: SimSettings, owner: Address },
-    /// That of a key.
-    Chain(LocalSigner),
-}
-
-impl Money {
-    /// Whose journal it makes: nobody's on paper, whoever's transactions are built.
-    pub(super) fn key(&self) -> Address {
-        match self {
-            Self::Paper { .. } => Address::default(),
-            Self::Chain(signer) => sniper_wallet::Signer::address(signer),
-        }
-    }
-}
+use crate::telemetry::baselines::Baselines;
+use crate::telemetry::sentinel::Sentinel;
+use crate::telemetry::{METRICS_FILE, MetricsFile, RunMode};
+use crate::threads::{Ready, on_one_thread};
 
 /// The journal's folder, in that of the data.
 pub(crate) const JOURNAL: &str = "journal";
@@ -147,6 +63,13 @@ pub(crate) const JOURNAL: &str = "journal";
 ///
 /// When it cannot start, or cannot go on safely.
 pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
+    on_one_thread(|ready| async move {
+        let (plan, money) = prepared(args)?;
+        run(plan, money, ready).await
+    })
+}
+
+fn prepared(args: TradeArgs) -> anyhow::Result<(Plan, Money)> {
     let config = &args.config;
     let armed = if args.live { Some(config.require_armed()?) } else { None };
     let money = match &armed {
@@ -175,7 +98,7 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         engine,
         priority: config.priority,
         endpoints: Wanted::new(config.node.endpoints.clone(), args.reload.clone()),
-        pool: PoolSettings { genesis: config.node.genesis_hash, ..PoolSettings::default() },
+        pool: config.tuning.pool(config.node.genesis_hash),
         universe: Universe {
             pools: config.trading.pools.clone(),
             usd_mints: config.trading.usd_mints.clone(),
@@ -188,31 +111,26 @@ pub fn trade(args: TradeArgs) -> anyhow::Result<RunSummary> {
         },
         gate: config.trading.gate.clone(),
         prices: config.prices.clone(),
+        jupiter: config.jupiter.clone(),
+        jito: config.jito.clone(),
         folder: config.data_dir.join(mode),
-        journal: Bounds { keep: config.journal_keep, ..Bounds::default() },
+        journal: config.tuning.journal(config.journal_keep),
+        compare: config.trading.compare,
         latch: config.data_dir.join(LATCH),
         page: listen.map(|address| dashboard::Options {
             address,
             allow_remote: config.dashboard.allow_remote,
+            cached_answers: config.tuning.cached_answers,
         }),
         run_for: args.run_for,
         log: Some(args.log.clone()),
+        log_lines: config.log_lines,
+        tuning: config.tuning,
+        performance: config.performance.clone(),
+        performance_folder: config.data_dir.clone(),
+        trades: None,
     };
-    on_one_thread(run(plan, money))
-}
-
-/// The whole hot path lives on this thread.
-pub(super) fn on_one_thread<T: Send + 'static>(
-    run: impl Future<Output = anyhow::Result<T>> + Send + 'static,
-) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    // A task among the others: the loop would ask the system for news before it gave the main future its turn.
-    let ended =
-        runtime.context("start the event loop")?.block_on(async { tokio::spawn(run).await });
-    ended.unwrap_or_else(|ended| match ended.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(ended) => Err(ended).context("run the event loop"),
-    })
+    Ok((plan, money))
 }
 
 fn paper(config: &Config) -> Money {
@@ -250,7 +168,8 @@ fn challenge(key: &Address) -> anyhow::Result<()> {
 }
 
 /// One run, from the first connection to the proven end.
-pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> {
+pub(super) async fn run(mut plan: Plan, money: Money, ready: Ready) -> anyhow::Result<RunSummary> {
+    let trades = plan.trades.take();
     std::fs::create_dir_all(&plan.folder).with_context(|| {
         format!("make the data folder {}: check that its parent is writable", plan.folder.display())
     })?;
@@ -262,17 +181,38 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         latch.path().display()
     );
     let Stop { politely, at_once } = stop_signals()?;
-    let tables = Tables::open(&plan.folder, plan.mode)?;
     let wallet = match &money {
         Money::Paper { .. } => String::new(),
         Money::Chain(signer) => sniper_wallet::Signer::address(signer).to_string(),
     };
-    let publisher = Publisher::new(plan.run_mode, wallet, plan.log.clone());
+    let mut publisher = Publisher::new(plan.run_mode, wallet, plan.log.clone());
+    let tables = Tables::open(&plan.folder, plan.mode, plan.tables(), publisher.metrics())?;
+    if let Some(log) = &plan.log {
+        tables.take_log(log);
+    }
+    let baselines = Baselines::load(plan.performance.baselines.as_deref())?;
+    publisher.expect(&baselines);
+    if let Some(metrics) = &plan.performance.metrics {
+        let folder = &plan.performance_folder;
+        match MetricsFile::start(folder, plan.mode, metrics.bounds) {
+            Ok(file) => publisher.write_to(file, metrics.every),
+            // Figures are no reason not to trade.
+            Err(error) => {
+                let file = folder.join(METRICS_FILE).display().to_string();
+                tracing::warn!(file, %error, "no metrics are written in this run: check that it is writable");
+            }
+        }
+    }
     let view = publisher.view();
     let page_token = CancellationToken::new();
     // Before anything is opened on the chain: a taken port should be told at once.
-    let page =
-        plan.page.map(|options| dashboard::serve(options, view, page_token.clone())).transpose()?;
+    let page = match plan.page {
+        Some(options) => {
+            let tables = Some(tables.path().to_owned());
+            Some(dashboard::serve_with_tables(options, view, tables, page_token.clone())?)
+        }
+        None => None,
+    };
     if let Some(page) = &page {
         tracing::info!(url = page.url(), "dashboard");
     }
@@ -283,7 +223,10 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
         Money::Paper { .. } => None,
         Money::Chain(_) => Some(OneKey::take(&owner.key, &owner.genesis)?),
     };
-    let opened = start::open(&journal, owner, plan.journal, &plan.engine, publisher, Some(tables))?;
+    let mut opened =
+        start::open(&journal, owner, plan.journal, &plan.engine, publisher, Some(tables))?;
+    opened.desk.timers.sentinel = Sentinel::new(&baselines, &plan.folder).map(Box::new);
+    drop(baselines);
     let mut background = Background::default();
     background.spawn(rpc.clone().monitor());
     background.spawn(rpc.clone().keep_lines());
@@ -296,8 +239,12 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
     let traded = async {
         start::resolve(&mut session, &mut sources, wires).await?;
         start::release(&mut session)?;
+        pass(Point::TradeBefore);
         session.publish();
         tracing::info!(mode = plan.mode, "trading");
+        ready.tell();
+        // Nobody may be listening.
+        trades.map(|told| told.send(()).ok());
         let started = Instant::now();
         session.trade(&mut sources, ended(plan.run_for, politely)).await?;
         let seconds = started.elapsed().as_secs_f64();
@@ -312,7 +259,7 @@ pub(super) async fn run(plan: Plan, money: Money) -> anyhow::Result<RunSummary> 
              about them"
         ),
     };
-    let summary = finish(&plan, session, &journal, seconds).await;
+    let summary = finish(&plan, session, &mut sources, &journal, seconds).await;
     page_token.cancel();
     if let Some(page) = page {
         page.wait();
@@ -383,6 +330,9 @@ pub(super) async fn assemble(
             for table in lookup::read(&rpc, &plan.lookups, &plan.folder).await? {
                 venue.add_table(table);
             }
+            if let Some(jito) = &plan.jito {
+                venue.land_through(elsewhere::engines(jito, background)?);
+            }
             background.spawn(venue.tracker().clone().run(ends_in.clone()));
             Orders::Chain(Box::new(venue))
         }
@@ -406,7 +356,7 @@ pub(super) async fn assemble(
         desk.step(Event::Market(event))?;
     }
     let mut manager =
-        WebSocketManager::new(rpc.clone(), FeedSettings::default(), ReconnectionHandler::default());
+        WebSocketManager::new(rpc.clone(), plan.tuning.feed(), ReconnectionHandler::default());
     let feed = manager.start_optimized_feeds(watches.clone())?;
 
     let (prices_in, prices) = mpsc::channel(256);
@@ -446,13 +396,17 @@ pub(super) async fn assemble(
         .timeout(Duration::from_secs(3))
         .build()
         .context("prepare to ask for prices")?;
-    background.spawn(follow(client, source, prices_in));
+    background.spawn(follow(client, source, prices_in, desk.publisher.metrics()));
 
     let stale = plan.engine.limits.market_age_max.millis();
     let stale = Duration::from_millis(u64::try_from(stale).unwrap_or_default());
     let window = plan.launches.as_ref().map_or(0, |launches| launches.window);
     let newcomers = Newcomers::new(window, wards_in, priced_in);
     let landings = Landings { rpc: rpc.clone(), clock, fees };
+    let (offers_in, offers) = mpsc::channel(16);
+    // On paper nothing would come of it: fills are those of the pools that are followed.
+    let asked = plan.jupiter.as_ref().filter(|_| matches!(orders, Orders::Chain(_)));
+    let asked = asked.map(|jupiter| elsewhere::open(jupiter, &rpc, offers_in)).transpose()?;
     let mut session = Session::new(
         desk,
         orders,
@@ -464,12 +418,22 @@ pub(super) async fn assemble(
         stale,
         newcomers,
         landings,
+        asked,
+        Checkup::new(plan.compare),
         plan.page.is_some(),
     );
     start::take_up_newcomers(&mut session, &plan.universe, &finds_in, background).await?;
     // Where nobody looks for new pools, nobody sends, and the session must not take that for an end.
     background.spawn(async move { finds_in.closed().await });
-    Ok((session, Sources { feed, ends, prices, finds }, wires))
+    let (control, asked) = match control::listen(&plan.folder) {
+        Ok((control, asked)) => (Some(control), asked),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "nobody can operate this instance: it has no control socket");
+            (None, mpsc::channel(1).1)
+        }
+    };
+    Ok((session, Sources { feed, ends, prices, finds, offers, asked, _control: control }, wires))
 }
 
 /// Pools of dollars and SOL alone: they price what is spent on a coin.
@@ -479,25 +443,42 @@ fn bridges(market: &Market) -> Vec<Address> {
     bridges.map(|pool| pool.spec.address).collect()
 }
 
+/// How long a run that has ended waits for a difference to become final or be explained.
+const SETTLE_MAX: Duration = Duration::from_secs(90);
+
 /// Compares, closes, and proves.
 async fn finish(
     plan: &Plan,
     mut session: Session,
+    sources: &mut Sources,
     journal: &Path,
     seconds: f64,
 ) -> anyhow::Result<RunSummary> {
     let mut reconciled = None;
-    if let Orders::Chain(venue) = &session.orders {
-        let found = start::balances(venue, session.landed()).await?;
-        reconciled = Some(universe::difference(&session.desk, &found));
-        universe::reconcile(&mut session.desk, &found)?;
+    if let Some(mut found) = start::held(&session.orders, session.landed()).await? {
+        if !universe::agrees(&session.desk, &found.value) {
+            // A block may have been abandoned, or somebody has sent something: what is final is so.
+            let settled = async {
+                session.drain_all(sources).await?;
+                session.compare_now(sources, found.slot).await
+            };
+            // What nobody can tell is left to the next start.
+            if let Ok(settled) = tokio::time::timeout(SETTLE_MAX, settled).await {
+                settled?;
+            }
+            found = start::held(&session.orders, session.landed()).await?.unwrap_or(found);
+        }
+        reconciled = Some(universe::difference(&session.desk, &found.value));
+        universe::reconcile(&mut session.desk, &found.value)?;
     }
+    let explained = session.checkup.explained();
     session.desk.checkpoint()?;
     session.publish();
     let launches = plan.launches.as_ref().map(|_| session.newcomers.counts());
     let (engine, mut timers, publisher) = session.desk.close()?;
     let mut summary = RunSummary::new(plan.mode, seconds, &engine, &publisher, &mut timers);
     summary.launches = launches;
+    summary.explained = explained;
     drop(engine);
     if let Some(found) = reconciled {
         summary.reconciled(found);

@@ -6,12 +6,12 @@ use anyhow::{Context, bail, ensure};
 use sniper_core::amm::clmm::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use sniper_core::amm::transfer_fee::{EpochFees, decode_transfer_fees};
 use sniper_core::amm::{DecodeError, Draft, Kind, PoolKind, PoolSpec, token_account_length};
-use sniper_core::event::{Command, Event, MarketEvent, MintSpec};
+use sniper_core::event::{AccountState, Command, Event, MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::units::{Atoms, Lamports};
 use sniper_solana::feed::Watch;
 use sniper_solana::rpc::{AccountInfo, Commitment, RpcConnectionPool};
-use sniper_solana::venue::ChainBalances;
+use sniper_solana::venue::{ChainBalances, TokenBalance};
 
 use super::desk::Desk;
 use super::summary::Reconciled;
@@ -58,6 +58,7 @@ impl Found {
 }
 
 /// Reads every wanted pool, and what follows from it.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(crate) async fn discover(
     rpc: &RpcConnectionPool,
     wanted: &Universe,
@@ -195,11 +196,27 @@ pub(super) fn introduce(
 }
 
 /// Compares the ledger with the chain; a difference halts trading and is logged with the account.
+#[tracing::instrument(target = "sniper::span", level = "debug", skip_all)]
 pub(super) fn reconcile(desk: &mut Desk, found: &ChainBalances) -> anyhow::Result<()> {
     for (mint, chain) in balances(found) {
         desk.step(Event::Command(Command::Reconcile { mint, chain }))?;
     }
     Ok(())
+}
+
+/// Whether the ledger holds what the chain does, in accounts that are as they should be.
+pub(super) fn agrees(desk: &Desk, found: &ChainBalances) -> bool {
+    let market = desk.engine().market();
+    let is_fine = |token: &TokenBalance| match token.state {
+        None => true,
+        // One that nothing needed yet is not there.
+        Some(AccountState::Closed { .. }) => {
+            market.mint(token.mint).is_none_or(|mint| mint.rent > Lamports::ZERO)
+        }
+        Some(_) => false,
+    };
+    let Reconciled { lamports_difference, tokens_differ } = difference(desk, found);
+    lamports_difference == 0 && !tokens_differ && found.tokens.iter().all(is_fine)
 }
 
 /// By how much ledger and chain differ.

@@ -18,12 +18,13 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber, span};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::clock::{now_ms, rfc3339_utc};
 use super::redact::{is_loopback_url, is_secret_field, safe_text};
+use super::spans::{SPAN_TARGET, SpanTimes};
 
 /// Most lines the page's tail keeps.
 pub const LOG_LINES_MAX: usize = 200;
@@ -74,29 +75,53 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Takes a line without ever waiting.
+type Forward = Box<dyn Fn(&LogLine) + Send>;
+
+#[derive(Default)]
+struct Kept {
+    lines: VecDeque<LogLine>,
+    forward: Option<Forward>,
+}
+
 /// The last [`LOG_LINES_MAX`] lines. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct LogRing(Arc<Mutex<VecDeque<LogLine>>>);
+#[derive(Clone, Default)]
+pub struct LogRing(Arc<Mutex<Kept>>);
+
+impl std::fmt::Debug for LogRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogRing").finish_non_exhaustive()
+    }
+}
 
 impl LogRing {
-    fn lines(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // A line is pushed whole or not at all, so a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a line, and forgets the oldest when full.
     fn push(&self, line: LogLine) {
-        let mut lines = self.lines();
-        if lines.len() == LOG_LINES_MAX {
-            lines.pop_front();
+        let mut kept = self.kept();
+        if let Some(forward) = &kept.forward {
+            forward(&line);
         }
-        lines.push_back(line);
+        if kept.lines.len() == LOG_LINES_MAX {
+            kept.lines.pop_front();
+        }
+        kept.lines.push_back(line);
+    }
+
+    /// Gives every further line to `take` too, in the place of whoever had them before. It is called by whoever logs: it must
+    /// neither wait nor log.
+    pub fn forward(&self, take: impl Fn(&LogLine) + Send + 'static) {
+        self.kept().forward = Some(Box::new(take));
     }
 
     /// The lines, oldest first.
     #[must_use]
     pub fn tail(&self) -> Vec<LogLine> {
-        self.lines().iter().cloned().collect()
+        self.kept().lines.iter().cloned().collect()
     }
 }
 
@@ -108,13 +133,20 @@ pub struct Logging {
     lines: SyncSender<Line>,
 }
 
-impl Drop for Logging {
-    fn drop(&mut self) {
+impl Logging {
+    /// Waits until all that was logged is written.
+    fn flush(&self) {
         let (done, written) = sync_channel(1);
         // A full queue means that standard error does not move: nothing to wait for. A lost answer means the same.
         if self.lines.try_send(Line::Flush(done)).is_ok() {
             written.recv_timeout(FLUSH_WAIT).ok();
         }
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -131,6 +163,18 @@ enum Line {
 /// # Errors
 /// When the level is not understood, or logging is set up already.
 pub fn init_logging(json: bool, level: &str) -> Result<Logging, LogError> {
+    init_logging_with(json, level, None)
+}
+
+/// As [`init_logging`], with a layer beside it that times the spans of [`SPAN_TARGET`].
+///
+/// # Errors
+/// As [`init_logging`].
+pub fn init_logging_with(
+    json: bool,
+    level: &str,
+    spans: Option<SpanTimes>,
+) -> Result<Logging, LogError> {
     let targets: Targets =
         level.parse().map_err(|_| LogError::Level { level: safe_text(level, 80) })?;
     let (lines, queue) = sync_channel(QUEUE_LINES_MAX);
@@ -138,17 +182,26 @@ pub fn init_logging(json: bool, level: &str) -> Result<Logging, LogError> {
     let layer =
         RingLayer { ring: LogRing::default(), lines: lines.clone(), lost: Arc::clone(&lost), json };
     let ring = layer.ring.clone();
-    let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets));
+    let timed = Targets::new().with_target(SPAN_TARGET, Level::TRACE);
+    let spans = spans.map(|spans| spans.with_filter(timed));
+    // What is timed is no line of the log.
+    let targets = targets.with_target(SPAN_TARGET, LevelFilter::OFF);
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets)).with(spans);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadySet)?;
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || write_lines(&queue, &lost, &mut std::io::stderr()))
         .map_err(|source| LogError::Thread { source })?;
-    Ok(Logging { ring, lines })
+    let logging = Logging { ring, lines };
+    // Until that thread runs.
+    logging.flush();
+    Ok(logging)
 }
 
 /// Writes until every sender is gone. Standard error that cannot be written leaves nobody to tell.
 fn write_lines(queue: &Receiver<Line>, lost: &AtomicU64, out: &mut impl Write) {
+    // Made before anybody goes on, so that this thread has a heap of its own and takes nobody's leavings.
+    let mut whole = Vec::with_capacity(512);
     while let Ok(line) = queue.recv() {
         match line {
             Line::Text(text) => {
@@ -156,7 +209,10 @@ fn write_lines(queue: &Receiver<Line>, lost: &AtomicU64, out: &mut impl Write) {
                 if missing > 0 {
                     writeln!(out, "({missing} log lines lost: standard error was too slow)").ok();
                 }
-                writeln!(out, "{text}").ok();
+                whole.clear();
+                // Into memory, where nothing fails.
+                writeln!(whole, "{text}").ok();
+                out.write_all(&whole).ok();
             }
             Line::Flush(done) => {
                 out.flush().ok();

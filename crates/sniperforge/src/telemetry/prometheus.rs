@@ -2,6 +2,8 @@
 //!
 //! Labels are small closed sets: strategy, stage, endpoint, reason, outcome. Never a mint, an order or an address.
 
+mod performance;
+
 use std::fmt::{Display, Write};
 
 use sniper_core::units::Usd;
@@ -18,6 +20,7 @@ pub fn prometheus(view: &View) -> String {
     health(view, &mut text);
     latency(view, &mut text);
     endpoints(view, &mut text);
+    performance::put(view, &mut text);
     text.0
 }
 
@@ -59,12 +62,19 @@ fn orders(view: &View, text: &mut Text) {
     text.one("sniper_exits_unpriced_total", "counter", help, counts.unpriced);
     text.head("sniper_orders_closed_total", "counter", "Orders by how they ended.");
     for (outcome, count) in [
-        ("landed", counts.landed),
-        ("reverted", counts.reverted),
+        // A counter never falls: what was taken back is told beside it.
+        ("landed", counts.landed + counts.landed_taken_back),
+        ("reverted", counts.reverted + counts.reverted_taken_back),
         ("expired", counts.expired),
         ("rejected", counts.rejected),
     ] {
         text.line("sniper_orders_closed_total", &[("outcome", outcome)], count);
+    }
+    text.head("sniper_orders_taken_back_total", "counter", "Landings in abandoned blocks.");
+    for (outcome, count) in
+        [("landed", counts.landed_taken_back), ("reverted", counts.reverted_taken_back)]
+    {
+        text.line("sniper_orders_taken_back_total", &[("outcome", outcome)], count);
     }
     let open = view.open_orders.len();
     text.one("sniper_orders_open", "gauge", "Orders without an end yet.", open);
@@ -96,9 +106,11 @@ fn health(view: &View, text: &mut Text) {
     let dropped = health.store_dropped;
     text.one("sniper_store_rows_dropped_total", "counter", "Rows left out.", dropped);
     text.head("sniper_feed_age_seconds", "gauge", "Since the feed's last message.");
-    for feed in &view.health.feeds {
+    for (nth, feed) in view.health.feeds.iter().enumerate() {
         let age = std::time::Duration::from_millis(feed.age_ms).as_secs_f64();
-        text.line("sniper_feed_age_seconds", &[("feed", &feed.name)], age);
+        // Several connections may be to one endpoint, and a series may be given once.
+        let labels = [("feed", feed.name.as_str()), ("connection", &nth.to_string())];
+        text.line("sniper_feed_age_seconds", &labels, age);
     }
 }
 
@@ -200,7 +212,10 @@ impl Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{EndpointView, EquityView, Stage, StageTimers, StrategyView};
+    use crate::telemetry::{
+        Change, EndpointView, EquityView, Expected, FeedView, HealthView, MetricsCollector,
+        PerformanceView, RegressionView, Stage, StageTimers, StrategyLatency, StrategyView,
+    };
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
@@ -215,9 +230,94 @@ mod tests {
             refusals: BTreeMap::from([("stale \"x\"\n\\".to_owned(), 3)]),
             strategies: vec![StrategyView { name: "trend".into(), ..StrategyView::default() }],
             endpoints: vec![EndpointView { name: "a".into(), ..EndpointView::default() }],
+            performance: performance(&mut timers),
             latency: timers.snapshot(),
+            health: HealthView {
+                feeds: vec![FeedView { name: "a".into(), ..FeedView::default() }; 2],
+                ..HealthView::default()
+            },
             ..View::default()
         }
+    }
+
+    fn performance(timers: &mut StageTimers) -> PerformanceView {
+        let named = |name: &str| {
+            let metrics = MetricsCollector::default();
+            metrics.record_api_latency(name, Duration::from_millis(7));
+            metrics.apis()
+        };
+        let change = Change { ratio: 1.3, low: 1.2, high: 1.4 };
+        let expected = Expected { budget_us: Some(9.0), p50_us: Some(3.0), p95_us: None };
+        PerformanceView {
+            strategies: vec![StrategyLatency { name: "trend".into(), stages: timers.snapshot() }],
+            apis: named("prices"),
+            queries: named("tables.transaction"),
+            spans: named("discover"),
+            baselines: BTreeMap::from([("confirm", expected)]),
+            regressions: vec![RegressionView {
+                stage: "confirm",
+                change,
+                is_budget: false,
+                since_ms: 5,
+            }],
+            ..PerformanceView::default()
+        }
+    }
+
+    /// What a dashboard asks for: names in its queries, read without knowing the query language.
+    fn asked(dashboard: &serde_json::Value) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut todo = vec![dashboard];
+        while let Some(value) = todo.pop() {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    if let Some(expr) = fields.get("expr").and_then(serde_json::Value::as_str) {
+                        let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                        names.extend(words.filter(|w| w.starts_with("sniper_")).map(str::to_owned));
+                    }
+                    todo.extend(fields.values());
+                }
+                serde_json::Value::Array(items) => todo.extend(items),
+                _ => {}
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn the_grafana_dashboard_asks_for_metrics_that_exist_and_shows_every_stage() {
+        let text = include_str!("../../../../docs/grafana/sniperforge.json");
+        let dashboard: serde_json::Value = serde_json::from_str(text).unwrap();
+        let metrics = prometheus(&view());
+        let given: BTreeSet<_> = metrics
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
+            .collect();
+        let declared: BTreeSet<_> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .map(|rest| rest.split(' ').next().unwrap().to_owned())
+            .collect();
+        let asked = asked(&dashboard);
+        let absent: Vec<_> =
+            asked.iter().filter(|n| !given.contains(*n) && !declared.contains(*n)).collect();
+        assert!(absent.is_empty(), "{absent:?} do not exist");
+        for name in [
+            "sniper_stage_seconds",
+            "sniper_stage_regressed_info",
+            "sniper_cpu_ratio",
+            "sniper_equity_usd",
+        ] {
+            assert!(asked.contains(name), "{name} is not shown");
+        }
+        // A planted name that does not exist is found.
+        let planted: serde_json::Value =
+            serde_json::json!({"targets": [{"expr": "rate(sniper_no_such_total[1m])"}]});
+        assert!(self::asked(&planted).iter().any(|n| !given.contains(n) && !declared.contains(n)));
+        assert!(
+            dashboard["uid"].is_string() && dashboard["panels"].as_array().unwrap().len() >= 10
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use sniper_core::units::Usd;
 
 use super::curve::CurvePoint;
 use super::log::LogLine;
+use super::performance::PerformanceView;
 use super::stage::StageSummary;
 
 /// Most trades a view carries.
@@ -106,6 +107,8 @@ pub struct View {
     pub trades: Vec<TradeView>,
     /// How often each reason refused an intent.
     pub refusals: BTreeMap<String, u64>,
+    /// Where the time goes beyond that of all trades together, what is done, and what that takes.
+    pub performance: PerformanceView,
     /// How long each stage took.
     pub latency: BTreeMap<&'static str, StageSummary>,
     /// The nodes we talk to.
@@ -156,6 +159,18 @@ pub struct FeedView {
     pub messages: u64,
     /// How often it had to connect again.
     pub reconnects: u64,
+    /// Notices that another connection told as well, or first, as far as they are remembered.
+    pub samples: u64,
+    /// Of them told first by this one.
+    pub first: u64,
+    /// Half of them came at most this long after the first telling, in microseconds.
+    pub late_p50_us: f64,
+    /// Nineteen of twenty.
+    pub late_p95_us: f64,
+    /// Ninety-nine of a hundred.
+    pub late_p99_us: f64,
+    /// From ping to pong, median, in microseconds; zero before it is measured.
+    pub round_trip_us: f64,
 }
 
 /// What all is worth.
@@ -278,6 +293,10 @@ pub struct OrderCounts {
     pub landed: u64,
     /// Landed and failed.
     pub reverted: u64,
+    /// Landings that did what they should, in a block that was abandoned: not among those landed.
+    pub landed_taken_back: u64,
+    /// Landings that failed, in a block that was abandoned: not among those reverted.
+    pub reverted_taken_back: u64,
     /// Can no longer land.
     pub expired: u64,
     /// Never sent.
@@ -327,6 +346,8 @@ pub struct EndpointView {
     pub p95_us: f64,
     /// Ninety-nine of a hundred were faster.
     pub p99_us: f64,
+    /// The slowest of the last two minutes.
+    pub max_us: f64,
     /// Slots behind the best.
     pub slot_lag: u64,
     /// Requests so far.

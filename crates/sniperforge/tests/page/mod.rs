@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use sniper_core::ids::StrategyId;
 use sniper_core::units::Usd;
 use sniperforge::dashboard::{self, Running};
 use sniperforge::telemetry::{
-    CashView, EndpointView, EquityCurve, EquityView, FeedView, HealthView, LogLine, OpenOrderView,
-    OrderCounts, PositionView, RunMode, Stage, StageTimers, StrategyView, TradeView, View, now_ms,
+    CashView, EndpointView, EquityCurve, EquityView, Expected, FeedView, HealthView, LogLine,
+    MetricsCollector, OpenOrderView, OrderCounts, PerformanceView, PositionView, Resources,
+    RunMode, Stage, StageTimers, StrategyLatency, StrategyView, Throughput, TradeView, View,
+    WaterfallView, now_ms,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +90,7 @@ pub(crate) fn view(second: u64) -> View {
             rejected: 0,
             refused: 118,
             unpriced: 0,
+            ..OrderCounts::default()
         },
         trades: trades(at_ms),
         refusals: [
@@ -99,7 +103,8 @@ pub(crate) fn view(second: u64) -> View {
         ]
         .map(|(reason, count)| (reason.to_owned(), count))
         .into(),
-        latency: latency(second),
+        performance: performance(second, at_ms),
+        latency: timers(second).snapshot(),
         endpoints: endpoints(n),
         rss_mb: 18.4 + wobble(n) * 0.2,
         rss_peak_mb: 22.1,
@@ -115,6 +120,12 @@ fn health(second: u64) -> HealthView {
         stale: false,
         messages,
         reconnects,
+        samples: messages,
+        first: messages * 3 / 5,
+        late_p50_us: 0.0,
+        late_p95_us: 820.0,
+        late_p99_us: 2_410.0,
+        round_trip_us: 390.0,
     };
     HealthView {
         ok: true,
@@ -233,31 +244,97 @@ fn trades(at_ms: i64) -> Vec<TradeView> {
         .collect()
 }
 
-fn latency(
-    second: u64,
-) -> std::collections::BTreeMap<&'static str, sniperforge::telemetry::StageSummary> {
+/// What a stage usually takes, in nanoseconds.
+const TYPICAL_NS: [(Stage, u64); 14] = [
+    (Stage::FeedDelivery, 41_000),
+    (Stage::Step, 3_400),
+    (Stage::Market, 900),
+    (Stage::Strategy, 1_900),
+    (Stage::SignalMa, 420),
+    (Stage::Sizing, 300),
+    (Stage::Quote, 700),
+    (Stage::Risk, 900),
+    (Stage::Build, 21_000),
+    (Stage::Sign, 17_000),
+    (Stage::Journal, 96_000),
+    (Stage::Send, 31_000),
+    (Stage::Confirm, 812_000_000),
+    (Stage::FullTrade, 813_000_000),
+];
+
+fn timers(second: u64) -> StageTimers {
     let mut timers = StageTimers::new();
-    let typical_ns = [
-        410_000_u64,
-        3_400,
-        1_900,
-        300,
-        700,
-        900,
-        21_000,
-        17_000,
-        96_000,
-        310_000,
-        812_000_000,
-        813_000_000,
-    ];
-    for (stage, typical) in Stage::ALL.into_iter().zip(typical_ns) {
+    for (stage, typical) in TYPICAL_NS {
         for i in 0..200 + second {
             let spread = 1.0 + wobble(i as f64) * 0.4 + if i % 90 == 0 { 3.0 } else { 0.0 };
-            timers.record(stage, Duration::from_nanos((typical as f64 * spread) as u64));
+            let took = Duration::from_nanos((typical as f64 * spread) as u64);
+            timers.record_for(stage, StrategyId((i % 4) as u8), took);
+            if stage == Stage::Strategy {
+                timers.record(stage, took);
+            }
         }
     }
-    timers.snapshot()
+    timers
+}
+
+fn performance(second: u64, at_ms: i64) -> PerformanceView {
+    let metrics = MetricsCollector::default();
+    for i in 0..40 + second {
+        let spread = Duration::from_micros(900 + i * 7_919 % 500);
+        metrics.record_api_latency("prices", spread * 9);
+        metrics.record_query_time("tables.transaction", spread);
+    }
+    let mut timers = timers(second);
+    let strategies = timers.by_strategy().into_iter().map(|(StrategyId(id), stages)| {
+        StrategyLatency { name: STRATEGIES[usize::from(id)].into(), stages }
+    });
+    let us = Duration::from_micros;
+    let way = |nth: u64| {
+        let landed = 412_000 + nth * 31_000;
+        let spans = [
+            (Stage::FeedDelivery, us(0), us(38)),
+            (Stage::Step, us(38), us(4)),
+            (Stage::Build, us(44), us(21)),
+            (Stage::Sign, us(65), us(17)),
+            (Stage::Journal, us(82), us(96 + nth)),
+            (Stage::Send, us(178 + nth), us(31)),
+            (Stage::Confirm, us(178 + nth), us(landed)),
+        ];
+        WaterfallView::new(STRATEGIES[nth as usize % 4], us(landed + 178 + nth), &spans)
+    };
+    let shapes = TYPICAL_NS.into_iter().map(|(stage, ns)| {
+        let shape =
+            (1..24_u64).map(|i| (ns as f64 / 1e3 * (0.6 + i as f64 / 12.0), 1 + 4_000 / (i * i)));
+        (stage.as_str(), shape.collect())
+    });
+    let expected = |budget_us, p50_us| Expected { budget_us, p50_us, p95_us: None };
+    PerformanceView {
+        strategies: strategies.collect(),
+        shapes: shapes.collect(),
+        apis: metrics.apis(),
+        queries: metrics.queries(),
+        throughput: Throughput {
+            trades_per_minute: 20.4,
+            api_calls_per_second: 14.2,
+            queries_per_second: 31.9,
+            events_per_second: 212.7,
+            network_bytes_per_second: 81_000.0,
+        },
+        resources: Resources { threads: 6, descriptors: 41, ..Resources::now() },
+        cpu_percent: 2.4,
+        memory: (0..120)
+            .map(|i| (at_ms - (120 - i) * 5_000, 14.2 + wobble(i as f64) * 0.3))
+            .collect(),
+        ways: (0..6).map(way).collect(),
+        baselines: [
+            ("sizing", expected(Some(10_000.0), Some(0.28))),
+            ("risk", expected(Some(5_000.0), Some(0.9))),
+            ("sign", expected(None, Some(16.0))),
+            ("full_trade", expected(Some(400_000.0), None)),
+        ]
+        .into(),
+        ..PerformanceView::default()
+    }
 }
 
 fn endpoints(n: f64) -> Vec<EndpointView> {
@@ -268,6 +345,7 @@ fn endpoints(n: f64) -> Vec<EndpointView> {
         p50_us,
         p95_us: p50_us * 2.2,
         p99_us: p50_us * 3.9,
+        max_us: p50_us * 8.1,
         slot_lag,
         requests: 1_204,
         error_bps,

@@ -11,12 +11,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::deliver::{Lines, Notice};
+use super::deliver::{Lines, Notice, Owner};
 use super::event::DownCause;
-use super::frame::{Frame, FrameError, FrameReader};
+use super::frame::{Frame, FrameError, FrameReader, Held};
 use super::hub::Hub;
 use super::manager::FeedSettings;
 use super::reconnect::ReconnectionHandler;
+use super::source::Source;
+#[cfg(feature = "yellowstone")]
+use super::source::Via;
 use super::subscriptions::{Answered, Subscriptions};
 use crate::rpc::EndpointConfig;
 
@@ -38,17 +41,20 @@ pub(crate) struct Connection {
     pub(crate) index: usize,
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) assignment: watch::Receiver<EndpointConfig>,
+    pub(crate) assignment: watch::Receiver<Source>,
     /// Rises when the shard's watches change.
     pub(crate) revisions: watch::Receiver<u64>,
     pub(crate) reconnection: ReconnectionHandler,
     pub(crate) settings: FeedSettings,
+    /// What the stream before this one came to.
+    #[cfg(feature = "yellowstone")]
+    pub(crate) past: super::geyser::Past,
 }
 
 /// What may change while a connection lives.
-struct Changes {
-    endpoint: watch::Receiver<EndpointConfig>,
-    watches: watch::Receiver<u64>,
+pub(super) struct Changes {
+    pub(super) source: watch::Receiver<Source>,
+    pub(super) watches: watch::Receiver<u64>,
 }
 
 /// One connection's life.
@@ -68,6 +74,8 @@ struct Session<'a> {
     next_ping: Instant,
     garbage: u32,
     reader: FrameReader,
+    /// Something was told on since this task last gave way.
+    has_told: bool,
 }
 
 impl Connection {
@@ -75,10 +83,19 @@ impl Connection {
     pub(crate) async fn run(mut self) {
         let mut failures = 0_u32;
         while !self.hub.is_closed() {
-            let endpoint = self.assignment.borrow_and_update().clone();
-            let (cause, was_live) = self.session(&endpoint).await;
-            let name = endpoint.name();
-            tracing::warn!(endpoint = %name, connection = self.index, %cause, "feed connection ended");
+            let source = self.assignment.borrow_and_update().clone();
+            let mut changes =
+                Changes { source: self.assignment.clone(), watches: self.revisions.clone() };
+            let session = async {
+                match source.via {
+                    #[cfg(feature = "yellowstone")]
+                    Via::Grpc => super::geyser::session(&mut self, &source, &mut changes).await,
+                    _ => self.session(&source.endpoint, &mut changes).await,
+                }
+            };
+            let (cause, was_live) = session.await;
+            let (name, via) = (source.endpoint.name(), source.via);
+            tracing::warn!(endpoint = %name, connection = self.index, %via, %cause, "feed connection ended");
             self.hub.down(self.index, self.shard, name, cause);
             if cause == DownCause::Moved {
                 continue;
@@ -87,7 +104,12 @@ impl Connection {
             // One that answers and refuses is not asked more often for that.
             let absent = matches!(
                 cause,
-                DownCause::Connect | DownCause::Closed | DownCause::Broken | DownCause::Stalled
+                DownCause::Connect
+                    | DownCause::Closed
+                    | DownCause::Broken
+                    | DownCause::Stalled
+                    | DownCause::Lagged
+                    | DownCause::NoReplay
             );
             let pause = if absent && self.hub.is_torn(self.shard) {
                 self.reconnection.pause_alone(failures)
@@ -102,15 +124,13 @@ impl Connection {
         }
     }
 
-    async fn session(&mut self, endpoint: &EndpointConfig) -> (DownCause, bool) {
+    async fn session(&self, endpoint: &EndpointConfig, changes: &mut Changes) -> (DownCause, bool) {
         let connecting = tokio::time::timeout(PATIENCE, connect(endpoint));
         let Ok(Ok(mut socket)) = connecting.await else { return (DownCause::Connect, false) };
-        let mut changes =
-            Changes { endpoint: self.assignment.clone(), watches: self.revisions.clone() };
         // Before the session looks at them: what changes after that is seen as a change.
         changes.watches.mark_unchanged();
         let mut session = Session::new(self, endpoint);
-        let cause = session.run(&mut socket, &mut changes).await;
+        let cause = session.run(&mut socket, changes).await;
         let live = session.live;
         // Best effort: a node forgets our subscriptions when the connection ends, however it ends.
         drop(tokio::time::timeout(TICK, socket.close(None)).await);
@@ -152,6 +172,7 @@ impl<'a> Session<'a> {
             next_ping: now + owner.settings.ping_every,
             garbage: 0,
             reader: FrameReader::default(),
+            has_told: false,
         }
     }
 
@@ -166,7 +187,7 @@ impl<'a> Session<'a> {
             // Rare things first: a busy socket must not starve them.
             let ended = tokio::select! {
                 biased;
-                Ok(()) = changes.endpoint.changed() => Some(DownCause::Moved),
+                Ok(()) = changes.source.changed() => Some(DownCause::Moved),
                 Ok(()) = changes.watches.changed(), if aimed => {
                     self.aim_anew();
                     None
@@ -176,6 +197,10 @@ impl<'a> Session<'a> {
             };
             if let Some(cause) = ended {
                 return cause;
+            }
+            if std::mem::take(&mut self.has_told) {
+                // Who waits for it comes before the question whether the socket has more.
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -275,16 +300,17 @@ impl<'a> Session<'a> {
     }
 
     fn told(&mut self, frame: &Frame<'_>, received: Instant) -> Option<DownCause> {
+        self.has_told = true;
         match frame {
             Frame::Account { subscription, slot, account } => {
-                let notice = Notice { slot: Slot::new(*slot), account, received };
+                let notice = notice(*slot, account, received);
                 for watch in self.subscriptions.watches(*subscription) {
                     self.owner.hub.account(self.owner.index, *watch, &notice);
                 }
                 None
             }
             Frame::Program { subscription, slot, address, account } => {
-                let notice = Notice { slot: Slot::new(*slot), account, received };
+                let notice = notice(*slot, account, received);
                 for watch in self.subscriptions.watches(*subscription) {
                     self.owner.hub.program(self.owner.index, *watch, *address, &notice);
                 }
@@ -368,4 +394,10 @@ impl<'a> Session<'a> {
         }
         None
     }
+}
+
+fn notice<'a>(slot: u64, account: &'a Held<'a>, received: Instant) -> Notice<'a> {
+    let Held { owner, lamports, data } = account;
+    let owner = Owner::Text(owner);
+    Notice { slot: Slot::new(slot), owner, lamports: *lamports, data, received }
 }

@@ -15,7 +15,6 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::backlog::{Key, Put};
 use super::event::{FeedEvent, GapCause};
-use super::frame::Held;
 use super::hub::{Hub, State};
 use super::logs::LogNotice;
 use super::registry::{Entry, Known, Place};
@@ -28,10 +27,44 @@ use crate::rpc::AccountInfo;
 pub(super) struct Closed;
 
 /// An account notice as it came.
+#[derive(Clone, Copy)]
 pub(super) struct Notice<'a> {
     pub(super) slot: Slot,
-    pub(super) account: &'a Held<'a>,
+    pub(super) owner: Owner<'a>,
+    pub(super) lamports: u64,
+    pub(super) data: &'a [u8],
     pub(super) received: Instant,
+}
+
+/// The program that may write an account, as the wire has it: decoding it would cost more than comparing.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    /// In base58.
+    Text(&'a str),
+    #[cfg(feature = "yellowstone")]
+    Key(Address),
+}
+
+impl Owner<'_> {
+    #[cfg_attr(
+        not(feature = "yellowstone"),
+        expect(unused_variables, reason = "nobody else tells a key")
+    )]
+    fn is(self, text: &str, key: Option<&Address>) -> bool {
+        match self {
+            Self::Text(owner) => owner == text,
+            #[cfg(feature = "yellowstone")]
+            Self::Key(owner) => Some(&owner) == key,
+        }
+    }
+
+    fn key(self) -> Option<Address> {
+        match self {
+            Self::Text(owner) => owner.parse().ok(),
+            #[cfg(feature = "yellowstone")]
+            Self::Key(owner) => Some(owner),
+        }
+    }
 }
 
 /// Lines as they came.
@@ -46,19 +79,20 @@ pub(super) struct Lines<'a> {
 impl Hub {
     /// An account notice of a connection.
     pub(super) fn account(&self, connection: usize, place: Place, notice: &Notice<'_>) {
-        let Notice { slot, account, received } = *notice;
-        let print = decoding::fingerprint(account.lamports, account.data);
+        let Notice { slot, owner, lamports, data, received } = *notice;
+        let print = decoding::fingerprint(lamports, data);
         let mut state = self.state();
         let State { registry, router, counters, .. } = &mut *state;
         // One that was let go a moment ago is still told of, until the node knows.
         let Some(entry) = registry.get(place) else { return };
-        let Known::Account(owner) = &entry.known else { return };
+        let Known::Account(wanted) = &entry.known else { return };
         match router.notice(place.index, connection, slot, print, received) {
             Verdict::Duplicate => counters.duplicates += 1,
             Verdict::Late => counters.late += 1,
             Verdict::Deliver(slot) => {
-                let data = (**owner == *account.owner).then_some(account.data);
-                let event = event(entry, slot, account.lamports, data, received);
+                let key = entry.watch().map(|watch| &watch.owner);
+                let data = owner.is(wanted, key).then_some(data);
+                let event = event(entry, slot, lamports, data, received);
                 counters.unreadable += u64::from(matches!(event, FeedEvent::Unreadable { .. }));
                 self.offer(&mut state, Key::Watch(place.id), event);
             }
@@ -73,8 +107,8 @@ impl Hub {
         address: Address,
         notice: &Notice<'_>,
     ) {
-        let Notice { slot, account, received } = *notice;
-        let print = decoding::fingerprint(account.lamports, account.data);
+        let Notice { slot, owner, lamports, data, received } = *notice;
+        let print = decoding::fingerprint(lamports, data);
         let mut state = self.state();
         let State { registry, router, counters, .. } = &mut *state;
         let Some(entry) = registry.get_mut(place) else { return };
@@ -85,14 +119,14 @@ impl Hub {
             Verdict::Duplicate => counters.duplicates += 1,
             Verdict::Late => counters.late += 1,
             Verdict::Deliver(slot) => {
-                let Ok(owner) = account.owner.parse() else {
+                let Some(owner) = owner.key() else {
                     counters.unreadable += 1;
                     return;
                 };
                 let account = AccountInfo {
-                    lamports: Lamports::new(account.lamports),
+                    lamports: Lamports::new(lamports),
                     owner,
-                    data: account.data.to_vec(),
+                    data: data.to_vec(),
                     executable: false,
                 };
                 self.offer_program(&mut state, place, address, slot, (account, received));

@@ -194,4 +194,33 @@ pub enum DownCause {
     /// Given up for a faster endpoint.
     #[error("moved to a faster endpoint")]
     Moved,
+    /// A stream's token is not the one its provider gave.
+    #[error("the token is refused; check grpc_token_file of the endpoint")]
+    Unauthenticated,
+    /// A stream's server does not take so many accounts, or one of these programs.
+    #[error(
+        "the server's limits refuse what the stream should follow; ask the provider for higher ones"
+    )]
+    Limits,
+    /// A stream too many.
+    #[error("the server allows no further stream; close another or ask the provider for more")]
+    Exhausted,
+    /// A stream's server gave up because we read too slowly.
+    #[error("the server ended the stream because it was read too slowly")]
+    Lagged,
+    /// What was missed cannot be told again; it is read.
+    #[error("the server cannot tell what was missed, which is read in its place")]
+    NoReplay,
+    /// A message larger than any that we follow.
+    #[error("a message above the largest that is read")]
+    TooLarge,
+    /// More of one slot than may wait for its end.
+    #[error("more was told of unfinished slots than may wait for their end")]
+    Flooded,
+    /// Another status of gRPC.
+    #[error("the stream ended with gRPC status {code}")]
+    Status {
+        /// Its number.
+        code: i32,
+    },
 }

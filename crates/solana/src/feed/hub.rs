@@ -353,6 +353,28 @@ impl Hub {
         }
     }
 
+    /// A connection told what it had told before, or something older than that.
+    #[cfg(feature = "yellowstone")]
+    pub(super) fn passed_over(&self, is_older: bool) {
+        let counters = &mut self.state().counters;
+        counters.late += u64::from(is_older);
+        counters.duplicates += u64::from(!is_older);
+    }
+
+    /// What was told of these may be of a branch that the chain has left: they are read again, no older than `slot`.
+    #[cfg(feature = "yellowstone")]
+    pub(super) fn read_again(&self, shard: usize, places: &[Place], slot: Slot) {
+        let mut state = self.state();
+        let State { registry, needs, .. } = &mut *state;
+        let wanted = places.iter().filter(|place| registry.want_one(**place, slot.get())).count();
+        if wanted > 0
+            && let Some(need) = needs.get_mut(shard)
+        {
+            need.some = true;
+            self.wake.notify_one();
+        }
+    }
+
     pub(crate) fn round_trip(&self, connection: usize, now: Instant, took: Duration) {
         if let Some(latency) = self.state().round_trips.get_mut(connection) {
             latency.record(now, took);
@@ -362,7 +384,7 @@ impl Hub {
     pub(crate) fn round_trip_us(&self, connection: usize) -> Option<u64> {
         let state = self.state();
         let latency = state.round_trips.get(connection)?;
-        (latency.samples() > 0).then(|| latency.quantile_us(0.5))
+        (latency.samples() > 0).then(|| latency.quantile_us(500))
     }
 
     pub(crate) fn reset_delivery(&self, connection: usize) {

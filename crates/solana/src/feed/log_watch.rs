@@ -18,6 +18,9 @@ use super::known::Recent;
 use super::logs::LogNotice;
 use super::manager::FeedError;
 use super::reconnect::ReconnectionHandler;
+use super::source::Source;
+#[cfg(feature = "yellowstone")]
+use super::source::Via;
 use super::subscriptions::slot_subscribe;
 use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
 
@@ -67,7 +70,8 @@ pub enum LogEvent {
 }
 
 /// Listens to what transactions that mention some programs print. What was printed while the connection was down is
-/// not fetched: [`LogEvent::Down`] and [`LogEvent::Up`] say between which moments something may be missing.
+/// not fetched, unless by a stream whose server still has it: [`LogEvent::Down`] and [`LogEvent::Up`] say between which
+/// moments something may be missing.
 #[derive(Debug)]
 pub struct LogWatch {
     task: JoinHandle<()>,
@@ -95,6 +99,8 @@ impl LogWatch {
             settings,
             reconnection,
             told: Told { events, missed: 0, recent: Recent::default() },
+            #[cfg(feature = "yellowstone")]
+            past: super::geyser::Past::default(),
         };
         Ok((Self { task: tokio::spawn(listener.run()) }, receiver))
     }
@@ -106,16 +112,19 @@ impl Drop for LogWatch {
     }
 }
 
-struct Listener {
-    pool: RpcConnectionPool,
-    programs: Vec<Address>,
-    settings: LogSettings,
+pub(super) struct Listener {
+    pub(super) pool: RpcConnectionPool,
+    pub(super) programs: Vec<Address>,
+    pub(super) settings: LogSettings,
     reconnection: ReconnectionHandler,
-    told: Told,
+    pub(super) told: Told,
+    /// What the stream before came to.
+    #[cfg(feature = "yellowstone")]
+    pub(super) past: super::geyser::Past,
 }
 
 /// The way to the receiver.
-struct Told {
+pub(super) struct Told {
     events: mpsc::Sender<LogEvent>,
     missed: u64,
     /// So that a transaction which mentions two programs is told once.
@@ -123,8 +132,22 @@ struct Told {
 }
 
 impl Told {
+    /// Nobody listens any more.
+    #[cfg(feature = "yellowstone")]
+    pub(super) fn is_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Lines of a transaction, unless they were told before.
+    #[cfg(feature = "yellowstone")]
+    pub(super) fn lines(&mut self, notice: LogNotice) {
+        if self.recent.is_new(notice.slot, &notice.signature) {
+            self.tell(LogEvent::Logs(notice));
+        }
+    }
+
     /// Never waits: the socket must be read on.
-    fn tell(&mut self, event: LogEvent) {
+    pub(super) fn tell(&mut self, event: LogEvent) {
         if self.missed > 0 {
             match self.events.try_send(LogEvent::Missed(self.missed)) {
                 Ok(()) => self.missed = 0,
@@ -140,19 +163,23 @@ impl Told {
 impl Listener {
     async fn run(mut self) {
         let mut failures = 0_u32;
-        let mut lost: Option<EndpointName> = None;
+        let mut lost: Option<Source> = None;
         while !self.told.events.is_closed() {
-            let candidates = self.pool.ws_candidates();
+            let sources = Source::of(&self.pool.ws_candidates());
             // The best one that was not just lost, if there is another.
-            let other = candidates.iter().find(|one| Some(one.name()) != lost.as_ref());
-            let (endpoint, cause, was_live) = match other.or(candidates.first()).cloned() {
-                None => (None, DownCause::Connect, false),
-                Some(endpoint) => {
-                    let (cause, was_live) = self.session(&endpoint).await;
-                    (Some(endpoint.name().clone()), cause, was_live)
+            let was_lost = |one: &&Source| lost.as_ref().is_some_and(|lost| lost.is_named_as(one));
+            let other = sources.iter().find(|one| !was_lost(one));
+            let source = other.or(sources.first()).cloned();
+            let (cause, was_live) = match &source {
+                None => (DownCause::Connect, false),
+                #[cfg(feature = "yellowstone")]
+                Some(source) if source.via == Via::Grpc => {
+                    super::geyser::logs::session(&mut self, source).await
                 }
+                Some(source) => self.session(&source.endpoint).await,
             };
-            lost.clone_from(&endpoint);
+            let endpoint = source.as_ref().map(|source| source.endpoint.name().clone());
+            lost = source;
             tracing::warn!(endpoint = endpoint.as_deref(), %cause, "log connection ended");
             // The receiver must hear of this one, however slow it is.
             let down = self.told.events.send(LogEvent::Down { endpoint, cause });

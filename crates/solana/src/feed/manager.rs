@@ -16,10 +16,11 @@ use super::frame::FrameError;
 use super::hub::{Came, Coming, FeedCounters, Hub};
 use super::reconnect::ReconnectionHandler;
 use super::router::ConnectionDelivery;
+use super::source::{Source, Via};
 use super::subscription::{Subject, Subscription};
 use super::watch::{Watch, WatchId};
 use crate::json::Encoding;
-use crate::rpc::{Commitment, EndpointConfig, EndpointName, RpcConnectionPool};
+use crate::rpc::{Commitment, EndpointName, RpcConnectionPool};
 
 /// Settings of a [`WebSocketManager`].
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +91,8 @@ pub enum FeedError {
 struct Line {
     shard: usize,
     endpoint: EndpointName,
-    assign: watch::Sender<EndpointConfig>,
+    via: Via,
+    assign: watch::Sender<Source>,
     /// Seen down at first at this time, and at every look since.
     down_since: Option<Instant>,
 }
@@ -104,6 +106,8 @@ pub struct ConnectionReport {
     pub shard: usize,
     /// The endpoint it is assigned to.
     pub endpoint: EndpointName,
+    /// What it speaks there.
+    pub via: Via,
     /// It is up and acknowledged.
     pub live: bool,
     /// Ping to pong, median, microseconds, once measured.
@@ -199,8 +203,8 @@ impl WebSocketManager {
         if subscriptions.is_empty() {
             return Err(FeedError::NothingToWatch);
         }
-        let candidates = self.pool.ws_candidates();
-        let replicas: Vec<_> = candidates.into_iter().take(self.settings.replicas.max(1)).collect();
+        let sources = self.sources().into_iter();
+        let replicas: Vec<_> = sources.take(self.settings.replicas.max(1)).collect();
         if replicas.is_empty() {
             return Err(FeedError::NoEndpoint);
         }
@@ -249,8 +253,8 @@ impl WebSocketManager {
         let came = hub.follow(&Coming { subscriptions, room, first: false })?;
         // Where the first part is listened to now: what was too slow was moved away from.
         let first = self.connections.iter().filter(|line| line.shard == 0);
-        let endpoints: Vec<_> = first.map(|line| line.assign.borrow().clone()).collect();
-        self.connect(&hub, &came, &endpoints);
+        let sources: Vec<_> = first.map(|line| line.assign.borrow().clone()).collect();
+        self.connect(&hub, &came, &sources);
         Ok(came.ids)
     }
 
@@ -279,12 +283,12 @@ impl WebSocketManager {
         self.message_router.as_ref().map_or(0, |router| router.0.watched())
     }
 
-    /// Makes the connections of new shards, each shard's to all of `endpoints`.
-    fn connect(&mut self, hub: &Arc<Hub>, came: &Came, endpoints: &[EndpointConfig]) {
-        let endpoints = endpoints.iter().cycle();
-        for ((index, shard), endpoint) in came.connections.iter().copied().zip(endpoints) {
+    /// Makes the connections of new shards, each shard's to all of `sources`.
+    fn connect(&mut self, hub: &Arc<Hub>, came: &Came, sources: &[Source]) {
+        let sources = sources.iter().cycle();
+        for ((index, shard), source) in came.connections.iter().copied().zip(sources) {
             let Some(revisions) = hub.revisions(shard) else { continue };
-            let (assign, assignment) = watch::channel(endpoint.clone());
+            let (assign, assignment) = watch::channel(source.clone());
             let connection = Connection {
                 index,
                 shard,
@@ -293,10 +297,12 @@ impl WebSocketManager {
                 revisions,
                 reconnection: self.reconnection_handler,
                 settings: self.settings,
+                #[cfg(feature = "yellowstone")]
+                past: super::geyser::Past::default(),
             };
             self.tasks.push(tokio::spawn(connection.run()));
-            let (endpoint, down_since) = (endpoint.name().clone(), None);
-            self.connections.push(Line { shard, endpoint, assign, down_since });
+            let (endpoint, via) = (source.endpoint.name().clone(), source.via);
+            self.connections.push(Line { shard, endpoint, via, assign, down_since: None });
         }
     }
 
@@ -310,8 +316,8 @@ impl WebSocketManager {
             connections.iter().filter(|report| judged(report).is_some_and(|us| us > TARGET_US))
         {
             let Some(better) = self.better_than(report) else { continue };
-            let (from, to) = (&report.endpoint, better.name());
-            tracing::warn!(%from, %to, "delivery too slow, moving a feed connection");
+            let (from, to, via) = (&report.endpoint, better.endpoint.name(), better.via);
+            tracing::warn!(%from, %to, %via, "delivery too slow, moving a feed connection");
             moved.extend(self.move_to(report.connection, better));
         }
         DeliveryReport { met: all_met(&connections), connections, moved }
@@ -335,39 +341,41 @@ impl WebSocketManager {
             let rows = self.pool.report();
             let takes_reads =
                 |name: &EndpointName| rows.iter().any(|row| row.healthy && row.name == *name);
-            let Some(other) = self.better_than(&report).filter(|other| takes_reads(other.name()))
-            else {
+            let other = self.better_than(&report);
+            let Some(other) = other.filter(|other| takes_reads(other.endpoint.name())) else {
                 continue;
             };
-            let (from, to) = (&report.endpoint, other.name());
-            tracing::warn!(%from, %to, "endpoint lost, moving a feed connection");
+            let (from, to, via) = (&report.endpoint, other.endpoint.name(), other.via);
+            tracing::warn!(%from, %to, %via, "endpoint lost, moving a feed connection");
             moved.extend(self.move_to(report.connection, other));
         }
         moved
     }
 
-    fn move_to(
-        &mut self,
-        connection: usize,
-        endpoint: EndpointConfig,
-    ) -> Option<(usize, EndpointName)> {
+    fn move_to(&mut self, connection: usize, source: Source) -> Option<(usize, EndpointName)> {
         let line = self.connections.get_mut(connection)?;
-        let name = endpoint.name().clone();
+        let name = source.endpoint.name().clone();
         line.endpoint = name.clone();
+        line.via = source.via;
         line.down_since = None;
-        line.assign.send_replace(endpoint);
+        line.assign.send_replace(source);
         if let Some(router) = &self.message_router {
             router.0.reset_delivery(connection);
         }
         Some((connection, name))
     }
 
-    /// The best endpoint that does not carry the part of this connection.
-    fn better_than(&self, report: &ConnectionReport) -> Option<EndpointConfig> {
-        let carries = |name: &EndpointName| {
-            self.connections.iter().any(|line| line.shard == report.shard && line.endpoint == *name)
+    fn sources(&self) -> Vec<Source> {
+        Source::of(&self.pool.ws_candidates())
+    }
+
+    /// The best source that does not carry the part of this connection.
+    fn better_than(&self, report: &ConnectionReport) -> Option<Source> {
+        let carries = |source: &Source| {
+            let mut of = self.connections.iter().filter(|line| line.shard == report.shard);
+            of.any(|line| line.assign.borrow().is_named_as(source))
         };
-        self.pool.ws_candidates().into_iter().find(|candidate| !carries(candidate.name()))
+        self.sources().into_iter().find(|source| !carries(source))
     }
 
     /// One row per connection.
@@ -380,6 +388,7 @@ impl WebSocketManager {
                 connection,
                 shard: line.shard,
                 endpoint: line.endpoint.clone(),
+                via: line.via,
                 live: hub.endpoint_of(connection).is_some_and(|name| name == line.endpoint),
                 round_trip_us: hub.round_trip_us(connection),
                 delivery: hub.with_router(|router| router.delivery(connection)),
@@ -461,6 +470,7 @@ mod tests {
             connection: 0,
             shard: 0,
             endpoint,
+            via: Via::WebSocket,
             live: true,
             round_trip_us,
             delivery,

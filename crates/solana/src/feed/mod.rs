@@ -1,4 +1,4 @@
-//! Subscriptions over WebSocket: pools, our own accounts and whatever else a node tells, followed without a silent gap.
+//! Subscriptions over WebSocket, and over Yellowstone streams where this build can: pools, our own accounts and whatever else a node tells, followed without a silent gap.
 //!
 //! # Design
 //! Every [`Subscription`] is made on up to two endpoints; a [`MessageRouter`] lets each version through once. Frames are
@@ -16,6 +16,8 @@ mod connection;
 mod deliver;
 mod event;
 mod frame;
+#[cfg(feature = "yellowstone")]
+mod geyser;
 mod heal;
 mod hub;
 mod known;
@@ -26,6 +28,7 @@ mod others;
 mod reconnect;
 mod registry;
 mod router;
+mod source;
 mod story;
 mod subscription;
 mod subscriptions;
@@ -40,5 +43,6 @@ pub use logs::{LogNotice, Sighting};
 pub use manager::{ConnectionReport, DeliveryReport, FeedError, FeedSettings, WebSocketManager};
 pub use reconnect::ReconnectionHandler;
 pub use router::{ConnectionDelivery, MessageRouter, Verdict};
+pub use source::Via;
 pub use subscription::Subscription;
 pub use watch::{Role, Watch, WatchId};

@@ -13,7 +13,7 @@ use super::hub::{Hub, State};
 use super::registry::{Known, Place};
 use super::router::Verdict;
 use super::story::Told;
-use super::subscription::Subscription;
+use super::subscription::{END, Subscription};
 use super::watch::fingerprint;
 use crate::rpc::methods::{RawFilter, raw_filter};
 use crate::rpc::raw::{RawKeyed, Wrapped};
@@ -127,7 +127,9 @@ impl Hub {
         let received = Instant::now();
         for ((place, _), status) in followed.iter().zip(&read.value) {
             // One that is seen is seen, however old the state.
-            if let Some(status) = status.as_ref().filter(|one| one.commitment >= self.commitment) {
+            if let Some(status) =
+                status.as_ref().filter(|one| one.commitment >= END.max(self.commitment))
+            {
                 self.signature(*place, status.slot, status.err.is_none(), received);
             }
         }

@@ -245,10 +245,10 @@ impl MessageRouter {
         ConnectionDelivery {
             first: state.first,
             samples: state.late.samples(),
-            late_p50_us: state.late.quantile_us(0.50),
-            late_p95_us: state.late.quantile_us(0.95),
-            late_p99_us: state.late.quantile_us(0.99),
-            after_slot_p95_us: state.after_slot.quantile_us(0.95),
+            late_p50_us: state.late.quantile_us(500),
+            late_p95_us: state.late.quantile_us(950),
+            late_p99_us: state.late.quantile_us(990),
+            after_slot_p95_us: state.after_slot.quantile_us(950),
         }
     }
 }

@@ -28,7 +28,7 @@ pub enum Subscription {
         /// The address.
         mentions: Address,
     },
-    /// The end of a transaction, told once; then the watch is gone. Its status is read by request when it may have
+    /// The end of a transaction, told once at `confirmed` or better, whatever the feed's commitment; then the watch is gone. Its status is read by request when it may have
     /// ended unheard. One that never lands is followed until it is let go.
     Signature(Signature),
     /// The newest slot that can no longer be undone.
@@ -40,6 +40,9 @@ impl From<Watch> for Subscription {
         Self::Account(watch)
     }
 }
+
+/// What is less sure is no end of a transaction.
+pub(super) const END: Commitment = Commitment::Confirmed;
 
 /// What a node is asked for. Watches of the same share one subscription.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,8 +83,8 @@ impl Subject {
     }
 
     /// The request for it.
-    pub(super) fn request(&self, id: u64, commitment: Commitment, encoding: Encoding) -> String {
-        let (noun, commitment, encoding) = (self.noun(), commitment.as_str(), encoding.as_str());
+    pub(super) fn request(&self, id: u64, asked: Commitment, encoding: Encoding) -> String {
+        let (noun, commitment, encoding) = (self.noun(), asked.as_str(), encoding.as_str());
         let params = match self {
             Self::Account(address) => {
                 format!(r#""{address}",{{"encoding":"{encoding}","commitment":"{commitment}"}}"#)
@@ -93,6 +96,7 @@ impl Subject {
                 format!(r#"{{"mentions":["{mentions}"]}},{{"commitment":"{commitment}"}}"#)
             }
             Self::Signature(signature) => {
+                let commitment = END.max(asked).as_str();
                 format!(r#""{}",{{"commitment":"{commitment}"}}"#, base58(signature))
             }
             Self::Root => String::new(),
@@ -136,6 +140,9 @@ mod tests {
         let mentions = json!({"mentions": [address.to_string()]});
         assert_eq!(logs, ("logsSubscribe".into(), json!([mentions, at])));
         let signature = Signature([9; 64]);
+        let subject = Subject::of(&Subscription::Signature(signature));
+        let early = subject.request(7, Commitment::Processed, Encoding::Base64Zstd);
+        assert!(early.contains(r#"{"commitment":"confirmed"}"#), "{early}");
         let asked = ask(Subscription::Signature(signature));
         assert_eq!(asked, ("signatureSubscribe".into(), json!([base58(&signature), at])));
         assert_eq!(ask(Subscription::Root), ("rootSubscribe".into(), json!([])));

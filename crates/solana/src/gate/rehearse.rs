@@ -89,12 +89,13 @@ async fn try_rehearse(
     let mut unsigned = vec![1];
     unsigned.extend_from_slice(&[0; 64]);
     unsigned.extend_from_slice(&message);
-    let done = rpc.rehearse(&STANDARD.encode(unsigned), Commitment::Processed, wallet).await;
+    let done = rpc.rehearse(&STANDARD.encode(unsigned), Commitment::Processed, &[wallet]).await;
     let done = done.map_err(|error| why(&error))?;
     let (simulation, after) = done.value;
     if let Some(error) = simulation.err {
         return Ok(Fact::Known(RoundTrip::Failed { code: error.custom }, done.slot));
     }
+    let after = after.into_iter().flatten().next();
     let after = after.and_then(|account| held(&account.data)).ok_or(Why::Unreadable)?;
     // What was wrapped came on top of what was there, and what was spent went off either.
     let came = if wrap == Lamports::ZERO { spend } else { Atoms::ZERO };

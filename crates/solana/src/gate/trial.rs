@@ -73,13 +73,14 @@ pub async fn try_swap(
     let mut unsigned = vec![1];
     unsigned.extend_from_slice(&[0; 64]);
     unsigned.extend_from_slice(&message);
-    let done = rpc.rehearse(&STANDARD.encode(unsigned), commitment, shown).await;
+    let done = rpc.rehearse(&STANDARD.encode(unsigned), commitment, &[shown]).await;
     let done = done.map_err(TrialError::Rpc)?;
     let (simulation, after) = done.value;
     if let Some(error) = simulation.err {
         return Err(TrialError::Failed { code: error.custom });
     }
-    let token = after.and_then(|account| TokenAccount::decode(&account.data));
+    let token = after.into_iter().flatten().next();
+    let token = token.and_then(|account| TokenAccount::decode(&account.data));
     let held = token.ok_or(TrialError::Unreadable)?.amount;
     Ok(Tried { slot: done.slot, held })
 }

@@ -51,9 +51,9 @@ pub(crate) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop
     if cursor.null()? {
         return Ok(None);
     }
-    if let Some((item, length)) = usual(cursor.ahead()) {
+    if let Some((usual, length)) = usual(cursor.ahead()) {
         cursor.pass(length);
-        return Ok(Some(item));
+        return Ok(Some(usual.into()));
     }
     let mut item = Item::default();
     members(cursor, |cursor, key| match key {
@@ -70,13 +70,20 @@ pub(crate) fn item<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Item<'a>>, Stop
 /// An account without its key.
 pub(crate) fn account<'a>(cursor: &mut Cursor<'a>) -> Result<Item<'a>, Stop> {
     cursor.peek()?;
-    if let Some((item, length)) = usual(cursor.ahead()).filter(|(item, _)| item.pubkey.is_none()) {
-        cursor.pass(length);
-        return Ok(item);
+    if let Some(usual) = usual_account(cursor) {
+        return Ok(usual.into());
     }
     let mut item = Item::default();
     members(cursor, |cursor, key| field(cursor, key, &mut item))?;
     Ok(item)
+}
+
+/// An account without its key that is written as nearly all are. Where it is not, nothing is taken; that is read
+/// member by member.
+pub(crate) fn usual_account<'a>(cursor: &mut Cursor<'a>) -> Option<Usual<'a>> {
+    let (usual, length) = usual(cursor.ahead()).filter(|(usual, _)| usual.pubkey.is_none())?;
+    cursor.pass(length);
+    Some(usual)
 }
 
 #[inline]
@@ -139,9 +146,32 @@ impl<'t> Item<'t> {
     }
 }
 
-/// An account exactly as Agave writes it, which is nearly all there are, and how long it is. None for any other; that
-/// is read member by member.
-fn usual(text: &[u8]) -> Option<(Item<'_>, usize)> {
+/// An account that is no program, exactly as Agave writes it: nearly all there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual<'a> {
+    pubkey: Option<&'a [u8]>,
+    pub(crate) lamports: u64,
+    /// In base58, if it is a key at all.
+    pub(crate) owner: &'a [u8],
+    space: u64,
+    /// In base64, if they are data at all.
+    pub(crate) data: &'a [u8],
+}
+
+impl<'a> From<Usual<'a>> for Item<'a> {
+    fn from(usual: Usual<'a>) -> Self {
+        Self {
+            pubkey: usual.pubkey.map(Cow::Borrowed),
+            lamports: Some(usual.lamports),
+            owner: Some(Cow::Borrowed(usual.owner)),
+            space: Some(usual.space),
+            data: Some((Cow::Borrowed(usual.data), Cow::Borrowed(b"base64"))),
+        }
+    }
+}
+
+/// Such an account at the start of a text, and how long it is.
+fn usual(text: &[u8]) -> Option<(Usual<'_>, usize)> {
     let (keyed, rest) = match text.strip_prefix(br#"{"account":"#) {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -159,16 +189,10 @@ fn usual(text: &[u8]) -> Option<(Item<'_>, usize)> {
     if keyed {
         let (text, after) = key(rest.strip_prefix(br#","pubkey":""#)?)?;
         rest = after.strip_prefix(br#""}"#)?;
-        pubkey = Some(Cow::Borrowed(text));
+        pubkey = Some(text);
     }
-    let item = Item {
-        pubkey,
-        lamports: Some(whole(lamports)?),
-        owner: Some(Cow::Borrowed(owner)),
-        space: Some(whole(space)?),
-        data: Some((Cow::Borrowed(data), Cow::Borrowed(b"base64"))),
-    };
-    Some((item, text.len() - rest.len()))
+    let (lamports, space) = (whole(lamports)?, whole(space)?);
+    Some((Usual { pubkey, lamports, owner, space, data }, text.len() - rest.len()))
 }
 
 /// The digits of a whole number.
@@ -182,7 +206,7 @@ fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What may be a key in base58: up to the quote.
 fn key(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let near = text.get(..45).unwrap_or(text);
-    let (key, rest) = text.split_at_checked(near.iter().position(|byte| *byte == b'"')?)?;
-    let plain = !has_control(key) && !key.contains(&b'\\');
-    plain.then_some((key, rest))
+    // A backslash is of no key: where there is one, this ends here.
+    let (key, rest) = text.split_at_checked(memchr::memchr2(b'"', b'\\', near)?)?;
+    (!has_control(key) && rest.first() == Some(&b'"')).then_some((key, rest))
 }

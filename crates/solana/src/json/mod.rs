@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 pub(crate) use data::Decoder;
 pub use data::Encoding;
 pub use item::Account;
-pub(crate) use item::{Item, ItemError, account, item};
+pub(crate) use item::{Item, ItemError, account, item, usual_account};
 
 /// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,8 +214,9 @@ impl<'a> Cursor<'a> {
         self.by_serde::<IgnoredAny>().map(drop)
     }
 
+    /// A value that is read as serde reads it.
     #[cold]
-    fn by_serde<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Stop> {
+    pub(crate) fn by_serde<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Stop> {
         let mut values = serde_json::Deserializer::from_slice(self.rest()).into_iter::<T>();
         let value = match values.next() {
             Some(Ok(value)) => value,

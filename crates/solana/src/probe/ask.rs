@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use reqwest::Version;
+use hyper::Version;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const NO_SIGNATURE: &str = "1111111111111111111111111111111111111111111111111111
 
 const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), answer_bytes: 16 << 20 };
 /// Rounds in which slots are compared, and the pause between two.
-const LAG_ROUNDS: usize = 5;
+const LAG_ROUNDS: usize = 8;
 const LAG_EVERY: Duration = Duration::from_millis(250);
 /// Fastest that methods are asked, requests a second.
 const RATE_MAX: u32 = 40;
@@ -167,7 +167,7 @@ async fn clock_ahead(endpoint: &Endpoint) -> Option<i64> {
 }
 
 /// How far each is behind the furthest: the median of rounds in which all are asked at one moment.
-pub(super) async fn lags(endpoints: &[&Arc<Endpoint>]) -> Vec<Option<u64>> {
+pub(super) async fn lags(endpoints: &[&Arc<Endpoint>]) -> Vec<Vec<u64>> {
     let params = json!([{"commitment": "processed"}]);
     let mut lags = vec![Vec::new(); endpoints.len()];
     for _ in 0..LAG_ROUNDS {
@@ -179,12 +179,8 @@ pub(super) async fn lags(endpoints: &[&Arc<Endpoint>]) -> Vec<Option<u64>> {
         }
         tokio::time::sleep(LAG_EVERY).await;
     }
-    lags.into_iter()
-        .map(|mut lags| {
-            lags.sort_unstable();
-            super::percentile(&lags, 50)
-        })
-        .collect()
+    lags.iter_mut().for_each(|lags| lags.sort_unstable());
+    lags
 }
 
 /// What requests have shown.

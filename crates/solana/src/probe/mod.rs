@@ -106,6 +106,8 @@ pub struct EndpointProbe {
     pub identity: Result<Identity, RpcError>,
     /// Slots behind the furthest of those asked at the same moment; the median of several rounds.
     pub lag_slots: Option<u64>,
+    /// The same of every round in which it answered.
+    pub lags: Vec<u64>,
     /// One row for each of [`METHODS`].
     pub methods: Vec<MethodTimes>,
     /// The protocol it answered by.
@@ -142,6 +144,7 @@ pub async fn probe(
             name: endpoint.name().clone(),
             identity,
             lag_slots: None,
+            lags: Vec::new(),
             methods: Vec::new(),
             http_version: None,
             batch: None,
@@ -151,9 +154,10 @@ pub async fn probe(
         if nothing.identity.is_err() {
             return nothing;
         }
-        let Some(((lag_slots, heard), asked)) = asked.next() else { return nothing };
+        let Some(((lags, heard), asked)) = asked.next() else { return nothing };
+        let lag_slots = percentile(&lags, 50);
         let ask::Asked { methods, http_version, batch, burst } = asked;
-        EndpointProbe { lag_slots, methods, http_version, batch, burst, heard, ..nothing }
+        EndpointProbe { lag_slots, lags, methods, http_version, batch, burst, heard, ..nothing }
     });
     Ok(probes.collect())
 }

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Response, Status, parse_chunk_size};
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::line::LineError;
 

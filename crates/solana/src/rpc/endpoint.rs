@@ -1,27 +1,33 @@
 //! One endpoint: where it is, how it behaves, and one request to it.
 
+#[cfg(feature = "yellowstone")]
+pub(crate) mod grpc;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::{StatusCode, Version};
+use url::Url;
 
 use super::answer::Reply;
 use super::error::{ConnectError, EndpointName, RpcError};
 use super::gather::Gather;
+use super::http::{Answer, Client, HttpError};
 use super::line::{Line, LineError};
 use super::read::SMALL_ANSWER;
 use super::vitals::{HttpVersion, Vitals};
+use crate::http;
 
 /// An endpoint's address. Providers put keys into it, so nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl(reqwest::Url);
+pub struct SecretUrl(Url);
 
 impl SecretUrl {
-    pub(super) fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, &'static str> {
-        let url = reqwest::Url::parse(text).map_err(|_| "it is not a URL")?;
+    pub(crate) fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| "it is not a URL")?;
         if !schemes.contains(&url.scheme()) {
             return Err("its scheme is neither of the two that belong here");
         }
@@ -31,7 +37,7 @@ impl SecretUrl {
         Ok(Self(url))
     }
 
-    pub(crate) fn expose(&self) -> &reqwest::Url {
+    pub(crate) fn expose(&self) -> &Url {
         &self.0
     }
 
@@ -52,7 +58,10 @@ pub struct EndpointConfig {
     name: EndpointName,
     http: SecretUrl,
     ws: SecretUrl,
+    #[cfg(feature = "yellowstone")]
+    grpc: Option<Box<grpc::Grpc>>,
     requests_per_second: u32,
+    is_reserve: bool,
 }
 
 impl EndpointConfig {
@@ -77,8 +86,41 @@ impl EndpointConfig {
             name: name.into(),
             http: address("http", http, ["http", "https"])?,
             ws: address("ws", ws, ["ws", "wss"])?,
+            #[cfg(feature = "yellowstone")]
+            grpc: None,
             requests_per_second,
+            is_reserve: false,
         })
+    }
+
+    /// The same endpoint with a Yellowstone stream besides, to which the feed listens first: `http(s)://`, and the token
+    /// that its provider gave.
+    ///
+    /// # Errors
+    /// [`ConnectError::Address`] names what is wrong, never the address or the token.
+    #[cfg(feature = "yellowstone")]
+    pub fn with_grpc(mut self, address: &str, token: Option<&str>) -> Result<Self, ConnectError> {
+        let grpc = grpc::Grpc::parse(address, token).map_err(|problem| ConnectError::Address {
+            endpoint: self.name.to_string(),
+            which: "grpc",
+            problem,
+        })?;
+        self.grpc = Some(Box::new(grpc));
+        Ok(self)
+    }
+
+    /// The feed can listen to a stream of it.
+    #[must_use]
+    pub const fn has_grpc(&self) -> bool {
+        #[cfg(feature = "yellowstone")]
+        return self.grpc.is_some();
+        #[cfg(not(feature = "yellowstone"))]
+        false
+    }
+
+    #[cfg(feature = "yellowstone")]
+    pub(crate) fn grpc(&self) -> Option<&grpc::Grpc> {
+        self.grpc.as_deref()
     }
 
     /// The same endpoint with a share of its budget, at least one request a second: for a pool beside another.
@@ -87,6 +129,20 @@ impl EndpointConfig {
         let share = self.requests_per_second.saturating_mul(part).checked_div(whole).unwrap_or(1);
         self.requests_per_second = share.max(1);
         self
+    }
+
+    /// The same endpoint as a reserve, or as none: a reserve is read from and listened to where no other can be. Sends
+    /// still go to it, and questions that a majority answers are still asked of it: it is slow, not wrong.
+    #[must_use]
+    pub fn as_reserve(mut self, is_reserve: bool) -> Self {
+        self.is_reserve = is_reserve;
+        self
+    }
+
+    /// Whether others are read from before it.
+    #[must_use]
+    pub const fn is_reserve(&self) -> bool {
+        self.is_reserve
     }
 
     /// Its name, for logs and tables.
@@ -113,7 +169,7 @@ impl EndpointConfig {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) config: EndpointConfig,
-    client: reqwest::Client,
+    client: Arc<Client>,
     /// For sends alone.
     line: Option<Line>,
     /// Small requests of this moment.
@@ -121,15 +177,20 @@ pub(crate) struct Endpoint {
     vitals: Mutex<Vitals>,
 }
 
-/// How often an idle HTTP/2 connection is asked for a sign of life, and how long that is waited for. A request that is
-/// given up leaves such a connection open: without this, one that leads nowhere would be used on and on.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// Answers needed before limits are taken from them.
 pub(super) const MEASURED_FROM: u16 = 20;
 /// Shortest and longest time before a hedge, and the time while nothing is measured.
 const HEDGE_MIN: Duration = Duration::from_millis(5);
 const HEDGE_MAX: Duration = Duration::from_secs(2);
 const HEDGE_UNMEASURED: Duration = Duration::from_millis(500);
+
+/// The time before a hedge, where reads are known to take so long.
+pub(super) fn hedge_pause(known: Option<Duration>) -> Duration {
+    known.unwrap_or(HEDGE_UNMEASURED).clamp(HEDGE_MIN, HEDGE_MAX)
+}
+
+/// Most memory that is set aside for an answer of which only the head has come.
+const ROOM_MAX: usize = 256 << 10;
 
 /// What a request may take.
 #[derive(Clone, Copy, Debug)]
@@ -143,36 +204,14 @@ impl Endpoint {
         config: EndpointConfig,
         roots: &Arc<rustls::RootCertStore>,
     ) -> Result<Self, ConnectError> {
-        let client_error = |source: reqwest::Error| ConnectError::Client {
-            endpoint: config.name.to_string(),
-            source: source.without_url(),
-        };
-        let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::ring::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()
-        .map_err(|source| ConnectError::Tls { source })?
-        .with_root_certificates(Arc::clone(roots))
-        .with_no_client_auth();
+        let tls = http::tls(Arc::clone(roots)).map_err(|source| ConnectError::Tls { source })?;
         let line = Line::new(&config.http, tls.clone());
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            // A proxy of the environment would see keys, and a redirect would carry them elsewhere.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            // Our own policy decides what is repeated.
-            .retry(reqwest::retry::never())
-            .connect_timeout(Duration::from_secs(5))
-            .pool_idle_timeout(Duration::from_secs(90))
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(15))
-            .http2_keep_alive_interval(ALIVE.0)
-            .http2_keep_alive_timeout(ALIVE.1)
-            .http2_keep_alive_while_idle(true)
-            .user_agent(concat!("sniperforge/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(client_error)?;
+        let client = Client::new(&config.http, tls).ok_or_else(|| ConnectError::Address {
+            endpoint: config.name.to_string(),
+            which: "http",
+            problem: "it cannot be written into a request",
+        })?;
+        let client = Arc::new(client);
         let vitals = Mutex::new(Vitals::new(config.requests_per_second, Instant::now()));
         Ok(Self { config, client, line, gather: Gather::default(), vitals })
     }
@@ -226,14 +265,21 @@ impl Endpoint {
         if announced.is_some_and(|length| length > limit) {
             return Err(self.too_large(method, limit));
         }
+        response.bound(limit.saturating_add(1));
         let first = response.chunk().await.map_err(transport)?.unwrap_or_default();
         if first.len() > limit {
             return Err(self.too_large(method, limit));
         }
-        let Some(second) = response.chunk().await.map_err(transport)? else {
+        if response.is_over() {
             return Ok(first); // the common case: one chunk, no copy
+        }
+        let Some(second) = response.chunk().await.map_err(transport)? else {
+            return Ok(first);
         };
-        let mut all = BytesMut::from(first.as_ref());
+        // Its own word is believed only so far, and then as far as it is kept.
+        let room = announced.unwrap_or_default().min(ROOM_MAX).max(first.len());
+        let mut all = BytesMut::with_capacity(room);
+        all.extend_from_slice(&first);
         let mut next = Some(second);
         while let Some(chunk) = next {
             if all.len().saturating_add(chunk.len()) > limit {
@@ -256,31 +302,20 @@ impl Endpoint {
     }
 
     /// Sends a request and judges the head of the answer; its body is still to be read.
-    pub(crate) async fn open(
-        &self,
-        method: &'static str,
-        body: Bytes,
-    ) -> Result<reqwest::Response, RpcError> {
-        let response = self
-            .client
-            .post(self.config.http.expose().clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body)
-            .send()
-            .await
-            .map_err(|source| self.transport(method, source))?;
-        let http = if response.version() == reqwest::Version::HTTP_2 {
-            HttpVersion::Http2
-        } else {
-            HttpVersion::Http1
+    pub(crate) async fn open(&self, method: &'static str, body: Bytes) -> Result<Answer, RpcError> {
+        let answer =
+            self.client.post(body).await.map_err(|source| self.transport(method, source))?;
+        let http = match answer.version() {
+            Version::HTTP_2 => HttpVersion::Http2,
+            _ => HttpVersion::Http1,
         };
         self.vitals().http = Some(http);
-        self.accept(method, response.status(), response.headers())?;
-        Ok(response)
+        self.accept(method, answer.status(), answer.headers())?;
+        Ok(answer)
     }
 
-    pub(super) fn transport(&self, method: &'static str, source: reqwest::Error) -> RpcError {
-        RpcError::Transport { endpoint: self.name().clone(), method, source: source.without_url() }
+    pub(super) fn transport(&self, method: &'static str, source: HttpError) -> RpcError {
+        RpcError::Transport { endpoint: self.name().clone(), method, source }
     }
 
     /// What the head of an answer means.
@@ -351,14 +386,23 @@ impl Endpoint {
         }
     }
 
-    /// How long it is given before another endpoint is asked too: its 95th percentile for the method or that of all
-    /// endpoints together, whichever is less, within bounds. Its own alone would grant a slow one all the time it takes.
-    pub(super) fn hedge_after(&self, method: &str, all: Option<Duration>) -> Duration {
-        let vitals = self.vitals();
-        let own = vitals.percentile(method, Instant::now(), 95, MEASURED_FROM);
-        let own = own.or_else(|| vitals.latency.quantile(0.95, MEASURED_FROM.into()));
-        let p95 = own.into_iter().chain(all).min();
-        p95.unwrap_or(HEDGE_UNMEASURED).clamp(HEDGE_MIN, HEDGE_MAX)
+    /// How long it is given before another endpoint is asked too: this percentile of its times for the method or that of
+    /// all endpoints together, whichever is less. Its own alone would grant a slow one all the time it takes. `None` where
+    /// too few are known.
+    pub(super) fn hedge_after(
+        &self,
+        method: &str,
+        percentile: u8,
+        all: Option<Duration>,
+    ) -> Option<Duration> {
+        let own =
+            self.vitals().percentile(method, Instant::now(), percentile.into(), MEASURED_FROM);
+        own.or_else(|| self.usual(percentile)).into_iter().chain(all).min()
+    }
+
+    /// This percentile of all its times, whatever was asked; `None` where too few are known.
+    pub(super) fn usual(&self, percentile: u8) -> Option<Duration> {
+        self.vitals().latency.quantile(u32::from(percentile) * 10, MEASURED_FROM.into())
     }
 
     /// The time an answer is waited for: what was measured, with room, within bounds.
@@ -370,7 +414,7 @@ impl Endpoint {
     ) -> Duration {
         let vitals = self.vitals();
         let own = vitals.percentile(method, Instant::now(), 99, MEASURED_FROM);
-        match own.or_else(|| vitals.latency.quantile(0.99, MEASURED_FROM.into())) {
+        match own.or_else(|| vitals.latency.quantile(990, MEASURED_FROM.into())) {
             Some(p99) => (p99 * 4 + Duration::from_millis(100)).clamp(least, most),
             None => most,
         }

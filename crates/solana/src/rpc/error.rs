@@ -6,6 +6,7 @@ use std::time::Duration;
 use solana_hash::Hash;
 use thiserror::Error;
 
+use super::http::HttpError;
 use super::line::LineError;
 
 /// A configured endpoint name; cheap to clone. Never the URL: that may hold a key.
@@ -42,9 +43,9 @@ pub enum RpcError {
         endpoint: EndpointName,
         /// What was asked.
         method: &'static str,
-        /// What the HTTP client says, its URL removed.
+        /// What failed.
         #[source]
-        source: reqwest::Error,
+        source: HttpError,
     },
     /// The connection kept for sends failed.
     #[error("{endpoint}: {method}: connection failed")]
@@ -383,15 +384,15 @@ pub enum ConnectError {
     Address {
         /// Which endpoint.
         endpoint: String,
-        /// `http` or `ws`.
+        /// `http`, `ws` or `grpc`.
         which: &'static str,
         /// What is wrong with it. Never the address: it may hold a key.
         problem: &'static str,
     },
-    /// The HTTP client could not be made.
+    /// The HTTP client of a service could not be made.
     #[error("{endpoint}: the HTTP client cannot be made")]
     Client {
-        /// Which endpoint.
+        /// Which service.
         endpoint: String,
         /// Why, URL removed.
         #[source]

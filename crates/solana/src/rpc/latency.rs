@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
+use sniper_core::histogram::Histogram;
 
 /// How long one window lasts. Two are kept, so figures cover between one and two of them.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -14,8 +14,8 @@ const SMOOTH: f64 = 8.0;
 /// A rolling latency distribution and a moving average.
 #[derive(Debug)]
 pub struct Latency {
-    current: Histogram<u32>,
-    before: Histogram<u32>,
+    current: Histogram,
+    before: Histogram,
     turned: Instant,
     average_us: Option<f64>,
 }
@@ -24,23 +24,19 @@ impl Latency {
     /// Empty, from `now` on.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        let histogram = || {
-            Histogram::new_with_max(MAX_US, 2).unwrap_or_else(|_| {
-                unreachable!("Invariant: the bounds of the histogram are valid")
-            })
-        };
-        Self { current: histogram(), before: histogram(), turned: now, average_us: None }
+        let (current, before) = (Histogram::new(), Histogram::new());
+        Self { current, before, turned: now, average_us: None }
     }
 
     /// Adds a sample.
     pub fn record(&mut self, now: Instant, took: Duration) {
         if now.saturating_duration_since(self.turned) >= WINDOW {
             std::mem::swap(&mut self.current, &mut self.before);
-            self.current.reset();
+            self.current.clear();
             self.turned = now;
         }
         let us = u64::try_from(took.as_micros()).unwrap_or(MAX_US).clamp(1, MAX_US);
-        self.current.saturating_record(us);
+        self.current.record(us);
         let us = Duration::from_micros(us).as_secs_f64() * 1e6;
         self.average_us = Some(match self.average_us {
             Some(average) => average + (us - average) / SMOOTH,
@@ -60,18 +56,23 @@ impl Latency {
         self.current.len().saturating_add(self.before.len())
     }
 
-    /// The value below which `quantile` of the samples lie, in microseconds; zero without samples.
+    /// The value that so many thousandths of the samples do not exceed, in microseconds; zero without samples.
     #[must_use]
-    pub fn quantile_us(&self, quantile: f64) -> u64 {
+    pub fn quantile_us(&self, thousandths: u32) -> u64 {
         // The worse of the two windows: a limit taken from it is never too tight for the last minute.
-        let of = |h: &Histogram<u32>| if h.is_empty() { 0 } else { h.value_at_quantile(quantile) };
-        of(&self.current).max(of(&self.before))
+        self.current.quantile(thousandths).max(self.before.quantile(thousandths))
+    }
+
+    /// The slowest of both windows, in microseconds; zero without samples.
+    #[must_use]
+    pub fn max_us(&self) -> u64 {
+        self.current.max().max(self.before.max())
     }
 
     /// [`Self::quantile_us`] as a duration; `None` below `samples` samples.
     #[must_use]
-    pub fn quantile(&self, quantile: f64, samples: u64) -> Option<Duration> {
-        (self.samples() >= samples).then(|| Duration::from_micros(self.quantile_us(quantile)))
+    pub fn quantile(&self, thousandths: u32, samples: u64) -> Option<Duration> {
+        (self.samples() >= samples).then(|| Duration::from_micros(self.quantile_us(thousandths)))
     }
 }
 
@@ -104,7 +105,7 @@ mod tests {
         for _ in 0..100 {
             latency.record(start, Duration::from_millis(900));
         }
-        assert!(latency.quantile_us(0.5) >= 890_000);
+        assert!(latency.quantile_us(500) >= 890_000);
         let mut now = start;
         for _ in 0..3 {
             now += WINDOW;
@@ -112,7 +113,7 @@ mod tests {
                 latency.record(now, Duration::from_millis(1));
             }
         }
-        assert!(latency.quantile_us(0.99) <= 1_010, "{}", latency.quantile_us(0.99));
+        assert!(latency.quantile_us(990) <= 1_010, "{}", latency.quantile_us(990));
         assert!(latency.average_us().unwrap() < 1_100.0);
     }
 

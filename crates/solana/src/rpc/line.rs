@@ -6,28 +6,22 @@
 
 use std::future::Future;
 use std::io::Write as _;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_rustls::TlsConnector;
 use tokio_util::io::poll_read_buf;
 
 use super::answer::{self, Reply};
+use super::dial::{Dial, Wire};
 use super::endpoint::SecretUrl;
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pauses between two tries to connect, from the first to the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// A silent connection is probed by the system after this long.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Room for what is read at once.
 const READ: usize = 4 << 10;
 
@@ -51,16 +45,11 @@ pub enum LineError {
     TooLarge(usize),
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send {}
-impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
-
 /// The connection of one endpoint.
 pub(crate) struct Line {
-    host: Arc<str>,
-    port: u16,
+    dial: Dial,
     /// A request up to the number of its bytes.
     head: Box<[u8]>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
     life: Mutex<Life>,
 }
 
@@ -74,7 +63,7 @@ struct Life {
 
 /// An open connection.
 struct Link {
-    stream: Pin<Box<dyn Stream>>,
+    stream: Wire,
     /// What is still to be written.
     out: BytesMut,
     /// What was read and belongs to no answer yet.
@@ -161,29 +150,20 @@ impl std::fmt::Debug for Line {
 
 impl Line {
     /// A line to `url`, not yet open; none where the address cannot be asked in this way.
-    pub(crate) fn new(url: &SecretUrl, mut tls: rustls::ClientConfig) -> Option<Self> {
-        let is_tls = url.is_tls();
+    pub(crate) fn new(url: &SecretUrl, tls: rustls::ClientConfig) -> Option<Self> {
+        let dial = Dial::new(url, tls, &["http/1.1"])?;
         let url = url.expose();
         let named = url.host_str()?;
-        let host = named.trim_matches(['[', ']']);
         // Credentials in the address are the general client's business.
         if !url.username().is_empty() || url.password().is_some() {
             return None;
         }
-        let port = url.port_or_known_default()?;
         let path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
         let authority =
             url.port().map_or_else(|| named.to_owned(), |port| format!("{named}:{port}"));
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let tls = if is_tls {
-            let name = ServerName::try_from(host.to_owned()).ok()?;
-            Some((TlsConnector::from(Arc::new(tls)), name))
-        } else {
-            None
-        };
         // An address is written in visible characters alone, or it could say more than a path.
         if !path.bytes().chain(authority.bytes()).all(|byte| byte.is_ascii_graphic()) {
             return None;
@@ -194,7 +174,7 @@ impl Line {
              content-length: "
         );
         let head = head.into_bytes().into();
-        Some(Self { host: host.into(), port, head, tls, life: Mutex::default() })
+        Some(Self { dial, head, life: Mutex::default() })
     }
 
     /// Writes a request on the connection, if it is open and idle. The future is the answer: dropping it does not take
@@ -228,7 +208,7 @@ impl Line {
     }
 
     /// Lives until the connection's end.
-    async fn live(&self, stream: Pin<Box<dyn Stream>>) -> Result<(), LineError> {
+    async fn live(&self, stream: Wire) -> Result<(), LineError> {
         let (out, read) = (BytesMut::new(), BytesMut::new());
         self.life().link = Some(Link { stream, out, read, asked: None });
         std::future::poll_fn(|context| {
@@ -259,13 +239,13 @@ impl Line {
         let (least, most) = PAUSE;
         let mut pause = least;
         loop {
-            let opened = tokio::time::timeout(PATIENCE, self.open()).await;
-            let ended = match opened.unwrap_or(Err(LineError::Slow)) {
-                Ok(stream) => {
+            let ended = match tokio::time::timeout(PATIENCE, self.dial.open()).await {
+                Ok(Ok((stream, _))) => {
                     pause = least;
                     self.live(stream).await
                 }
-                Err(error) => Err(error),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(LineError::Slow),
             };
             self.hang_up();
             if let Err(error) = ended {
@@ -275,25 +255,12 @@ impl Line {
             pause = (pause * 2).min(most);
         }
     }
-
-    async fn open(&self) -> Result<Pin<Box<dyn Stream>>, LineError> {
-        let stream = TcpStream::connect((&*self.host, self.port)).await?;
-        stream.set_nodelay(true)?;
-        rustix::net::sockopt::set_socket_keepalive(&stream, true)
-            .and_then(|()| rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE))
-            .and_then(|()| rustix::net::sockopt::set_tcp_keepintvl(&stream, KEEPALIVE / 3))
-            .and_then(|()| rustix::net::sockopt::set_tcp_keepcnt(&stream, 3))
-            .map_err(std::io::Error::from)?;
-        match &self.tls {
-            None => Ok(Box::pin(stream)),
-            Some((tls, name)) => Ok(Box::pin(tls.connect(name.clone(), stream).await?)),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::Arc;
 
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};

@@ -22,8 +22,6 @@ use super::types::{
 };
 use super::wire;
 
-/// Most accounts of one `getMultipleAccounts`.
-pub(super) const ACCOUNTS_MAX: usize = 100;
 /// Most signatures of one `getSignatureStatuses`.
 pub(crate) const SIGNATURES_MAX: usize = 256;
 
@@ -189,36 +187,6 @@ impl RpcConnectionPool {
         Ok(answer.map(|raw| raw.map(AccountInfo::from)))
     }
 
-    /// Accounts in the order of `addresses`, up to a hundred from one and the same state; beyond that the slot told
-    /// is the lowest of the parts. `at_least` refuses older states.
-    ///
-    /// # Errors
-    /// As every read: see [`RpcError`].
-    pub async fn multiple_accounts(
-        &self,
-        addresses: &[Address],
-        commitment: Commitment,
-        at_least: Option<Slot>,
-    ) -> Result<At<Vec<Option<AccountInfo>>>, RpcError> {
-        let mut all = At { slot: Slot::MAX, value: Vec::with_capacity(addresses.len()) };
-        for part in addresses.chunks(ACCOUNTS_MAX) {
-            let keys: Vec<String> = part.iter().map(Address::to_string).collect();
-            let since = self.since(commitment).and(at_least.map(Slot::get));
-            let params = (keys, Options::base64(since));
-            let check = |answer: &Wrapped<AtMost<Option<RawAccount>, ACCOUNTS_MAX>>| {
-                if answer.value.0.len() == part.len() {
-                    Ok(())
-                } else {
-                    Err("another number of accounts than asked for")
-                }
-            };
-            let answer = self.read_since(since, "getMultipleAccounts", &params, check).await?;
-            all.slot = all.slot.min(answer.slot());
-            all.value.extend(answer.value.0.into_iter().map(|raw| raw.map(AccountInfo::from)));
-        }
-        Ok(all)
-    }
-
     /// Accounts of a program that pass all filters (at most four). Slow and often refused: never on the hot path.
     ///
     /// # Errors
@@ -361,8 +329,8 @@ impl RpcConnectionPool {
         }))
     }
 
-    /// What a node thinks an unsigned transaction would do on a blockhash of the node's own, and what an account would
-    /// hold then.
+    /// What a node thinks an unsigned transaction would do on a blockhash of the node's own, and what accounts would
+    /// hold then, in the order of `shown`.
     ///
     /// # Errors
     /// As every read: see [`RpcError`].
@@ -370,9 +338,9 @@ impl RpcConnectionPool {
         &self,
         transaction_base64: &str,
         commitment: Commitment,
-        shown: Address,
-    ) -> Result<At<(Simulation, Option<AccountInfo>)>, RpcError> {
-        let addresses = [shown.to_string()];
+        shown: &[Address],
+    ) -> Result<At<(Simulation, Vec<Option<AccountInfo>>)>, RpcError> {
+        let addresses: Vec<String> = shown.iter().map(Address::to_string).collect();
         let since = self.since(commitment);
         let options = Options {
             sig_verify: Some(false),
@@ -381,16 +349,27 @@ impl RpcConnectionPool {
             ..Options::base64(since)
         };
         let params = (transaction_base64, options);
-        let answer: Wrapped<Named<RawSimulation>> =
-            self.read_since(since, "simulateTransaction", &params, any).await?;
+        let check = |Named(raw): &Named<RawSimulation>| match &raw.accounts {
+            Some(told) if told.len() != shown.len() => {
+                Err("another number of accounts than asked for")
+            }
+            _ => Ok(()),
+        };
+        let answer: Wrapped<Named<RawSimulation>> = self
+            .read_since(since, "simulateTransaction", &params, |answer: &Wrapped<_>| {
+                check(&answer.value)
+            })
+            .await?;
         Ok(answer.map(|Named(raw)| {
-            let account = raw.accounts.unwrap_or_default().into_iter().flatten().next();
+            // Of those that are not told nothing is known.
+            let told = raw.accounts.unwrap_or_default().into_iter();
+            let accounts: Vec<_> = told.map(|raw| raw.map(AccountInfo::from)).collect();
             let simulation = Simulation {
                 err: raw.err,
                 logs: raw.logs.unwrap_or_default(),
                 units: raw.units_consumed,
             };
-            (simulation, account.map(AccountInfo::from))
+            (simulation, accounts)
         }))
     }
 
@@ -481,6 +460,15 @@ impl SendRequest {
         let params = (transaction_base64, options);
         let body = wire::request_of("sendTransaction", &params, bytes)?;
         Ok(Self { body, signature })
+    }
+
+    /// The transaction in base64, out of the request that was written with it.
+    pub(crate) fn transaction(&self) -> Option<&str> {
+        let begin = b"\"params\":[\"";
+        let at = memchr::memmem::find(&self.body, begin)?.checked_add(begin.len())?;
+        let rest = self.body.get(at..)?;
+        let end = memchr::memchr(b'"', rest)?;
+        std::str::from_utf8(rest.get(..end)?).ok()
     }
 
     /// The transaction's name.

@@ -1,13 +1,16 @@
 //! Requests over HTTP.
 
+mod accounts;
 mod answer;
 mod breaker;
 mod calls;
 mod chain;
+mod dial;
 pub(crate) mod endpoint;
 mod error;
 mod floor;
 mod gather;
+mod http;
 mod latency;
 mod line;
 mod members;
@@ -34,6 +37,7 @@ pub use calls::{Call, Calls};
 pub use chain::{EpochInfo, FEE_ACCOUNTS_MAX, LEADERS_MAX};
 pub use endpoint::{EndpointConfig, SecretUrl};
 pub use error::{CallKind, ConnectError, EndpointName, Next, RpcError};
+pub use http::HttpError;
 pub use latency::{ErrorRate, Latency};
 pub use line::LineError;
 pub use methods::SendRequest;

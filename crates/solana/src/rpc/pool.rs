@@ -49,6 +49,8 @@ pub struct PoolSettings {
     pub attempts_max: u32,
     /// A second endpoint is asked when the first is slow. Off to measure what that brings.
     pub hedge: bool,
+    /// The share of a method's answers, in hundredths, that have come by the time a second endpoint is asked; 1 to 99.
+    pub hedge_percentile: u8,
     /// Pause between two looks at every endpoint.
     pub monitor_every: Duration,
     /// Fixes the lots by which reads are spread; without it each process draws its own.
@@ -62,6 +64,7 @@ impl Default for PoolSettings {
             lag_max_slots: 50,
             attempts_max: 4,
             hedge: true,
+            hedge_percentile: 95,
             monitor_every: Duration::from_secs(2),
             seed: None,
         }
@@ -201,9 +204,10 @@ impl RpcConnectionPool {
             healthy: vitals.is_sworn() && vitals.breaker.is_closed(),
             breaker: vitals.breaker.state(),
             verified: vitals.verified,
-            p50_us: vitals.latency.quantile_us(0.50),
-            p95_us: vitals.latency.quantile_us(0.95),
-            p99_us: vitals.latency.quantile_us(0.99),
+            p50_us: vitals.latency.quantile_us(500),
+            p95_us: vitals.latency.quantile_us(950),
+            p99_us: vitals.latency.quantile_us(990),
+            max_us: vitals.latency.max_us(),
             slot: vitals.slot,
             lag: vitals.lag,
             error_rate: vitals.errors.get(),
@@ -304,7 +308,7 @@ impl RpcConnectionPool {
         }
     }
 
-    /// Where subscriptions can go: usable endpoints first, fastest first.
+    /// Where subscriptions can go: usable endpoints first, reserves last, fastest first.
     pub(crate) fn ws_candidates(&self) -> Vec<EndpointConfig> {
         let mut all: Vec<_> = self
             .endpoints()
@@ -315,7 +319,8 @@ impl RpcConnectionPool {
                 vitals.is_sworn()
             })
             .map(|endpoint| {
-                (!usable(endpoint), cost(endpoint, "", Instant::now()), endpoint.config.clone())
+                let rank = (!usable(endpoint), endpoint.config.is_reserve());
+                (rank, cost(endpoint, "", Instant::now()), endpoint.config.clone())
             })
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));

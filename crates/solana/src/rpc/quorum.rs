@@ -21,11 +21,10 @@ use sniper_core::execution::{Reached, reached};
 use sniper_core::ids::{Address, Signature};
 use sniper_core::units::{BlockHeight, Slot};
 
+use super::accounts::ACCOUNTS_MAX;
 use super::error::RpcError;
 use super::floor::Since;
-use super::methods::{
-    ACCOUNTS_MAX, Options, SIGNATURES_MAX, base58, commitment_params, status_params,
-};
+use super::methods::{Options, SIGNATURES_MAX, base58, commitment_params, status_params};
 use super::pool::{EndpointHandle, RpcConnectionPool};
 use super::raw::{AtMost, RawAccount, RawStatus, RawTransaction, Wrapped};
 use super::read::Doubt;

@@ -25,7 +25,9 @@ pub(crate) struct Wrapped<T> {
 }
 
 /// A field that must be there, even if it may be null: a value left out is not an account that does not exist.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     T::deserialize(deserializer)
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::breaker::ShareBudget;
-use super::endpoint::{Endpoint, Limits, MEASURED_FROM};
+use super::endpoint::{Endpoint, Limits, MEASURED_FROM, hedge_pause};
 use super::error::{CallKind, EndpointName, Next, RpcError};
 use super::floor::Since;
 use super::pool::{RpcConnectionPool, usable};
@@ -101,7 +101,7 @@ pub(super) fn trust<T>(_: &T) -> Result<(), Doubt> {
 }
 
 /// An answer that tells of which slot it is.
-pub(super) trait Slotted: DeserializeOwned {
+pub(super) trait Slotted {
     fn told_slot(&self) -> u64;
 }
 
@@ -147,7 +147,8 @@ impl RpcConnectionPool {
         check: impl Fn(&T) -> Result<(), &'static str>,
     ) -> Result<T, RpcError> {
         let check = |value: &T| check(value).map_err(Doubt::Impossible);
-        self.read_unless(method, params, weight, check).await
+        let open = |name: &EndpointName, bytes: &[u8]| opened(name, method, bytes, &check);
+        self.read_unless(method, wire::request(method, params)?, weight, open).await
     }
 
     /// The state that a read which begins now may not fall behind.
@@ -156,11 +157,24 @@ impl RpcConnectionPool {
     }
 
     /// As [`Self::read`], of no older state than was already answered from.
-    pub(super) async fn read_since<T: Slotted>(
+    pub(super) async fn read_since<T: Slotted + DeserializeOwned>(
         &self,
         since: Since,
         method: &'static str,
         params: &impl Serialize,
+        check: impl Fn(&T) -> Result<(), &'static str>,
+    ) -> Result<T, RpcError> {
+        let open = |name: &EndpointName, bytes: &[u8]| wire::open(name, method, bytes);
+        self.read_since_by(since, method, wire::request(method, params)?, open, check).await
+    }
+
+    /// The same of a request that is written already, with a way of its own to open the answer.
+    pub(super) async fn read_since_by<T: Slotted>(
+        &self,
+        since: Since,
+        method: &'static str,
+        body: Bytes,
+        open: impl Fn(&EndpointName, &[u8]) -> Result<T, RpcError>,
         check: impl Fn(&T) -> Result<(), &'static str>,
     ) -> Result<T, RpcError> {
         let check = |value: &T| {
@@ -170,26 +184,28 @@ impl RpcConnectionPool {
             }
             check(value).map_err(Doubt::Impossible)
         };
-        let value = self.read_unless(method, params, Weight::Light, check).await?;
+        let open = |name: &EndpointName, bytes: &[u8]| {
+            open(name, bytes).and_then(|value| checked(name, method, value, &check))
+        };
+        let value = self.read_unless(method, body, Weight::Light, open).await?;
         self.inner.floors.raise(since.commitment, value.told_slot(), Instant::now());
         Ok(value)
     }
 
-    async fn read_unless<T: DeserializeOwned>(
+    async fn read_unless<T>(
         &self,
         method: &'static str,
-        params: &impl Serialize,
+        body: Bytes,
         weight: Weight,
-        check: impl Fn(&T) -> Result<(), Doubt>,
+        open: impl Fn(&EndpointName, &[u8]) -> Result<T, RpcError>,
     ) -> Result<T, RpcError> {
-        let body = wire::request(method, params)?;
         loop {
             let lead = match self.inner.flights.place(&body) {
                 Place::Lead(lead) => Some(lead),
                 Place::Alone => None,
                 Place::Follow(waiting) => match told(waiting, weight.patience()).await {
                     Told::This(Ok((name, bytes))) => {
-                        if let Ok(value) = opened(&name, method, &bytes, &check) {
+                        if let Ok(value) = open(&name, &bytes) {
                             return Ok(value);
                         }
                         // Good enough for who asked, but we have seen a newer state since.
@@ -201,7 +217,7 @@ impl RpcConnectionPool {
                     Told::TooLate => None,
                 },
             };
-            let outcome = self.read_alone(method, &body, weight, &check).await;
+            let outcome = self.read_alone(method, &body, weight, &open).await;
             if let Some(lead) = lead {
                 lead.tell(match &outcome {
                     Ok(good) => Ok((good.endpoint.name().clone(), good.bytes.clone())),
@@ -213,12 +229,12 @@ impl RpcConnectionPool {
     }
 
     /// Asks, and repeats what may be repeated.
-    async fn read_alone<T: DeserializeOwned>(
+    async fn read_alone<T>(
         &self,
         method: &'static str,
         body: &Bytes,
         weight: Weight,
-        check: &impl Fn(&T) -> Result<(), Doubt>,
+        open: &impl Fn(&EndpointName, &[u8]) -> Result<T, RpcError>,
     ) -> Result<Good<T>, RpcError> {
         with(&self.inner.retries, ShareBudget::earn);
         with(&self.inner.hedges, ShareBudget::earn);
@@ -226,7 +242,7 @@ impl RpcConnectionPool {
         let mut attempt = 1;
         loop {
             let (failed, error) =
-                match self.attempt(method, body, weight, avoid.as_ref(), check).await {
+                match self.attempt(method, body, weight, avoid.as_ref(), open).await {
                     Ok(value) => return Ok(value),
                     Err(failed) => failed,
                 };
@@ -265,13 +281,13 @@ impl RpcConnectionPool {
     }
 
     /// One attempt: one endpoint, hedged by another.
-    async fn attempt<T: DeserializeOwned>(
+    async fn attempt<T>(
         &self,
         method: &'static str,
         body: &Bytes,
         weight: Weight,
         avoid: Option<&Arc<Endpoint>>,
-        check: &impl Fn(&T) -> Result<(), Doubt>,
+        open: &impl Fn(&EndpointName, &[u8]) -> Result<T, RpcError>,
     ) -> Result<Good<T>, Failed> {
         let ticket = self.pick(method, avoid).await.map_err(|error| (None, error))?;
         let first = Arc::clone(&ticket.endpoint);
@@ -284,7 +300,7 @@ impl RpcConnectionPool {
                     endpoint.ask(method, body.clone(), endpoint.limits(method, weight)).await
                 }
             };
-            match judge(&endpoint, method, started, answer, check) {
+            match judged(&endpoint, method, started, answer, open) {
                 Ok((value, bytes)) => Ok(Good { endpoint, value, bytes }),
                 Err(error) => Err((Some(endpoint), error)),
             }
@@ -314,8 +330,12 @@ impl RpcConnectionPool {
     }
 
     fn hedge_after(&self, first: &Endpoint, method: &str) -> Duration {
-        let all = self.times().percentile(method, Instant::now(), 95, MEASURED_FROM);
-        first.hedge_after(method, all)
+        let percentile = self.inner.settings.hedge_percentile;
+        let all = self.times().percentile(method, Instant::now(), percentile.into(), MEASURED_FROM);
+        let own = first.hedge_after(method, percentile, all);
+        // One that is hardly ever asked is given no more time than those that are.
+        let usual = || self.endpoints().iter().filter_map(|other| other.usual(percentile)).min();
+        hedge_pause(own.or_else(usual))
     }
 
     /// Another endpoint with room and budget to spare, or none.
@@ -377,8 +397,19 @@ pub(super) fn judge<T: DeserializeOwned>(
     answer: Result<Bytes, RpcError>,
     check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<(T, Bytes), RpcError> {
-    let value =
-        answer.and_then(|bytes| Ok((opened(endpoint.name(), method, &bytes, check)?, bytes)));
+    let open = |name: &EndpointName, bytes: &[u8]| opened(name, method, bytes, check);
+    judged(endpoint, method, started, answer, &open)
+}
+
+/// The same with a way of its own to open the answer and to doubt it.
+fn judged<T>(
+    endpoint: &Endpoint,
+    method: &'static str,
+    started: Instant,
+    answer: Result<Bytes, RpcError>,
+    open: &impl Fn(&EndpointName, &[u8]) -> Result<T, RpcError>,
+) -> Result<(T, Bytes), RpcError> {
+    let value = answer.and_then(|bytes| Ok((open(endpoint.name(), &bytes)?, bytes)));
     // Booked only now: an answer in time that cannot be true is a failure too.
     endpoint.book(method, started, value.as_ref().err());
     value
@@ -388,10 +419,18 @@ pub(super) fn judge<T: DeserializeOwned>(
 fn opened<T: DeserializeOwned>(
     name: &EndpointName,
     method: &'static str,
-    bytes: &Bytes,
+    bytes: &[u8],
     check: &impl Fn(&T) -> Result<(), Doubt>,
 ) -> Result<T, RpcError> {
-    let value = wire::open(name, method, bytes)?;
+    checked(name, method, wire::open(name, method, bytes)?, check)
+}
+
+fn checked<T>(
+    name: &EndpointName,
+    method: &'static str,
+    value: T,
+    check: &impl Fn(&T) -> Result<(), Doubt>,
+) -> Result<T, RpcError> {
     check(&value).map(|()| value).map_err(|doubt| match doubt {
         Doubt::Impossible(what) => RpcError::Impossible { endpoint: name.clone(), method, what },
         Doubt::Stale { slot, least } => {

@@ -8,7 +8,6 @@
 //! Single accounts asked for in the same turn of the runtime become one `getMultipleAccounts`. Nobody waits for
 //! company: the leader lets those run who are ready, and goes.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use bytes::Bytes;
 use sniper_core::ids::Address;
 use tokio::sync::watch;
 
+use super::accounts::ACCOUNTS_MAX;
 use super::error::{EndpointName, RpcError};
-use super::methods::ACCOUNTS_MAX;
 use super::pool::RpcConnectionPool;
 use super::types::{AccountInfo, At, Commitment};
 
@@ -32,9 +31,13 @@ type Outcome = Result<(EndpointName, Bytes), Arc<RpcError>>;
 /// Accounts in the order of the batch; or why not.
 type BatchOutcome = Result<Arc<At<Vec<Option<AccountInfo>>>>, Arc<RpcError>>;
 
-/// The requests under way that can be joined.
+/// A request under way, and where its outcome will be told.
+type Flight = (Bytes, watch::Receiver<Option<Outcome>>);
+
+/// The requests under way that can be joined. There are few: to compare them all, which ends at the first letters that
+/// differ, takes less than to hash one of a hundred keys.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<Bytes, watch::Receiver<Option<Outcome>>>>);
+pub(super) struct Flights(Mutex<Vec<Flight>>);
 
 /// What to do with a question.
 pub(super) enum Place<'a> {
@@ -54,21 +57,21 @@ pub(super) struct Lead<'a> {
 }
 
 impl Flights {
-    fn table(&self) -> MutexGuard<'_, HashMap<Bytes, watch::Receiver<Option<Outcome>>>> {
+    fn table(&self) -> MutexGuard<'_, Vec<Flight>> {
         // Every change is one insertion or removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn place(&self, body: &Bytes) -> Place<'_> {
         let mut table = self.table();
-        if let Some(told) = table.get(body) {
+        if let Some((_, told)) = table.iter().find(|(other, _)| other == body) {
             return Place::Follow(told.clone());
         }
         if table.len() >= FLIGHTS_MAX {
             return Place::Alone;
         }
         let (told, waiting) = watch::channel(None);
-        table.insert(body.clone(), waiting);
+        table.push((body.clone(), waiting));
         Place::Lead(Lead { flights: self, body: body.clone(), told })
     }
 }
@@ -82,7 +85,11 @@ impl Lead<'_> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        self.flights.table().remove(&self.body);
+        let mut table = self.flights.table();
+        // Nobody else flies the same.
+        if let Some(place) = table.iter().position(|(other, _)| *other == self.body) {
+            drop(table.swap_remove(place));
+        }
     }
 }
 

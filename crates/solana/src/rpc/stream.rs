@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::endpoint::Endpoint;
 use super::error::{EndpointName, RpcError};
+use super::http::Answer;
 use super::pool::RpcConnectionPool;
 use super::ticket::Ticket;
 
@@ -18,7 +19,7 @@ pub(crate) struct Chunks {
     ticket: Ticket,
     method: &'static str,
     started: Instant,
-    response: reqwest::Response,
+    response: Answer,
 }
 
 impl RpcConnectionPool {

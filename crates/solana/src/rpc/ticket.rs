@@ -115,9 +115,13 @@ impl RpcConnectionPool {
         {
             fit.retain(|endpoint| !Arc::ptr_eq(endpoint, avoid));
         }
+        // Reserves last, in case nobody before them has room.
+        fit.sort_by_key(|endpoint| endpoint.config.is_reserve());
+        let first = fit.partition_point(|endpoint| !endpoint.config.is_reserve());
+        let preferred = fit.get(..first).filter(|some| !some.is_empty()).unwrap_or(&fit);
         // Where others are about to ask, one more costs least.
-        let gathering = fit.iter().find(|endpoint| endpoint.gathers(method)).cloned();
-        let best = gathering.or_else(|| choose(&fit, method, &self.inner.dice));
+        let gathering = preferred.iter().find(|endpoint| endpoint.gathers(method)).cloned();
+        let best = gathering.or_else(|| choose(preferred, method, &self.inner.dice));
         let best = best.ok_or(Busy::Nobody)?;
         let mut wait = LOOK_EVERY;
         let others = fit.into_iter().filter(|endpoint| !Arc::ptr_eq(endpoint, &best));

@@ -71,6 +71,10 @@ pub struct TokenAccount {
     pub amount: Atoms,
     /// It cannot move.
     pub frozen: bool,
+    /// Who else may move some of it.
+    pub delegate: Option<Address>,
+    /// Who may close the account, where that is not its owner.
+    pub close_authority: Option<Address>,
 }
 
 /// Length of a token account without extensions.
@@ -93,11 +97,18 @@ impl TokenAccount {
         if !matches!(state, 1 | 2) {
             return None;
         }
+        let option = |at: usize| match data.get(at..at.checked_add(4)?)? {
+            [0, 0, 0, 0] => Some(None),
+            [1, 0, 0, 0] => key(at.checked_add(4)?).map(Some),
+            _ => None,
+        };
         Some(Self {
             mint: key(0)?,
             owner: key(32)?,
             amount: Atoms::new(u64::from_le_bytes(data.get(64..72)?.try_into().ok()?)),
             frozen: state == 2,
+            delegate: option(72)?,
+            close_authority: option(129)?,
         })
     }
 }

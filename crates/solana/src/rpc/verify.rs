@@ -12,6 +12,7 @@ use super::endpoint::{Endpoint, EndpointConfig};
 use super::error::{ConnectError, RpcError};
 use super::read::{ask_along, ask_typed, trust};
 use super::wire;
+use crate::http;
 
 pub(crate) fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoint>, ConnectError> {
     let mut names = std::collections::BTreeSet::new();
@@ -20,11 +21,7 @@ pub(crate) fn make_endpoints(configs: Vec<EndpointConfig>) -> Result<Vec<Endpoin
             return Err(ConnectError::DuplicateName { name: config.name().to_string() });
         }
     }
-    let mut roots = rustls::RootCertStore::empty();
-    if configs.iter().any(EndpointConfig::needs_tls) {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    let roots = Arc::new(roots);
+    let roots = Arc::new(http::roots(configs.iter().any(EndpointConfig::needs_tls)));
     configs.into_iter().map(|config| Endpoint::new(config, &roots)).collect()
 }
 

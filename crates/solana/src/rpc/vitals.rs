@@ -45,6 +45,8 @@ pub struct EndpointReport {
     pub p95_us: u64,
     /// 99th percentile.
     pub p99_us: u64,
+    /// The slowest of the last two minutes.
+    pub max_us: u64,
     /// Highest slot it told.
     pub slot: u64,
     /// Slots behind the best we know of.

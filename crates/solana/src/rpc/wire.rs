@@ -1,12 +1,12 @@
 //! The JSON-RPC envelope: what is written and how answers are opened.
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{EndpointName, RpcError};
-use super::raw::AtMost;
+use super::raw::{AtMost, there};
 
 /// How every request begins, up to its number.
 const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;
@@ -26,16 +26,23 @@ pub(crate) fn request_of(
     params: &impl Serialize,
     bytes: usize,
 ) -> Result<Bytes, RpcError> {
-    let encode = |source| RpcError::Encode { method, source };
+    let mut text = begun(method, bytes)?;
+    serde_json::to_writer(&mut text, params)
+        .map_err(|source| RpcError::Encode { method, source })?;
+    text.push(b'}');
+    Ok(Bytes::from(text))
+}
+
+/// A request up to its parameters, with room for so many bytes in all.
+pub(super) fn begun(method: &'static str, bytes: usize) -> Result<Vec<u8>, RpcError> {
     let mut text = Vec::with_capacity(bytes);
     text.extend_from_slice(HEAD.as_bytes());
     text.extend_from_slice(ALONE.as_bytes());
     text.extend_from_slice(b",\"method\":");
-    serde_json::to_writer(&mut text, method).map_err(encode)?;
+    serde_json::to_writer(&mut text, method)
+        .map_err(|source| RpcError::Encode { method, source })?;
     text.extend_from_slice(b",\"params\":");
-    serde_json::to_writer(&mut text, params).map_err(encode)?;
-    text.push(b'}');
-    Ok(Bytes::from(text))
+    Ok(text)
 }
 
 /// Several requests as one, numbered from zero in their order.
@@ -79,7 +86,7 @@ pub(crate) fn open_batch(
         id: Option<&'a RawValue>,
     }
     if bytes.trim_ascii_start().first() != Some(&b'[') {
-        return match open::<serde::de::IgnoredAny>(endpoint, method, bytes) {
+        return match open::<IgnoredAny>(endpoint, method, bytes) {
             // In trouble, which says nothing of batches; or no JSON.
             Err(error) if error.blames_endpoint() => Err(error),
             _ => Ok(Batch::Refused),
@@ -137,8 +144,30 @@ pub(crate) fn clean(message: &str) -> String {
     message.chars().take(MESSAGE_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// An answer that has what was asked for, which nearly all have.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Given<T> {
+    #[serde(deserialize_with = "there")]
+    result: T,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+}
+
 /// The result in an answer, or the error it stands for.
 pub(crate) fn open<T: DeserializeOwned>(
+    endpoint: &EndpointName,
+    method: &'static str,
+    bytes: &[u8],
+) -> Result<T, RpcError> {
+    // One pass. Whatever is not so simple is read again, to be told what it is.
+    match serde_json::from_slice::<Given<T>>(bytes) {
+        Ok(Given { result, error: None }) => Ok(result),
+        _ => open_slowly(endpoint, method, bytes),
+    }
+}
+
+fn open_slowly<T: DeserializeOwned>(
     endpoint: &EndpointName,
     method: &'static str,
     bytes: &[u8],

@@ -14,7 +14,6 @@
 //!
 //! [`Scanner`] decides nothing: which gap is worth an order is the core's business.
 
-mod base58;
 mod cold;
 mod confirm;
 mod decode;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use sniper_core::ids::Address;
 
-use super::base58;
 use super::program::Slice;
+use crate::base58;
 use crate::json::Encoding;
 use crate::rpc::{AccountFilter, Commitment, RpcError, methods, wire};
 

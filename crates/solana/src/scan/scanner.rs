@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
+use sniper_core::histogram::Histogram;
 use sniper_core::ids::Address;
 use sniper_core::scan::{Anchor, Figures, PoolTable, RowId, Sweep, TableError};
 use sniper_core::units::Slot;
@@ -53,7 +53,7 @@ pub struct Scanner {
     pub(super) reader: ReplyReader,
     found: Sweep,
     made: Instant,
-    cycles: Histogram<u64>,
+    cycles: Histogram,
     looking: Duration,
     scans: u64,
     pub(super) new_pools: u64,
@@ -68,15 +68,13 @@ impl Scanner {
     /// # Errors
     /// [`TableError::Anchors`] for too many anchors, or one named twice.
     pub fn new(settings: ScanSettings) -> Result<Self, TableError> {
-        let mut cycles = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
-        cycles.auto(true);
         Ok(Self {
             pools: Pools::new(&settings.anchors, settings.pools, settings.mint)?,
             settings,
             reader: ReplyReader::default(),
             found: Sweep::default(),
             made: Instant::now(),
-            cycles,
+            cycles: Histogram::new(),
             looking: Duration::ZERO,
             scans: 0,
             new_pools: 0,
@@ -163,7 +161,7 @@ impl Scanner {
         self.looking += took;
         self.scans += u64::try_from(self.found.pools).unwrap_or(0);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.cycles.saturating_record(micros);
+        self.cycles.record(micros);
         &self.found
     }
 
@@ -178,10 +176,7 @@ impl Scanner {
             seconds: self.made.elapsed().as_secs_f64(),
             scans: self.scans,
             scans_per_second: if looking > 0.0 { scans / looking } else { 0.0 },
-            cycle_us: CycleTimes {
-                p50: self.cycles.value_at_quantile(0.50),
-                p99: self.cycles.value_at_quantile(0.99),
-            },
+            cycle_us: CycleTimes { p50: self.cycles.quantile(500), p99: self.cycles.quantile(990) },
             new_pools: self.new_pools,
             opportunities: self.opportunities,
         }

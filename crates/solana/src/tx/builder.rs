@@ -18,11 +18,12 @@ use thiserror::Error;
 use super::instructions as ix;
 use super::message::{LookupTable, compile};
 use crate::fees::{AccountSet, FeeBoard};
+use crate::jito::tip_account;
 
 /// Token accounts made in one transaction.
 const CREATE_PER_TRANSACTION: usize = 6;
 /// Compute units of a transaction that is only simulated: all there may be.
-const REHEARSAL_UNITS: u32 = 1_400_000;
+pub(super) const REHEARSAL_UNITS: u32 = 1_400_000;
 /// Compute units of making or extending a lookup table; the search for its address takes some.
 const TABLE_UNITS: u32 = 60_000;
 /// Compute units of a plain transfer, budget instructions included.
@@ -62,6 +63,9 @@ pub enum BuildError {
     /// More keys than one byte can name.
     #[error("too many accounts in one transaction")]
     TooManyKeys,
+    /// More compute units than a transaction may have.
+    #[error("it needs more compute units than a transaction may have")]
+    TooManyUnits,
     /// Another number of signers than our one.
     #[error("a transaction for {signers} signers, but we sign alone")]
     Signers {
@@ -72,7 +76,7 @@ pub enum BuildError {
 
 /// A mint and where we hold it.
 #[derive(Clone, Copy, Debug)]
-struct MintEntry {
+pub(super) struct MintEntry {
     spec: MintSpec,
     account: Address,
 }
@@ -193,7 +197,13 @@ impl TransactionBuilder {
         (1..).zip(&self.mints).map(|(id, entry)| (MintId(id), &entry.spec, entry.account))
     }
 
-    fn mint(&self, id: MintId) -> Result<&MintEntry, BuildError> {
+    /// What is known of a mint; nothing of native SOL and of those not added.
+    #[must_use]
+    pub fn spec(&self, mint: MintId) -> Option<&MintSpec> {
+        self.mint(mint).ok().map(|entry| &entry.spec)
+    }
+
+    pub(super) fn mint(&self, id: MintId) -> Result<&MintEntry, BuildError> {
         let place = id.index().checked_sub(1).ok_or(BuildError::UnknownMint(id))?;
         self.mints.get(place).ok_or(BuildError::UnknownMint(id))
     }
@@ -206,7 +216,7 @@ impl TransactionBuilder {
         if order.legs().is_empty() {
             return Err(BuildError::Empty);
         }
-        let count = order.legs().len().saturating_add(order.opens().len()).saturating_add(2);
+        let count = order.legs().len().saturating_add(order.opens().len()).saturating_add(3);
         let mut instructions = Vec::with_capacity(count);
         instructions.push(ix::compute_unit_limit(order.compute_unit_limit()));
         instructions.push(ix::compute_unit_price(self.price(order)));
@@ -216,7 +226,14 @@ impl TransactionBuilder {
         for leg in order.legs() {
             instructions.push(self.leg(leg)?);
         }
+        instructions.extend(self.tip(order));
         self.compile(&instructions, blockhash)
+    }
+
+    /// What pays an order's tip, if it has one: in the same transaction, and last.
+    pub(super) fn tip(&self, order: &Order) -> Option<Instruction> {
+        let tip = Some(order.tip()).filter(|tip| *tip > Lamports::ZERO)?;
+        Some(ix::transfer(self.owner, tip_account(order.id()), tip))
     }
 
     /// Adds a lookup table. What fits without one is built without: that is quicker, and needs nothing of anybody.
@@ -225,11 +242,18 @@ impl TransactionBuilder {
     }
 
     fn compile(&self, instructions: &[Instruction], hash: &Hash) -> Result<Vec<u8>, BuildError> {
+        self.compile_with(instructions, hash, &self.tables)
+    }
+
+    pub(super) fn compile_with(
+        &self,
+        instructions: &[Instruction],
+        hash: &Hash,
+        tables: &[LookupTable],
+    ) -> Result<Vec<u8>, BuildError> {
         match compile(self.owner, instructions, hash, &[]) {
-            Err(BuildError::TooLarge { .. } | BuildError::TooManyKeys)
-                if !self.tables.is_empty() =>
-            {
-                compile(self.owner, instructions, hash, &self.tables)
+            Err(BuildError::TooLarge { .. } | BuildError::TooManyKeys) if !tables.is_empty() => {
+                compile(self.owner, instructions, hash, tables)
             }
             built => built,
         }
@@ -296,7 +320,7 @@ impl TransactionBuilder {
     }
 
     /// Makes our account of a mint unless it is there.
-    fn create(&self, entry: &MintEntry) -> Instruction {
+    pub(super) fn create(&self, entry: &MintEntry) -> Instruction {
         ix::create_token_account(
             self.owner,
             entry.account,

@@ -9,6 +9,7 @@ use solana_hash::Hash;
 use solana_instruction::Instruction;
 
 use super::BuildError;
+use crate::jito::TIP_ACCOUNTS;
 
 /// Largest transaction on the wire.
 pub const WIRE_MAX: usize = 1_232;
@@ -33,14 +34,27 @@ struct Key {
     signer: bool,
     writable: bool,
     invoked: bool,
+    /// The table that names it, and its place there; none where it stands in the message.
+    from: Option<(usize, u8)>,
 }
 
-/// Keys of one table that a message loads.
-struct Loaded<'a> {
-    table: &'a Address,
-    writable: Vec<(u8, Address)>,
-    readonly: Vec<(u8, Address)>,
+impl Key {
+    /// The classes of the format, in their order: static keys by what they may do, then what tables load.
+    fn class(&self) -> usize {
+        match (self.from, self.signer, self.writable) {
+            (None, true, true) => 0,
+            (None, true, false) => 1,
+            (None, false, true) => 2,
+            (None, false, false) => 3,
+            (Some(_), _, true) => 4,
+            (Some(_), _, false) => 5,
+        }
+    }
 }
+
+/// Static classes, and all.
+const STATIC: usize = 4;
+const CLASSES: usize = 6;
 
 /// Compiles a version 0 message with one signer, `payer`.
 ///
@@ -71,96 +85,105 @@ pub(crate) fn compile_any(
     blockhash: &Hash,
     tables: &[LookupTable],
 ) -> Result<Vec<u8>, BuildError> {
-    let mut keys = collect(payer, instructions);
-    let loaded: Vec<Loaded<'_>> =
-        tables.iter().filter_map(|table| load(table, &mut keys)).collect();
-    // A stable sort into the four classes keeps the order of first mention within each.
-    keys.sort_by_key(|key| (!key.signer, !key.writable));
-    let count = |f: &dyn Fn(&Key) -> bool| short(keys.iter().filter(|key| f(key)).count());
-    let header = [
-        count(&|key| key.signer)?,
-        count(&|key| key.signer && !key.writable)?,
-        count(&|key| !key.signer && !key.writable)?,
-    ];
-    // Keys of tables follow the static ones: first what all tables load writable, then read-only.
-    let order: Vec<Address> = keys
-        .iter()
-        .map(|key| key.address)
-        .chain(loaded.iter().flat_map(|l| l.writable.iter().map(|(_, address)| *address)))
-        .chain(loaded.iter().flat_map(|l| l.readonly.iter().map(|(_, address)| *address)))
-        .collect();
-    let index = |address: &Address| {
-        let at = order.iter().position(|known| known == address);
-        at.map_or(Err(BuildError::TooManyKeys), short)
-    };
+    let (mut keys, named) = collect(payer, instructions);
+    for (nth, table) in tables.iter().enumerate() {
+        load((nth, table), &mut keys);
+    }
+    // Key by key in the order of the message, and for each key its place there.
+    let mut order: Vec<&Key> = Vec::with_capacity(keys.len());
+    let mut places = vec![0_u8; keys.len()];
+    let mut counts = [0_usize; CLASSES];
+    for (class, count) in counts.iter_mut().enumerate() {
+        // Tables follow one another within what they load.
+        for table in 0..if class < STATIC { 1 } else { tables.len() } {
+            for (key, place) in keys.iter().zip(&mut places) {
+                if key.class() == class && key.from.is_none_or(|(from, _)| from == table) {
+                    *place = short(order.len())?;
+                    *count = count.saturating_add(1);
+                    order.push(key);
+                }
+            }
+        }
+    }
+    let [owners, signers, others, read, ..] = counts;
+    let fixed = owners.saturating_add(signers).saturating_add(others).saturating_add(read);
+    let header = [short(owners.saturating_add(signers))?, short(signers)?, short(read)?];
+    let mut place = named.iter().map(|key| places.get(*key).copied().unwrap_or_default());
+    let mut next = || place.next().unwrap_or_default();
     let mut out = Vec::with_capacity(WIRE_MAX);
     out.push(VERSION_0);
     out.extend_from_slice(&header);
-    length(&mut out, keys.len())?;
-    for key in &keys {
+    length(&mut out, fixed)?;
+    for key in order.iter().take(fixed) {
         out.extend_from_slice(key.address.as_array());
     }
     out.extend_from_slice(blockhash.as_bytes());
     length(&mut out, instructions.len())?;
     for instruction in instructions {
-        out.push(index(&instruction.program_id)?);
+        out.push(next());
         length(&mut out, instruction.accounts.len())?;
-        for meta in &instruction.accounts {
-            out.push(index(&meta.pubkey)?);
+        for _ in &instruction.accounts {
+            out.push(next());
         }
         length(&mut out, instruction.data.len())?;
         out.extend_from_slice(&instruction.data);
     }
-    length(&mut out, loaded.len())?;
-    for l in &loaded {
-        out.extend_from_slice(l.table.as_array());
-        for list in [&l.writable, &l.readonly] {
+    let loads = |nth: usize| keys.iter().any(|key| key.from.is_some_and(|(from, _)| from == nth));
+    length(&mut out, (0..tables.len()).filter(|nth| loads(*nth)).count())?;
+    for (nth, table) in tables.iter().enumerate().filter(|(nth, _)| loads(*nth)) {
+        out.extend_from_slice(table.address.as_array());
+        for writable in [true, false] {
+            let of = |key: &&Key| key.writable == writable;
+            let list = keys.iter().filter(of).filter_map(|key| key.from);
+            let list: Vec<u8> =
+                list.filter(|(from, _)| *from == nth).map(|(_, place)| place).collect();
             length(&mut out, list.len())?;
-            out.extend(list.iter().map(|(at, _)| *at));
+            out.extend(list);
         }
     }
     Ok(out)
 }
 
-/// Every key the instructions name, once, in order of first mention, the payer first.
-fn collect(payer: Address, instructions: &[Instruction]) -> Vec<Key> {
-    let mut keys = Vec::with_capacity(48);
-    let mut name = |address: &Address, signer: bool, writable: bool, invoked: bool| match keys
-        .iter_mut()
-        .find(|key: &&mut Key| key.address == *address)
-    {
-        Some(key) => {
-            key.signer |= signer;
-            key.writable |= writable;
-            key.invoked |= invoked;
+/// Every key the instructions name, once, in order of first mention, the payer first; and for every mention in turn,
+/// program before accounts, which key it is.
+fn collect(payer: Address, instructions: &[Instruction]) -> (Vec<Key>, Vec<usize>) {
+    let mut keys: Vec<Key> = Vec::with_capacity(48);
+    let mut named = Vec::with_capacity(96);
+    let mut name = |address: &Address, signer: bool, writable: bool, invoked: bool| {
+        let known = keys.iter_mut().position(|key| key.address == *address);
+        let at = known.unwrap_or(keys.len());
+        match keys.get_mut(at) {
+            Some(key) => {
+                key.signer |= signer;
+                key.writable |= writable;
+                key.invoked |= invoked;
+            }
+            None => {
+                keys.push(Key { address: *address, signer, writable, invoked, from: None });
+            }
         }
-        None => keys.push(Key { address: *address, signer, writable, invoked }),
+        at
     };
     name(&payer, true, true, false);
     for instruction in instructions {
-        name(&instruction.program_id, false, false, true);
+        named.push(name(&instruction.program_id, false, false, true));
         for meta in &instruction.accounts {
-            name(&meta.pubkey, meta.is_signer, meta.is_writable, false);
+            named.push(name(&meta.pubkey, meta.is_signer, meta.is_writable, false));
         }
     }
-    keys
+    (keys, named)
 }
 
-/// Takes out of `keys` what a table can load; none if it helps nothing.
-fn load<'a>(table: &'a LookupTable, keys: &mut Vec<Key>) -> Option<Loaded<'a>> {
-    let mut loaded = Loaded { table: &table.address, writable: Vec::new(), readonly: Vec::new() };
-    keys.retain(|key| {
-        // Signers and programs must be static.
-        if key.signer || key.invoked {
-            return true;
-        }
+/// Marks the keys that a table can load, and no table before it does.
+fn load((nth, table): (usize, &LookupTable), keys: &mut [Key]) {
+    // Signers and programs must be static; so must who takes a tip, or the block engine does not see it.
+    let is_free = |key: &&mut Key| {
+        !key.signer && !key.invoked && key.from.is_none() && !TIP_ACCOUNTS.contains(&key.address)
+    };
+    for key in keys.iter_mut().filter(is_free) {
         let at = table.addresses.iter().position(|address| *address == key.address);
-        let Some(at) = at.and_then(|at| u8::try_from(at).ok()) else { return true };
-        let list = if key.writable { &mut loaded.writable } else { &mut loaded.readonly };
-        list.push((at, key.address));
-        false
-    });
-    (!loaded.writable.is_empty() || !loaded.readonly.is_empty()).then_some(loaded)
+        key.from = at.and_then(|at| u8::try_from(at).ok()).map(|at| (nth, at));
+    }
 }
 
 fn short(count: usize) -> Result<u8, BuildError> {

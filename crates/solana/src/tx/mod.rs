@@ -5,6 +5,7 @@ mod builder;
 pub mod instructions;
 mod lookup;
 mod message;
+mod outside;
 
 #[cfg(test)]
 mod vectors;

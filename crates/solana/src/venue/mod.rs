@@ -5,6 +5,7 @@
 //! durable before [`SolanaVenue::send`]. Nothing here decides what becomes of an order: `core::execution` does, and the
 //! [`Tracker`] carries out what it wants, sends and asks. An error is no answer.
 
+mod block_engine;
 mod chain;
 mod prepared;
 mod tracker;
@@ -13,18 +14,21 @@ mod words;
 use std::time::Instant;
 
 use sniper_core::amm::PoolSpec;
-use sniper_core::event::{MarketEvent, MintSpec, OrderEvent, RejectReason};
+use sniper_core::event::{AccountState, MarketEvent, MintSpec, OrderEvent, RejectReason};
 use sniper_core::execution::Landing;
 use sniper_core::ids::{Address, MintId, PoolId};
 use sniper_core::order::Order;
 use sniper_core::units::{Atoms, Lamports, Timestamp};
 use sniper_wallet::Signer;
+use solana_hash::Hash;
 use thiserror::Error;
 
+pub use block_engine::{BlockEngine, Handover};
 pub use prepared::{Prepared, ResumeError};
 pub use tracker::{Tracker, TrackerSettings};
 
-use crate::rpc::{At, Commitment, RpcConnectionPool, RpcError, TokenAccount};
+use crate::jupiter::Checked;
+use crate::rpc::{AccountInfo, At, Commitment, RpcConnectionPool, RpcError, TokenAccount};
 use crate::tx::{BlockhashCache, BuildError, LookupTable, TransactionBuilder, sign};
 
 /// Takes approved orders to the chain.
@@ -57,8 +61,16 @@ pub struct TokenBalance {
     pub amount: Atoms,
     /// Lamports locked in the account: its rent and, for wrapped SOL, the wrapped amount as well.
     pub lamports: Lamports,
+    /// What is wrong with the account, if anything. The rent of one that is not there is not looked up.
+    pub state: Option<AccountState>,
+}
+
+impl TokenBalance {
     /// The account is there.
-    pub exists: bool,
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        !matches!(self.state, Some(AccountState::Closed { .. }))
+    }
 }
 
 /// Why balances are not known.
@@ -68,14 +80,6 @@ pub enum BalanceError {
     /// The chain was not read.
     #[error("balances not read")]
     Rpc(#[source] RpcError),
-    /// The address of one of our token accounts holds something else.
-    #[error("{account} is not our token account of mint {mint:?}")]
-    NotOurs {
-        /// Where.
-        account: Address,
-        /// Of which mint it should be.
-        mint: MintId,
-    },
     /// A mint that was never added.
     #[error("mint {0:?} is not known to the venue")]
     UnknownMint(MintId),
@@ -130,6 +134,11 @@ impl<S: Signer> SolanaVenue<S> {
         self.builder.add_table(table);
     }
 
+    /// Sends to these block engines too, from here on: the same bytes. Once: later calls do nothing.
+    pub fn land_through(&self, engines: Vec<BlockEngine>) {
+        self.tracker.land_through(engines);
+    }
+
     /// What builds our transactions, for setup and transfers.
     #[must_use]
     pub const fn builder(&self) -> &TransactionBuilder {
@@ -153,6 +162,30 @@ impl<S: Signer> SolanaVenue<S> {
     /// # Errors
     /// Why it will never be sent.
     pub fn prepare(&self, order: &Order, now: Timestamp) -> Result<Prepared, RejectReason> {
+        self.prepare_with(order, now, |hash| self.builder.swap(order, hash))
+    }
+
+    /// The same around a swap that was built elsewhere and found good.
+    ///
+    /// # Errors
+    /// Why it will never be sent.
+    pub fn prepare_around(
+        &self,
+        order: &Order,
+        swap: &Checked,
+        now: Timestamp,
+    ) -> Result<Prepared, RejectReason> {
+        self.prepare_with(order, now, |hash| {
+            self.builder.around(order, &swap.swap, swap.units, &swap.tables, hash)
+        })
+    }
+
+    fn prepare_with(
+        &self,
+        order: &Order,
+        now: Timestamp,
+        message: impl FnOnce(&Hash) -> Result<Vec<u8>, BuildError>,
+    ) -> Result<Prepared, RejectReason> {
         let id = order.id();
         self.tracker.approve(id, order.expires().saturating_sub(now))?;
         let begun = Instant::now();
@@ -160,7 +193,7 @@ impl<S: Signer> SolanaVenue<S> {
             tracing::warn!(order = %id, %error, "order not built");
             self.tracker.unsigned(id, RejectReason::Unbuildable)
         })?;
-        let message = self.builder.swap(order, &latest.hash).map_err(|error| {
+        let message = message(&latest.hash).map_err(|error| {
             tracing::error!(order = %id, %error, "order not built");
             self.tracker.unsigned(id, RejectReason::Unbuildable)
         })?;
@@ -202,35 +235,63 @@ impl<S: Signer> SolanaVenue<S> {
     /// tell it; the only endpoint's word where there is one. All of one state when there are fewer than a hundred mints.
     ///
     /// # Errors
-    /// Not read, not agreed on, or not ours: never a guess.
+    /// Not read, or not agreed on: never a guess.
     pub async fn chain_balances(
         &self,
         mints: &[MintId],
     ) -> Result<At<ChainBalances>, BalanceError> {
+        self.balances_at(mints, Commitment::Confirmed)?.await
+    }
+
+    /// The same at any commitment, to be waited for without the venue.
+    ///
+    /// # Errors
+    /// A mint that was never added.
+    pub fn balances_at(
+        &self,
+        mints: &[MintId],
+        commitment: Commitment,
+    ) -> Result<
+        impl Future<Output = Result<At<ChainBalances>, BalanceError>> + Send + use<S>,
+        BalanceError,
+    > {
         let account = |mint: &MintId| {
             let account = self.builder.token_account(*mint);
             account.map(|account| (*mint, account)).ok_or(BalanceError::UnknownMint(*mint))
         };
         let accounts = mints.iter().map(account).collect::<Result<Vec<_>, _>>()?;
-        let owner = self.builder.owner();
-        let addresses: Vec<Address> =
-            std::iter::once(owner).chain(accounts.iter().map(|(_, account)| *account)).collect();
-        let read = self.pool.agreed_accounts(&addresses, Commitment::Confirmed).await;
-        let At { slot, value } = read.map_err(BalanceError::Rpc)?;
-        let mut value = value.into_iter();
-        let lamports = value.next().flatten().map_or(Lamports::ZERO, |account| account.lamports);
-        let mut tokens = Vec::with_capacity(accounts.len());
-        for ((mint, account), info) in accounts.into_iter().zip(value) {
-            let Some(info) = info else {
-                let (amount, lamports) = (Atoms::ZERO, Lamports::ZERO);
-                tokens.push(TokenBalance { mint, account, amount, lamports, exists: false });
-                continue;
-            };
-            let token = TokenAccount::decode(&info.data).filter(|token| token.owner == owner);
-            let token = token.ok_or(BalanceError::NotOurs { account, mint })?;
-            let (amount, lamports) = (token.amount, info.lamports);
-            tokens.push(TokenBalance { mint, account, amount, lamports, exists: true });
-        }
-        Ok(At { slot, value: ChainBalances { lamports, tokens } })
+        let (owner, pool) = (self.builder.owner(), self.pool.clone());
+        Ok(async move {
+            let all = std::iter::once(owner).chain(accounts.iter().map(|(_, account)| *account));
+            let addresses: Vec<Address> = all.collect();
+            let read = pool.agreed_accounts(&addresses, commitment).await;
+            let At { slot, value } = read.map_err(BalanceError::Rpc)?;
+            let mut value = value.into_iter();
+            let lamports = value.next().flatten().map_or(Lamports::ZERO, |found| found.lamports);
+            let tokens = accounts.into_iter().zip(value);
+            let tokens = tokens.map(|((mint, account), info)| {
+                let lamports = info.as_ref().map_or(Lamports::ZERO, |info| info.lamports);
+                let (amount, state) = look_at(info.as_ref(), &owner);
+                TokenBalance { mint, account, amount, lamports, state }
+            });
+            Ok(At { slot, value: ChainBalances { lamports, tokens: tokens.collect() } })
+        })
     }
+}
+
+/// What a token account of ours holds, and what is wrong with it.
+fn look_at(info: Option<&AccountInfo>, owner: &Address) -> (Atoms, Option<AccountState>) {
+    let Some(info) = info else {
+        return (Atoms::ZERO, Some(AccountState::Closed { rent: Lamports::ZERO }));
+    };
+    let Some(token) = TokenAccount::decode(&info.data).filter(|token| token.owner == *owner) else {
+        return (Atoms::ZERO, Some(AccountState::Foreign));
+    };
+    let others = token.close_authority.filter(|by| by != owner);
+    let state = match (token.delegate, others) {
+        (Some(to), _) => Some(AccountState::Delegated { to }),
+        (None, Some(by)) => Some(AccountState::Closable { by }),
+        (None, None) => token.frozen.then_some(AccountState::Frozen),
+    };
+    (token.amount, state)
 }

@@ -1,7 +1,7 @@
 //! Carries out what `core::execution` wants done for the orders in flight.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -11,6 +11,7 @@ use sniper_core::ids::{Address, MintId, OrderId, Signature};
 use sniper_core::units::{BlockHeight, Timestamp};
 use tokio::sync::{Notify, mpsc};
 
+use super::block_engine::BlockEngine;
 use super::chain::{asked, landing_of, status_of};
 use super::prepared::Prepared;
 use super::words::gather;
@@ -53,6 +54,8 @@ struct Shared {
     settings: TrackerSettings,
     state: Mutex<State>,
     wake: Notify,
+    /// Who else takes the bytes to the leader.
+    engines: OnceLock<Vec<BlockEngine>>,
     /// Where the machine's time begins.
     started: Instant,
 }
@@ -101,7 +104,13 @@ impl Tracker {
             finals: Vec::new(),
         });
         let (wake, started) = (Notify::new(), Instant::now());
-        Self { shared: Arc::new(Shared { pool, owner, settings, state, wake, started }) }
+        let engines = OnceLock::new();
+        Self { shared: Arc::new(Shared { pool, owner, settings, state, wake, engines, started }) }
+    }
+
+    /// Hands everything that is sent to these too, from here on. Once: later calls do nothing.
+    pub(crate) fn land_through(&self, engines: Vec<BlockEngine>) {
+        drop(self.shared.engines.set(engines));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -255,6 +264,9 @@ impl Tracker {
     /// Puts bytes on the wire. Whatever comes of it, only the chain knows whether the order landed.
     fn send(&self, order: OrderId, request: &SendRequest) {
         let sending = self.shared.pool.send_transaction(request);
+        for engine in self.shared.engines.get().into_iter().flatten() {
+            engine.send(order, request, self);
+        }
         tokio::spawn(async move {
             match sending.await {
                 Ok(report) => {

@@ -13,8 +13,9 @@ use super::ahead::{Ahead, fill};
 use super::read::io_error;
 use super::segment::{Segment, numbers};
 use super::snapshot::{KIND, Snapshot};
-use super::write::AHEAD;
+use super::write::{AHEAD, RESERVE};
 use super::{JournalError, Owner};
+use crate::failpoint::{Point, pass};
 
 /// When a segment is full, and how long old ones are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,19 @@ pub struct Bounds {
     /// How long a segment is kept after it was finished; none keeps all. What the newest two snapshots need is always
     /// kept.
     pub keep: Option<Duration>,
+    /// Space is made ready in steps of so many bytes, at least one.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Bounds {
     /// Segments of 64 MiB or 250 000 records, kept for ever.
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, segment_records: 250_000, keep: None }
+        Self {
+            segment_bytes: 64 << 20,
+            segment_records: 250_000,
+            keep: None,
+            reserve_bytes: RESERVE,
+        }
     }
 }
 
@@ -91,6 +99,7 @@ fn run(task: Task) -> Result<Kept, JournalError> {
         drop(ahead.map(Ahead::finish));
         let trimmed = file.set_len(end).and_then(|()| file.sync_all());
         trimmed.map_err(|source| io_error("finish a segment of", &folder, source))?;
+        pass(Point::RotateTrimmed);
     }
     let mut kept = Kept::default();
     if let Some(snapshot) = snapshot {

@@ -11,6 +11,7 @@ use sniper_core::units::Timestamp;
 use thiserror::Error;
 
 use super::Owner;
+use crate::failpoint::{Point, pass};
 
 /// The kind of file that snapshots are.
 pub(super) const KIND: &str = "snapshot";
@@ -113,7 +114,9 @@ impl Snapshot {
         file.write_all(&checksum(&body).to_le_bytes())?;
         file.write_all(&body)?;
         file.sync_all()?;
+        pass(Point::SnapshotBefore);
         std::fs::rename(&temporary, &path)?;
+        pass(Point::SnapshotAfter);
         File::open(folder)?.sync_all()
     }
 

@@ -22,9 +22,10 @@ use super::keep::{Bounds, Keeper};
 use super::read::{End, bytes, io_error};
 use super::segment::Segment;
 use super::{JournalError, Owner, Record};
+use crate::failpoint::{Point, pass};
 
-/// Space is reserved in steps of this size, so that most syncs need not record a new file length.
-const RESERVE: u64 = 4 << 20;
+/// Space is reserved in steps of this size unless told otherwise, so that most syncs need not record a new file length.
+pub(super) const RESERVE: u64 = 4 << 20;
 
 /// Space that should be ready beyond the last record where syncs are waited for.
 pub(super) const AHEAD: u64 = 1 << 20;
@@ -224,6 +225,7 @@ impl Journal {
     }
 
     fn add(&mut self, record: &Borrowed<'_>) -> Result<u64, JournalError> {
+        pass(Point::AppendBefore);
         let start = self.pending.len();
         self.pending.resize(start.saturating_add(HEAD), 0);
         let number = self.next;
@@ -235,6 +237,7 @@ impl Journal {
             return Err(JournalError::TooLarge);
         };
         (self.crc, self.next) = (crc, number.saturating_add(1));
+        pass(Point::AppendAfter);
         if self.pending.len() > PENDING {
             self.make_room()?;
         }
@@ -275,10 +278,12 @@ impl Journal {
         if self.durable == self.next {
             return Ok(());
         }
+        pass(Point::SyncBefore);
         let synced =
             fdatasync(&self.file).map_err(|errno| write_error("sync", &self.path, errno.into()));
         self.stalled = synced.is_err();
         synced?;
+        pass(Point::SyncAfter);
         (self.durable, self.durable_position) = (self.next, self.position);
         Ok(())
     }
@@ -329,8 +334,8 @@ impl Journal {
             return self.reserve_at_once(end);
         }
         if self.ahead.is_none() && end.saturating_add(AHEAD) > self.reserved {
-            let start = self.reserved.max(end);
-            let target = start.saturating_add(AHEAD).div_ceil(RESERVE).saturating_mul(RESERVE);
+            let (start, step) = (self.reserved.max(end), self.step());
+            let target = start.saturating_add(AHEAD).div_ceil(step).saturating_mul(step);
             // What is written now lies below `start` and is no concern of the thread's.
             self.ahead = Ahead::start(&self.file, start, target).ok();
             self.can_reserve = self.ahead.is_some();
@@ -349,8 +354,14 @@ impl Journal {
         if end <= self.reserved { Ok(()) } else { self.reserve_at_once(end) }
     }
 
+    /// Bytes that are made ready at once.
+    fn step(&self) -> u64 {
+        self.bounds.reserve_bytes.max(1)
+    }
+
     fn reserve_at_once(&mut self, end: u64) -> Result<(), JournalError> {
-        let target = end.div_ceil(RESERVE).saturating_mul(RESERVE);
+        let step = self.step();
+        let target = end.div_ceil(step).saturating_mul(step);
         let missing = target.saturating_sub(self.reserved);
         match fallocate(&self.file, FallocateFlags::empty(), self.reserved, missing) {
             Ok(()) => self.reserved = target,

@@ -36,3 +36,24 @@ impl<'r> Decode<'r, Sqlite> for Unsigned {
         Ok(Self(u64::try_from(<i64 as Decode<'r, Sqlite>>::decode(value)?)?))
     }
 }
+
+impl rusqlite::ToSql for Unsigned {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        Ok(match i64::try_from(self.0) {
+            Ok(signed) => signed.into(),
+            Err(_) => format!("{:020}", self.0).into(),
+        })
+    }
+}
+
+impl rusqlite::types::FromSql for Unsigned {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        use rusqlite::types::{FromSqlError, ValueRef};
+        let number = match value {
+            ValueRef::Integer(number) => u64::try_from(number).ok(),
+            ValueRef::Text(digits) => std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok()),
+            _ => return Err(FromSqlError::InvalidType),
+        };
+        number.map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}

@@ -95,7 +95,7 @@ impl Projector {
                 Effect::Alert(Alert::RolledBack { order, .. }) => {
                     rows.push(StoreRow::RolledBack { run, order: *order });
                 }
-                Effect::Mode { .. } | Effect::Alert(_) => {}
+                Effect::Mode { .. } | Effect::Alert(_) | Effect::Standing { .. } => {}
             }
         }
     }

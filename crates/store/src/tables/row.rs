@@ -26,7 +26,67 @@ impl std::fmt::Display for RunId {
     }
 }
 
-/// A change of the tables. Writing one twice is the same as writing it once.
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// What happens.
+    Info,
+    /// How it happens.
+    Debug,
+    /// Every step of it.
+    Trace,
+}
+
+impl LogLevel {
+    /// All, the gravest first.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    pub(super) const fn number(self) -> i64 {
+        match self {
+            Self::Error => 1,
+            Self::Warn => 2,
+            Self::Info => 3,
+            Self::Debug => 4,
+            Self::Trace => 5,
+        }
+    }
+
+    pub(super) fn of_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.number() == number)
+    }
+
+    /// Its name in capitals, as logs show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+/// A line of the log, without secrets: who logs cleans it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    /// When.
+    pub at: Timestamp,
+    /// How grave it is.
+    pub level: LogLevel,
+    /// The module that wrote it.
+    pub target: Cow<'static, str>,
+    /// Message and fields.
+    pub text: String,
+}
+
+/// A change of the tables. Writing one twice is the same as writing it once, but for lines of the log.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StoreRow {
@@ -143,5 +203,11 @@ pub enum StoreRow {
         count: u64,
         /// When last.
         last: Timestamp,
+    },
+    /// A line of the log. Given with [`StoreHandle::try_log`](super::StoreHandle::try_log), so that a flood of them never
+    /// takes the place of other rows.
+    Log {
+        /// The line.
+        line: Box<LogRow>,
     },
 }

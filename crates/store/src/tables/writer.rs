@@ -1,7 +1,7 @@
 //! Writing the tables without making anyone wait.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,37 +13,52 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 use super::StoreError;
-use super::connect::{for_writing, write_all};
-use super::row::StoreRow;
+use super::connect::for_writing;
+use super::row::{LogRow, StoreRow};
+use super::write::write_all;
 
-/// Most rows in one transaction.
+/// Most rows in one transaction, unless told otherwise.
 const BATCH: usize = 512;
 
 /// How long the first row of a batch waits for company: the sender wakes the writer once in this time at most.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// Log lines that may wait: a flood of them must not take the place of other rows.
+const LOG_LINES_WAITING_MAX: usize = 512;
 
 /// How the writer is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Rows that may wait; what comes on top is dropped and counted.
     pub capacity: usize,
+    /// Lines of the log that the tables keep; the oldest go. With 0 none is taken.
+    pub log_lines: u64,
+    /// Most rows in one transaction, at least one.
+    pub batch: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { capacity: 8_192 }
+        Self { capacity: 8_192, log_lines: 100_000, batch: BATCH }
     }
 }
+
+/// Told how long a query took, by its name.
+pub type Timed = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// What became of the rows so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStatus {
     /// Written.
     pub written: u64,
+    /// Transactions that wrote them.
+    pub transactions: u64,
     /// Not taken, as too many were waiting. The tables can be rebuilt from the journal.
     pub dropped: u64,
     /// Taken and not written, as the database failed. The tables can be rebuilt from the journal.
     pub failed: u64,
+    /// Log lines that were not taken, as too many were waiting. They are nowhere else.
+    pub log_lines_dropped: u64,
     /// The last failure.
     pub last_error: Option<String>,
 }
@@ -51,8 +66,11 @@ pub struct StoreStatus {
 #[derive(Debug, Default)]
 struct Shared {
     written: AtomicU64,
+    transactions: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
+    log_lines_waiting: AtomicUsize,
+    log_lines_dropped: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 
@@ -61,8 +79,10 @@ impl Shared {
         let last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStatus {
             written: self.written.load(Ordering::Relaxed),
+            transactions: self.transactions.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            log_lines_dropped: self.log_lines_dropped.load(Ordering::Relaxed),
             last_error: last_error.clone(),
         }
     }
@@ -73,14 +93,36 @@ impl Shared {
 pub struct StoreHandle {
     rows: Sender<StoreRow>,
     shared: Arc<Shared>,
+    log_lines: u64,
 }
 
 impl StoreHandle {
     /// Hands a row over without ever waiting. False when it was dropped, which is also counted.
+    ///
+    /// A line of the log goes by [`Self::try_log`].
     pub fn try_send(&self, row: StoreRow) -> bool {
+        if let StoreRow::Log { line } = row {
+            return self.try_log(|| *line);
+        }
         let taken = self.rows.try_send(row).is_ok();
         if !taken {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Hands a line of the log over without ever waiting, if lines are kept at all. A few may wait: what comes on top is
+    /// dropped and counted. False when it was not taken.
+    pub fn try_log(&self, line: impl FnOnce() -> LogRow) -> bool {
+        if self.log_lines == 0 {
+            return false;
+        }
+        let waiting = self.shared.log_lines_waiting.fetch_add(1, Ordering::Relaxed);
+        let taken = waiting < LOG_LINES_WAITING_MAX
+            && self.rows.try_send(StoreRow::Log { line: Box::new(line()) }).is_ok();
+        if !taken {
+            self.shared.log_lines_waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
         }
         taken
     }
@@ -110,13 +152,33 @@ impl Store {
     ///
     /// When it cannot be opened, is not ours, or has a schema that is not known.
     pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_timed(path, options, None)
+    }
+
+    /// As [`Self::open`], and tells `timed` on the writing thread how long each transaction took.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_timed(
+        path: impl AsRef<Path>,
+        options: StoreOptions,
+        timed: Option<Timed>,
+    ) -> Result<Self, StoreError> {
         let path = path.as_ref().to_owned();
         let (rows, receiver) = channel(options.capacity.max(1));
         let shared = Arc::new(Shared::default());
         let closing = Arc::new(Notify::new());
         let (opened, outcome) = std::sync::mpsc::sync_channel(1);
-        let writer =
-            Writer { rows: receiver, shared: Arc::clone(&shared), closing: Arc::clone(&closing) };
+        let log_lines = options.log_lines;
+        let writer = Writer {
+            rows: receiver,
+            shared: Arc::clone(&shared),
+            closing: Arc::clone(&closing),
+            log_lines,
+            batch: options.batch.max(1),
+            timed,
+        };
         let lost = || StoreError::Thread { path: path.clone() };
         let target = path.clone();
         let thread = std::thread::Builder::new()
@@ -141,7 +203,7 @@ impl Store {
             })
             .map_err(|_| lost())?;
         outcome.recv().map_err(|_| lost())??;
-        Ok(Self { path, handle: StoreHandle { rows, shared }, closing, thread })
+        Ok(Self { path, handle: StoreHandle { rows, shared, log_lines }, closing, thread })
     }
 
     /// The file.
@@ -175,6 +237,9 @@ struct Writer {
     rows: Receiver<StoreRow>,
     shared: Arc<Shared>,
     closing: Arc<Notify>,
+    log_lines: u64,
+    batch: usize,
+    timed: Option<Timed>,
 }
 
 impl Writer {
@@ -184,14 +249,22 @@ impl Writer {
         loop {
             batch.clear();
             tokio::select! {
-                count = self.rows.recv_many(&mut batch, BATCH) => if count == 0 { break },
+                count = self.rows.recv_many(&mut batch, self.batch) => if count == 0 { break },
                 () = self.closing.notified() => {
                     self.rows.close();
                     continue;
                 }
             }
             self.gather(&mut batch).await;
-            match write_all(&mut connection, &batch).await {
+            let logs = batch.iter().filter(|row| matches!(row, StoreRow::Log { .. })).count();
+            self.shared.log_lines_waiting.fetch_sub(logs, Ordering::Relaxed);
+            let begun = Instant::now();
+            let outcome = write_all(&mut connection, &batch, self.log_lines).await;
+            if let Some(timed) = &self.timed {
+                timed("tables.transaction", begun.elapsed());
+            }
+            count(&self.shared.transactions, 1);
+            match outcome {
                 Ok(()) => count(&self.shared.written, batch.len()),
                 Err(error) => self.failed(batch.len(), &error),
             }
@@ -204,13 +277,13 @@ impl Writer {
     /// Gives more rows the time to come, so that many share a transaction.
     async fn gather(&mut self, batch: &mut Vec<StoreRow>) {
         let until = Instant::now() + GATHER;
-        if batch.len() < BATCH && !self.rows.is_closed() {
+        if batch.len() < self.batch && !self.rows.is_closed() {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
                 () = self.closing.notified() => self.rows.close(),
             }
         }
-        while batch.len() < BATCH {
+        while batch.len() < self.batch {
             let Ok(row) = self.rows.try_recv() else { break };
             batch.push(row);
         }

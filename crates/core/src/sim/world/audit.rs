@@ -36,6 +36,8 @@ pub(super) struct Auditor {
     mode: Mode,
     /// Sales that are told and not final.
     sales: BTreeSet<OrderId>,
+    /// Purchases that are told to have reverted, which is not final, and their worth.
+    reverts: BTreeMap<OrderId, Usd>,
     /// A landing was taken back once.
     taken_back: bool,
     pub(super) violation: Option<String>,
@@ -55,6 +57,7 @@ impl Auditor {
             unresolved: BTreeSet::new(),
             mode: Mode::Run,
             sales: BTreeSet::new(),
+            reverts: BTreeMap::new(),
             taken_back: false,
             violation: None,
             submitted: 0,
@@ -74,6 +77,7 @@ impl Auditor {
         self.journal += 1;
         self.orders.clear();
         self.sales.clear();
+        self.reverts.clear();
         self.read = FILE_HEAD;
         self.unresolved.clear();
         self.approved.clear();
@@ -153,12 +157,14 @@ impl Auditor {
 
     /// What is held on the chain is worth that much, of one mint at most that. What is approved counts as it is worth then;
     /// prices move afterwards, though never by a quarter in the life of a world. A sale that is taken back, by a fork or
-    /// because one node had made it up, is a position again beside what was bought in its place: no limit foresees that.
+    /// because one node had made it up, is a position again beside what was bought in its place: no limit foresees that. Nor a
+    /// purchase that reverts in one fork and lands in the other, beside what was bought since.
     pub(super) fn exposed(&mut self, all: Usd, of_one: Usd) {
         if self.taken_back || !self.sales.is_empty() {
             return;
         }
-        let most = |limit: Usd| Usd::new(limit.get() / 4 * 5);
+        let beside = self.reverts.values().fold(Usd::ZERO, |sum, worth| sum.saturating_add(*worth));
+        let most = |limit: Usd| Usd::new(limit.saturating_add(beside).get() / 4 * 5);
         let limit = most(self.limits.exposure_max);
         self.must(all <= limit, || format!("{all} are at stake, more than {limit}"));
         let limit = most(self.limits.position_value_max);
@@ -200,7 +206,17 @@ impl Auditor {
             {
                 self.sales.insert(order);
             }
-            OrderEvent::Finalized { .. } => drop(self.sales.remove(&order)),
+            OrderEvent::Reverted { .. } => {
+                if let Some(o) = self.orders.get(&order)
+                    && o.order.mint_out() != USDC
+                {
+                    self.reverts.insert(order, o.order.value());
+                }
+            }
+            OrderEvent::Finalized { .. } => {
+                self.sales.remove(&order);
+                self.reverts.remove(&order);
+            }
             OrderEvent::RolledBack { .. } => self.taken_back = true,
             _ => {}
         }

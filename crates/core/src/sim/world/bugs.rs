@@ -107,6 +107,12 @@ bugs! {
     SendAfterEnd = "send_after_end";
     /// What the wallet holds is booked at every start.
     DepositAgain = "deposit_again";
+    /// What is missing is booked as if it had been taken out.
+    BookLosses = "book_losses";
+    /// What others send is not booked.
+    ForgetGifts = "forget_gifts";
+    /// The state that balances are of is taken for the newest.
+    CompareOld = "compare_old";
     /// The engine is not told of an expiry.
     LoseExpiry = "lose_expiry";
     /// Nor that an order was signed.
@@ -115,6 +121,18 @@ bugs! {
     NoLeastOutput = "no_least_output";
     /// It gives twice what was approved.
     TwiceTheAmount = "twice_the_amount";
+    /// An order whose sibling has landed is taken for one that still stands.
+    ForgetSibling = "forget_sibling";
+    /// The mark of a trail begins anew with a process.
+    ForgetMark = "forget_mark";
+    /// What the operator asked for is asked for again when a process starts.
+    PlaceAgain = "place_again";
+    /// What the operator cancels is not.
+    IgnoreCancel = "ignore_cancel";
+    /// A limit is carried out at whatever price there is.
+    ForgetLimit = "forget_limit";
+    /// The operator is told that a ticket stands before its record is durable.
+    AcknowledgeFirst = "acknowledge_first";
 }
 
 /// What planted bugs make of what nodes swear to.
@@ -148,10 +166,12 @@ pub(super) fn bend_words(
             let tip = chain.view(Commitment::Confirmed, 0);
             for word in &mut words {
                 (word.height, word.slot) = (BlockHeight::new(tip.height), Slot::new(tip.slot));
-                if let Knows::Seen { status, .. } = &mut word.knows
+                if let Knows::Seen { status, landing } = &mut word.knows
                     && status.commitment == Commitment::Confirmed
                 {
                     status.commitment = Commitment::Finalized;
+                    // What it did is read from the same state.
+                    *landing = chain.landing(name, 0, true).map(|(_, landing)| landing);
                 }
             }
         }

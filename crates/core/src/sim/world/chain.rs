@@ -22,6 +22,11 @@ pub(super) struct Holdings {
     pub(super) tokens: [u64; MINTS],
     /// Our account of the mint is there.
     pub(super) has: [bool; MINTS],
+    /// Somebody else may empty it.
+    pub(super) delegated: [bool; MINTS],
+    /// What others have taken of ours, and given to us.
+    pub(super) stolen: [u64; MINTS],
+    pub(super) given: [u64; MINTS],
     pub(super) pools: [Accounts; POOLS],
 }
 
@@ -58,6 +63,8 @@ pub(super) struct Chain {
     sent: BTreeMap<Signature, Sent>,
     queue: Vec<(u64, Signature)>,
     dice: Dice,
+    /// Luck with those who need no order of ours to change what we hold.
+    others: Dice,
     congested_until: u64,
     dear_until: u64,
     stalled_until: u64,
@@ -75,6 +82,7 @@ impl Chain {
             sent: BTreeMap::new(),
             queue: Vec::new(),
             dice: Dice::new(seed, 2),
+            others: Dice::new(seed, 8),
             congested_until: 0,
             dear_until: 0,
             stalled_until: 0,
@@ -184,6 +192,7 @@ impl Chain {
             return faults;
         }
         self.produce(unix);
+        faults.extend(self.meddle(plan));
         let unrooted = usize::try_from(plan.unrooted).unwrap_or(0);
         if let Some(at) = (self.blocks.len() - 1).checked_sub(unrooted) {
             self.root = self.root.max(self.blocks[at].slot);
@@ -194,6 +203,51 @@ impl Chain {
             }
         }
         faults
+    }
+
+    /// In the newest block others change what we hold.
+    fn meddle(&mut self, plan: &Plan) -> Option<Fault> {
+        let dice = &mut self.others;
+        let all = [Fault::Gift, Fault::Theft, Fault::AccountClosed, Fault::Delegated];
+        // All are drawn for: what strikes changes no other's luck.
+        let struck = all.map(|fault| dice.chance(plan.rate(fault)));
+        let (nth, part) = (dice.below(MINTS as u64), 1 + dice.below(1_000));
+        let fault =
+            all.into_iter().zip(struck).find_map(|(fault, struck)| struck.then_some(fault))?;
+        let mint = usize::try_from(nth).unwrap_or(0);
+        let after = &mut self.blocks.back_mut()?.after;
+        match fault {
+            Fault::Gift => {
+                // Of coins that strategies trade it would look like more at stake than allowed.
+                let mint = mint % 2;
+                let held = if mint == 0 { &mut after.lamports } else { &mut after.tokens[mint] };
+                *held += part * 1_000;
+                after.given[mint] += part * 1_000;
+            }
+            Fault::Theft => {
+                let held = if mint == 0 { &mut after.lamports } else { &mut after.tokens[mint] };
+                let taken = *held / 2_000 * part;
+                *held -= taken;
+                after.stolen[mint] += taken;
+                if taken == 0 {
+                    return None;
+                }
+            }
+            Fault::AccountClosed => {
+                let is_empty = mint > 1 && after.has[mint] && after.tokens[mint] == 0;
+                if !is_empty || after.rent < RENT {
+                    return None;
+                }
+                after.has[mint] = false;
+                // Whoever might have emptied it has nothing to empty; one made anew is in nobody else's hands.
+                after.delegated[mint] = false;
+                after.rent -= RENT;
+                after.lamports += RENT;
+            }
+            _ if mint > 0 && after.has[mint] => after.delegated[mint] = true,
+            _ => return None,
+        }
+        Some(fault)
     }
 
     /// The newest blocks never were; what they took waits again, or is lost.

@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::dice::Dice;
 use super::disk::Disk;
 use super::node::Nodes;
+use super::overseer::Overseer;
 use super::plan::{Fault, Plan};
 use super::setting::MINTS;
 use super::story::Story;
@@ -68,6 +69,7 @@ pub(super) struct Env {
     pub(super) nodes: Nodes,
     pub(super) story: Story,
     pub(super) audit: Auditor,
+    pub(super) overseer: Overseer,
     /// Luck of what is between process and nodes.
     pub(super) dice: Dice,
     pub(super) now: i64,
@@ -85,6 +87,10 @@ pub(super) struct Env {
     pub(super) first_slot: u64,
     /// What was there then: no strategy's.
     pub(super) found: [u64; MINTS],
+    /// What had been taken by then, and given.
+    pub(super) before: [[u64; MINTS]; 2],
+    /// A process has said that some of it is missing.
+    pub(super) missing: [bool; MINTS],
 }
 
 /// Where a world's time begins.

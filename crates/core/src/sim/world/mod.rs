@@ -6,9 +6,10 @@
 //! core's own rules for what is owed. Everything else is made up, and drawn from the seed: the same seed gives the same
 //! world, event for event. Which faults there are and how often is drawn as well, so that what is rare shows where
 //! something else is quiet. After a time of trouble all is healed, no new order is approved, and when every order has come
-//! to its final end two checkers that share nothing with the process compare what it believes with what is so:
+//! to its final end three checkers that share nothing with the process compare what it believes with what is so:
 //!
 //! - `audit` watches each approval, signature and send: limits, the kill latch, durable before sent, one signature;
+//! - `overseer` holds what standing orders do against what the operator has asked for;
 //! - `accountant` counts the chain, the ledger and the journal, each for itself, to the lamport, and replays the journal.
 //!
 //! [`Bug`]s are planted to prove that they would be found.
@@ -28,6 +29,8 @@ mod dice;
 mod disk;
 mod env;
 mod node;
+mod operator;
+mod overseer;
 mod plan;
 mod process;
 mod setting;
@@ -53,6 +56,7 @@ use dice::Dice;
 use disk::Disk;
 use env::{Ask, Died, Env};
 use node::Nodes;
+use overseer::Overseer;
 use plan::Plan;
 use process::{Phase, Process};
 use setting::{BONK, POOLS, WSOL};
@@ -82,6 +86,8 @@ pub struct Outcome {
     pub orders: u64,
     /// How often each of [`Fault::ALL`] struck.
     pub faults: Vec<u64>,
+    /// Orders of standing orders approved, by kind.
+    pub standing: BTreeMap<&'static str, u64>,
     /// Simulated time, in microseconds.
     pub micros: i64,
     /// Hash of all that happened.
@@ -119,11 +125,15 @@ struct World {
     /// The feed has a gap.
     gap: bool,
     healed: bool,
+    /// In which slot all was healed.
+    healed_in: u64,
     /// Since when nothing has been open.
     rests: Option<i64>,
     refused: bool,
     events: u64,
     quiet_prices_until: i64,
+    /// Luck of the operator's tickets.
+    tickets: Dice,
 }
 
 /// Lives through the world of a seed.
@@ -137,10 +147,13 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         disk: Disk::default(),
         first_slot: chain.slot,
         found: [0; setting::MINTS],
+        before: [[0; setting::MINTS]; 2],
+        missing: [false; setting::MINTS],
         chain,
         nodes: Nodes::new(seed, &plan),
         story: Story::new(options.trace),
         audit: Auditor::new(start::limits(0)),
+        overseer: Overseer::default(),
         dice: Dice::new(seed, 4),
         now: 0,
         skew: 0,
@@ -160,10 +173,12 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         turns: 0,
         gap: false,
         healed: false,
+        healed_in: 0,
         rests: None,
         refused: false,
         events: 0,
         quiet_prices_until: 0,
+        tickets: Dice::new(seed, 7),
     };
     for fault in strategies::faults(seed, &world.env.plan) {
         world.env.struck(fault);
@@ -176,6 +191,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         events,
         orders: env.audit.submitted,
         faults: env.counts,
+        standing: env.overseer.kinds,
         micros: env.now,
         hash: env.story.hash(),
         refused,
@@ -235,6 +251,7 @@ impl World {
 
     fn heal(&mut self) {
         self.healed = true;
+        self.healed_in = self.env.chain.slot;
         self.env.plan.heal();
         self.env.nodes.heal();
         self.env.latch = false;
@@ -246,10 +263,10 @@ impl World {
 
     /// Nothing has been open for as long as the chain takes to make all final.
     fn is_at_rest(&mut self, now: i64) -> bool {
-        let rests = self
-            .process
-            .as_ref()
-            .is_some_and(|process| process.phase == Phase::Trading && process.is_idle());
+        let rests = self.process.as_ref().is_some_and(|process| {
+            let is_compared = process.compared > self.healed_in;
+            process.phase == Phase::Trading && process.is_idle() && is_compared
+        });
         if !rests {
             self.rests = None;
             return false;
@@ -354,6 +371,7 @@ impl World {
             }
         }
         self.trouble();
+        self.operate();
         if self.process.is_some() {
             self.tell_market();
             self.measure();
@@ -519,7 +537,7 @@ impl World {
             Ask::Words(signature) => self.answer_words(signature),
             Ask::Balances => {
                 let told = nodes.balances(chain);
-                self.with(|process, env| start::compare(process, env, &told));
+                self.with(|process, env| start::told(process, env, &told));
             }
         }
     }

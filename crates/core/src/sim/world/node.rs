@@ -26,8 +26,16 @@ pub(super) struct Nodes {
     dice: Dice,
 }
 
-/// What balances a node tells, and of which slot.
-pub(super) type Told = (u64, [u64; MINTS]);
+/// What a node tells of ours of a mint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Of {
+    pub(super) amount: u64,
+    pub(super) is_there: bool,
+    pub(super) is_delegated: bool,
+}
+
+/// What a node tells of ours, and of which slot.
+pub(super) type Told = (u64, [Of; MINTS]);
 
 impl Nodes {
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
@@ -205,13 +213,21 @@ impl Nodes {
             if !self.answers(at) {
                 continue;
             }
-            let block = chain.view(Commitment::Confirmed, self.nodes[at].lag);
-            let mut amounts = amounts(chain.holdings(Commitment::Confirmed, self.nodes[at].lag));
+            let slot = chain.view(Commitment::Finalized, self.nodes[at].lag).slot;
+            let holdings = chain.holdings(Commitment::Finalized, self.nodes[at].lag);
+            let amounts = amounts(holdings);
+            let mut ours: [Of; MINTS] = std::array::from_fn(|mint| Of {
+                amount: amounts[mint],
+                is_there: holdings.has[mint],
+                is_delegated: holdings.delegated[mint],
+            });
             if self.nodes[at].lies {
                 let place = usize::try_from(self.dice.below(MINTS as u64)).unwrap_or(0);
-                amounts[place] = self.number(amounts[place]);
+                ours[place].amount = self.number(ours[place].amount);
+                ours[place].is_there ^= self.dice.chance(300);
+                ours[place].is_delegated ^= self.dice.chance(300);
             }
-            told.push((block.slot, amounts));
+            told.push((slot, ours));
         }
         told
     }

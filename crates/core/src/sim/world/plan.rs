@@ -103,7 +103,18 @@ faults! {
     Kill = "kill", 2;
     /// An operator changes the limits.
     NewLimits = "new_limits", 60;
+    /// Somebody sends us something.
+    Gift = "gift", 10;
+    /// Somebody takes something of ours.
+    Theft = "theft", 1;
+    /// Somebody closes an empty token account of ours; its rent comes back.
+    AccountClosed = "account_closed", 8;
+    /// A token account of ours is in the hands of somebody else as well.
+    Delegated = "delegated", 1;
 }
+
+/// The first fault that came after worlds had their luck: what they draw for it changes none of that.
+const LATER: usize = Fault::Gift as usize;
 
 /// What may go wrong in one world.
 #[derive(Clone, Debug)]
@@ -124,13 +135,15 @@ impl Plan {
     pub(super) fn draw(seed: u64, without: &[Fault], until: Option<i64>) -> Self {
         let mut dice = Dice::new(seed, 1);
         let calm = dice.chance(30);
+        let mut later = Dice::new(seed, 7);
         let rates = Fault::ALL.iter().map(|fault| {
+            let dice = if (*fault as usize) < LATER { &mut dice } else { &mut later };
             let (on, scale) = (dice.chance(550), 1 + dice.below(4));
             let rate = u64::from(fault.rate()) * scale / 2;
             let rate = u32::try_from(rate.min(900)).unwrap_or(0);
             if on && !calm && !without.contains(fault) { rate } else { 0 }
         });
-        let rates = rates.collect();
+        let rates: Vec<u32> = rates.collect();
         let nodes = 1 + u8::try_from(dice.below(5)).unwrap_or(0);
         let liars = u8::try_from(dice.below(u64::from(nodes.div_ceil(2)))).unwrap_or(0);
         let unrooted = 8 + dice.below(25);

@@ -8,12 +8,13 @@ use super::plan::Fault;
 use crate::digest::Digest;
 use crate::engine::MultiStrategyEngine;
 use crate::event::{Alert, Command, Effect, Event, OrderEvent, RejectReason, Stamped, StopCause};
-use crate::execution::{Commitment, Input, Machine, Output, last_valid_of};
+use crate::execution::{Commitment, Holding, Input, Machine, Output, last_valid_of};
 use crate::ids::{MintId, OrderId, Signature};
 use crate::journal::{Borrowed, HEAD, seal};
 use crate::order::{LegAmount, Order};
 use crate::risk::Mode;
-use crate::units::{Atoms, BlockHeight, Lamports, Seq, Timestamp};
+use crate::standing::{Spec, Ticket, Trigger, Turn};
+use crate::units::{Atoms, BlockHeight, Lamports, Seq, Slot, Timestamp};
 
 /// How far a process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,8 +62,14 @@ pub(super) struct Process {
     todo: VecDeque<Output>,
     hash: Option<Hash>,
     pub(super) phase: Phase,
-    pub(super) landed: u64,
     pub(super) mismatched: bool,
+    /// A final state that is being compared: its slot, the newest event by then, and what it holds.
+    pub(super) known: Option<(Slot, Seq, Vec<Holding>)>,
+    /// When another is asked for, and the slot of the last that was compared.
+    pub(super) compare_at: i64,
+    pub(super) compared: u64,
+    /// Its journal was begun by it: there is nothing that could differ.
+    pub(super) is_first: bool,
     /// When each order was sent first, and how often, for bugs that care.
     sent: BTreeMap<OrderId, (i64, u32)>,
     taken: u64,
@@ -87,8 +94,11 @@ impl Process {
             todo: VecDeque::new(),
             hash: None,
             phase: Phase::Resolving,
-            landed: 0,
             mismatched: false,
+            known: None,
+            compare_at: 0,
+            compared: 0,
+            is_first: false,
             sent: BTreeMap::new(),
             taken: 0,
         }
@@ -141,8 +151,13 @@ impl Process {
         if !(is_end && env.is(Bug::EndsNotJournaled)) {
             self.append(&Borrowed::Event(&stamped))?;
         }
-        if let Event::Order(event) = &stamped.event {
-            env.audit.told(event);
+        match &stamped.event {
+            Event::Order(event) => {
+                env.audit.told(event);
+                env.overseer.told(event);
+            }
+            Event::Command(command) => env.overseer.asked(&mut env.audit, stamped.seq, command),
+            _ => {}
         }
         let mut effects = std::mem::take(&mut self.effects);
         self.engine.step(&stamped, &mut effects);
@@ -151,6 +166,59 @@ impl Process {
             self.effect(env, effect);
         }
         self.effects = effects;
+        if env.is(Bug::ForgetSibling) {
+            self.engine.standing_mut().forget_siblings();
+        }
+        env.overseer.look(&mut env.audit, &self.engine);
+        Ok(())
+    }
+
+    /// What the operator asks for is durable before it is told that it stands.
+    pub(super) fn place(&mut self, env: &mut Env, ticket: Ticket) -> Result<(), Died> {
+        if self.engine.may_place(&ticket, self.at).is_err() {
+            return Ok(());
+        }
+        env.overseer.requested();
+        let mut told = ticket.clone();
+        if env.is(Bug::ForgetLimit)
+            && let Some(leg) = told.legs.first_mut()
+            && let Trigger::Limit(_) = leg.trigger
+        {
+            leg.trigger = Trigger::Now;
+        }
+        let seq = Seq::new(self.seq + 1);
+        env.story.say("place", [seq.get(), ticket.legs.len() as u64, 0], || {
+            let names: Vec<_> = ticket.legs.iter().map(Spec::name).collect();
+            format!("the operator places ticket {seq}: {:?} {}", ticket.link, names.join(", "))
+        });
+        if env.is(Bug::ForgetLimit) {
+            env.overseer.acknowledged(seq, ticket.clone());
+        }
+        self.command(env, Command::Place(Box::new(told)))?;
+        if !env.is(Bug::AcknowledgeFirst) {
+            self.sync(env)?;
+        }
+        env.moment()?;
+        env.overseer.acknowledged(seq, ticket);
+        Ok(())
+    }
+
+    /// Cancels one of the tickets that stand.
+    pub(super) fn cancel(
+        &mut self,
+        env: &mut Env,
+        which: u64,
+        leg: Option<u8>,
+    ) -> Result<(), Died> {
+        let active = self.engine.standing().all().iter().filter(|s| s.is_active());
+        let tickets: Vec<Seq> = active.map(|s| s.id().ticket).collect();
+        let Some(nth) = which.checked_rem(tickets.len() as u64) else { return Ok(()) };
+        let ticket = tickets[usize::try_from(nth).unwrap_or(0)];
+        if !env.is(Bug::IgnoreCancel) {
+            self.command(env, Command::Cancel { ticket, leg })?;
+        }
+        self.sync(env)?;
+        env.overseer.wants_cancelled(ticket, leg);
         Ok(())
     }
 
@@ -158,6 +226,7 @@ impl Process {
         match effect {
             Effect::Submit(order) => {
                 env.audit.submitted(&order, self.at);
+                env.overseer.submitted(&mut env.audit, &order);
                 let id = order.id();
                 env.story.say("approved", [id.cause.get(), u64::from(id.nth), 0], || {
                     format!(
@@ -171,8 +240,23 @@ impl Process {
                 self.orders.insert(id, *order);
                 self.tell_machine(env, Input::Approved { order: id, expires });
             }
+            Effect::Standing { id, turn } => {
+                if let Turn::Fired(order) = turn {
+                    env.overseer.fired(&mut env.audit, id, order);
+                }
+                env.story.say("standing", [id.ticket.get(), u64::from(id.leg), 0], || {
+                    format!("standing order {id}: {turn:?}")
+                });
+            }
+            Effect::Alert(Alert::Account { mint, state }) => {
+                self.mismatched |= !state.is_safe();
+                env.story.say("account", [u64::from(mint.0), 0, 0], || {
+                    format!("our account of mint {} is {state:?}", mint.0)
+                });
+            }
             Effect::Alert(Alert::LedgerMismatch { mint, ledger, chain }) => {
                 self.mismatched = true;
+                env.missing[mint.index()] = true;
                 env.story.say("mismatch", [u64::from(mint.0), ledger.get(), chain.get()], || {
                     format!("mint {}: the ledger holds {ledger}, the chain {chain}", mint.0)
                 });
@@ -329,9 +413,6 @@ impl Process {
     /// The engine is told of an order; its end must outlive this process.
     fn tell(&mut self, env: &mut Env, event: OrderEvent) -> Result<(), Died> {
         let order = event.order();
-        if let OrderEvent::Filled { slot, .. } | OrderEvent::Reverted { slot, .. } = &event {
-            self.landed = self.landed.max(slot.get());
-        }
         let is_over = matches!(event, OrderEvent::Expired { .. } | OrderEvent::Finalized { .. });
         let Some(event) = self.bend(env, event) else { return Ok(()) };
         env.story.say("told", [order.cause.get(), u64::from(order.nth), kind(&event)], || {

@@ -43,9 +43,12 @@ pub(super) fn holdings() -> Holdings {
     };
     Holdings {
         lamports: 1_000_000_000,
-        rent: 0,
+        rent: 2 * RENT,
         tokens: [0, 10_000_000_000, 0, 0],
         has: [true, true, true, false],
+        delegated: [false; MINTS],
+        stolen: [0; MINTS],
+        given: [0; MINTS],
         pools: [
             pool(10_000_000_000_000, 1_500_000_000_000),
             pool(5_000_000_000_000, 750_000_000_000),
@@ -144,5 +147,6 @@ pub(super) fn config(strategies: usize, strictness: u64) -> EngineConfig {
         strategies: vec![Enrolled { kind, allowance }; strategies],
         candle_width: Timestamp::ZERO,
         equity_every: Timestamp::from_millis(10_000),
+        operator: Some(allowance),
     }
 }

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use super::bugs::Bug;
 use super::env::{Ask, Died, Env};
-use super::node::{Told, amounts};
+use super::node::{Of, Told, amounts};
 use super::plan::Fault;
 use super::process::{Phase, Process, Wire};
-use super::setting::{MINTS, announcements, config};
+use super::setting::{MINTS, RENT, announcements, config};
 use super::strategies;
 use crate::engine::{EngineConfig, MultiStrategyEngine};
-use crate::event::{Command, Effect, Event, MarketEvent, OrderEvent};
+use crate::event::{AccountState, Command, Effect, Event, MarketEvent, OrderEvent};
 use crate::execution::recovery::{self, Recovery};
-use crate::execution::{Commitment, Input, Machine, Settings, is_majority};
-use crate::ids::{MintId, OrderId};
+use crate::execution::{
+    Commitment, Findings, Holding, Input, Machine, Seen, Settings, is_majority,
+};
+use crate::ids::{Address, MintId, OrderId};
 use crate::journal::{
     Borrowed, FILE_HEAD, Record, Scanner, Tail, VERSION, examine, file_head, file_version,
 };
 use crate::risk::{Limits, Mode};
-use crate::units::{Atoms, Bps, Usd};
+use crate::units::{Atoms, Bps, Lamports, Seq, Slot, Usd};
 
 /// An engine as a journal leaves it.
 pub(super) struct Replayed {
@@ -88,12 +90,18 @@ pub(super) fn replay(env: &Env, bytes: &[u8]) -> Result<Option<Replayed>, Died> 
     Ok(known.map(|engine| Replayed { engine, wires, records, end }))
 }
 
+/// As the store judges it: a file whose head was never on the disk has nothing behind it but space made ready.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let has_head = bytes.first_chunk().is_some_and(|head| file_version(head).is_some());
+    !has_head && bytes.iter().skip(FILE_HEAD).all(|byte| *byte == 0)
+}
+
 /// Starts a process, which may die while it does.
 pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
     if env.latch && !env.is(Bug::SignAfterKill) {
         return Err(Died::Killed);
     }
-    if env.disk.bytes().len() < FILE_HEAD {
+    if is_unfinished(env.disk.bytes()) {
         env.disk.clear();
         env.disk.append(&file_head(VERSION)).map_err(|_| Died::Unwritable)?;
         env.disk.sync().map_err(|_| Died::Unwritable)?;
@@ -102,7 +110,7 @@ pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
     if head != Some(VERSION) {
         return Err(Died::Damaged);
     }
-    let replayed = replay(env, env.disk.bytes())?;
+    let mut replayed = replay(env, env.disk.bytes())?;
     let (position, records) = replayed.as_ref().map_or((FILE_HEAD, 0), |r| (r.end, r.records));
     let bytes = env.disk.bytes();
     match examine(&bytes, position as u64, records, u64::MAX) {
@@ -121,6 +129,12 @@ pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
         replayed.as_ref().is_some_and(|r| r.engine.orders().is_followed(order))
     };
     env.audit.started(env.disk.bytes(), |order| is_followed(&replayed, order));
+    if let Some(Replayed { engine, .. }) = &mut replayed {
+        if env.is(Bug::ForgetMark) {
+            engine.standing_mut().forget_marks();
+        }
+        env.overseer.started(&mut env.audit, env.disk.bytes(), engine);
+    }
     let is_free = |r: &Replayed| {
         r.engine.orders().all().is_empty() && r.engine.orders().provisional().is_empty()
     };
@@ -128,9 +142,12 @@ pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
         // The journal is moved away and the engine set up anew, with what the chain holds.
         env.strictness += 1;
         env.first_slot = env.chain.slot;
-        env.found = env.chain.holdings(Commitment::Finalized, 0).tokens;
+        let holdings = env.chain.holdings(Commitment::Finalized, 0).clone();
+        (env.found, env.before) = (holdings.tokens, [holdings.stolen, holdings.given]);
+        env.missing = [false; MINTS];
         env.disk.clear();
         env.audit.new_journal(limits(env.strictness));
+        env.overseer.new_journal();
         return start(env);
     }
     let mut process = match replayed {
@@ -155,6 +172,11 @@ pub(super) fn start(env: &mut Env) -> Result<Process, Died> {
     };
     set_up(&mut process, env)?;
     owed(&mut process, env)?;
+    if env.is(Bug::PlaceAgain) {
+        for ticket in env.overseer.all_acknowledged() {
+            process.command(env, Command::Place(Box::new(ticket)))?;
+        }
+    }
     process.flush(env)?;
     Ok(process)
 }
@@ -164,7 +186,7 @@ fn set_up(process: &mut Process, env: &mut Env) -> Result<(), Died> {
     if process.engine.mode() < Mode::Halt {
         process.command(env, Command::SetMode { mode: Mode::Halt, clear_kill: false })?;
     }
-    let has = env.chain.holdings(Commitment::Confirmed, 0).has;
+    let has = env.chain.holdings(Commitment::Finalized, 0).has;
     for event in announcements(has) {
         let market = process.engine.market();
         let is_known = match &event {
@@ -184,7 +206,19 @@ fn set_up(process: &mut Process, env: &mut Env) -> Result<(), Died> {
         process.command(env, Command::ExpectForks)?;
     }
     if !recovery::is_funded(process.engine.ledger()) || env.is(Bug::DepositAgain) {
-        let held = amounts(env.chain.holdings(Commitment::Confirmed, 0));
+        process.is_first = true;
+        let slot = Slot::new(env.chain.view(Commitment::Finalized, 0).slot);
+        process.command(env, Command::Opened { slot })?;
+        let now = env.chain.holdings(Commitment::Finalized, 0).clone();
+        // An earlier start may have died before it booked anything: what was taken or given since then is not in its books.
+        for nth in 0..MINTS {
+            let mint = MintId(u16::try_from(nth).unwrap_or(u16::MAX));
+            if process.engine.ledger().held(mint) == 0 {
+                env.before[0][nth] = now.stolen[nth];
+                env.before[1][nth] = now.given[nth];
+            }
+        }
+        let held = amounts(&now);
         let found: Vec<(MintId, Atoms)> = (0_u16..).map(MintId).zip(held.map(Atoms::new)).collect();
         let mut deposits = recovery::opening(process.engine.ledger(), &found);
         if env.is(Bug::DepositAgain) {
@@ -240,29 +274,79 @@ pub(super) fn go_on(process: &mut Process, env: &mut Env) -> Result<(), Died> {
     if process.phase == Phase::Resolving && is_resolved {
         process.phase = Phase::Comparing;
     }
-    if process.phase == Phase::Comparing {
+    // What is open could not be compared: whoever does not wait for it does not compare.
+    let skips = process.is_first || env.is(Bug::TradeBeforeResolved);
+    if process.phase == Phase::Comparing && skips {
+        return released(process, env);
+    }
+    judge(process, env)?;
+    let due = process.phase == Phase::Comparing || process.compare_at <= env.now;
+    if process.known.is_none() && due && process.phase >= Phase::Comparing {
+        process.compare_at = env.now + COMPARE_EVERY;
         env.asks.push(Ask::Balances);
     }
     Ok(())
 }
 
-/// Compares the ledger with the chain, as a majority tells it, and lets trading go on.
-pub(super) fn compare(process: &mut Process, env: &mut Env, told: &[Told]) -> Result<(), Died> {
-    if process.phase != Phase::Comparing {
-        return Ok(());
-    }
-    let agreed = told.iter().find_map(|(_, amounts): &Told| {
+/// Pause between two comparisons, in microseconds.
+const COMPARE_EVERY: i64 = 5_000_000;
+/// For so much longer a state is kept in which something cannot be told yet: what has landed becomes final by then.
+const HOLD: i64 = 15_000_000;
+
+/// What endpoints tell of ours has come.
+pub(super) fn told(process: &mut Process, env: &mut Env, told: &[Told]) -> Result<(), Died> {
+    let agreed = told.iter().find_map(|(_, ours): &Told| {
         let alike: Vec<u64> =
-            told.iter().filter(|(_, other)| other == amounts).map(|(slot, _)| *slot).collect();
+            told.iter().filter(|(_, other)| other == ours).map(|(slot, _)| *slot).collect();
         let count = u32::try_from(alike.len()).unwrap_or(u32::MAX);
         let slot = crate::execution::reached(&alike, env.nodes.count())?.height;
-        (is_majority(count, env.nodes.count()) && slot >= process.landed).then_some(*amounts)
+        is_majority(count, env.nodes.count()).then_some((slot, *ours))
     });
-    let Some(amounts): Option<[u64; MINTS]> = agreed else { return Ok(()) };
-    for (mint, amount) in (0_u16..).map(MintId).zip(amounts) {
-        let chain = Atoms::new(amount);
-        process.command(env, Command::Reconcile { mint, chain })?;
+    let Some((slot, ours)) = agreed else { return Ok(()) };
+    let slot = if env.is(Bug::CompareOld) { u64::MAX } else { slot };
+    let holding = |(mint, of): (MintId, Of)| {
+        let state = match of {
+            Of { is_there: false, .. } => Some(AccountState::Closed { rent: Lamports::new(RENT) }),
+            Of { is_delegated: true, .. } => {
+                Some(AccountState::Delegated { to: Address::default() })
+            }
+            _ => None,
+        };
+        Holding { mint, amount: Atoms::new(of.amount), state }
+    };
+    let holdings = (0_u16..).map(MintId).zip(ours).map(holding).collect();
+    process.known = Some((Slot::new(slot), Seq::new(process.seq), holdings));
+    judge(process, env)
+}
+
+/// Compares the ledger with what is known of the chain, as far as anybody can tell yet, and lets trading go on.
+fn judge(process: &mut Process, env: &mut Env) -> Result<(), Died> {
+    let Some((at, asked, mut holdings)) = process.known.take() else { return Ok(()) };
+    let seen = Seen { at, asked, holdings: &holdings };
+    let Findings { commands, open } = process.engine.compare(seen);
+    for command in commands {
+        let command = match command {
+            Command::Missing { mint, ledger, chain } if env.is(Bug::BookLosses) => {
+                Command::Withdraw { mint, amount: ledger.saturating_sub(chain) }
+            }
+            Command::Explained { .. } if env.is(Bug::ForgetGifts) => continue,
+            command => command,
+        };
+        process.command(env, command)?;
     }
+    holdings.retain(|holding| open.contains(&holding.mint));
+    if !holdings.is_empty() {
+        // One that is too old for what is booked since is never told apart: another is asked for.
+        if process.compare_at + HOLD > env.now {
+            process.known = Some((at, asked, holdings));
+        }
+        return Ok(());
+    }
+    process.compared = process.compared.max(at.get());
+    if process.phase == Phase::Comparing { released(process, env) } else { process.flush(env) }
+}
+
+fn released(process: &mut Process, env: &mut Env) -> Result<(), Died> {
     process.phase = Phase::Trading;
     env.story.say("trading", [u64::from(process.mismatched), 0, 0], || {
         "compared with the chain".to_owned()

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::fdatasync;
 
 use super::{AHEAD, Journal, write_error};
+use crate::failpoint::{Point, pass};
 use crate::journal::keep::{Keeper, Kept, Task};
 use crate::journal::read::bytes;
 use crate::journal::segment::{Head, SEGMENT_HEAD, Segment};
@@ -42,6 +43,7 @@ impl Journal {
     pub fn begin_segment(&mut self) -> Result<bool, JournalError> {
         self.sync()?;
         let Some(spare) = self.spare.take() else { return Ok(false) };
+        pass(Point::RotateBefore);
         let number = self.segment.saturating_add(1);
         let head =
             Head { number, born: self.born, owner: self.owner, first: self.next, link: self.crc };
@@ -49,7 +51,10 @@ impl Journal {
         // On the disk before any record is: a head that does not read then has nothing behind it, or is damaged.
         spare
             .write_all_at(&head.to_bytes(), 0)
-            .and_then(|()| Ok(fdatasync(&spare)?))
+            .and_then(|()| {
+                pass(Point::RotateHead);
+                Ok(fdatasync(&spare)?)
+            })
             .map_err(|source| write_error("begin", &path, source))?;
         let before = std::mem::replace(&mut self.file, spare);
         self.finished = Some((before, self.position, self.ahead.take()));
