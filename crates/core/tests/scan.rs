@@ -8,7 +8,7 @@
     reason = "a test may panic"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use ruint::aliases::U512;
@@ -232,6 +232,8 @@ fn compare(table: &mut PoolTable, model: &Model, rows: &BTreeMap<Address, RowId>
         check_verdict(table, model, want, row, figures.verdict);
     }
     assert_eq!((found.pools, found.deep), (model.pools.len(), deep));
+    let priced = model.pools.values().filter(|pool| !pool.reserves.contains(&Atoms::ZERO));
+    assert_eq!(found.priced, priced.count());
 }
 
 /// The best of one pool against all others of its pair.
@@ -259,7 +261,9 @@ proptest! {
         let mut table = table();
         let mut model = Model { mints: vec![mint(0), mint(1)], ..Model::default() };
         let mut rows = BTreeMap::new();
+        let mut changed = BTreeSet::new();
         for step in steps {
+            let before: BTreeMap<_, _> = model.pools.iter().map(|(a, p)| (*a, p.reserves)).collect();
             match step {
                 Step::Insert { pool: n, mints, reserves, rates, flags, slot } => {
                     let new = NewPool {
@@ -304,8 +308,20 @@ proptest! {
                         prop_assert_eq!(gone, Err(TableError::Unknown(row.get())));
                     }
                 }
-                Step::Sweep => compare(&mut table, &model, &rows),
+                Step::Sweep => {
+                    compare(&mut table, &model, &rows);
+                    for row in (0..u32::try_from(table.rows()).unwrap() + 1).map(RowId::new) {
+                        prop_assert_eq!(table.take_change(row), changed.remove(&row));
+                        prop_assert!(!table.take_change(row), "told once");
+                    }
+                }
             }
+            for (address, known) in &model.pools {
+                if before.get(address).copied().unwrap_or_default() != known.reserves {
+                    changed.insert(rows[address]);
+                }
+            }
+            changed.retain(|row| rows.values().any(|known| known == row));
         }
         compare(&mut table, &model, &rows);
     }

@@ -5,12 +5,15 @@ mod scan_node;
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::StreamExt as _;
 use scan_node::{Chain, Pool, TOKEN, pool, sol, start};
 use sniper_core::ids::Address;
 use sniper_core::scan::{Anchor, Flags, Place, RowId};
 use sniper_core::units::{Atoms, Slot};
 use sniper_solana::rpc::{PoolSettings, RpcConnectionPool};
-use sniper_solana::scan::{Change, Encoding, Notice, ReplyError, ScanError, ScanSettings, Scanner};
+use sniper_solana::scan::{
+    Change, Encoding, Followed, Notice, ReplyError, ScanError, ScanSettings, Scanner,
+};
 
 const NOW: u64 = 1_750_000_000;
 
@@ -43,7 +46,7 @@ impl Rig {
 
     fn is(&self, pool: &Pool, slot: u64) {
         assert_eq!(self.reserves(&pool.address), (pool.reserves(), slot, Flags::NONE));
-        assert_eq!(self.scanner.vaults(self.row(&pool.address)), Some(pool.vaults));
+        assert_eq!(self.scanner.vaults(self.row(&pool.address)).unwrap(), Some(pool.vaults));
         let row = self.scanner.table().get(self.row(&pool.address)).unwrap();
         assert_eq!((row.mints, row.terms.rates), (pool.mints, [2_500; 2]));
     }
@@ -117,6 +120,46 @@ async fn a_second_cold_scan_brings_what_is_known_up_to_date() {
     rig.is(&pool(3), 201);
     rig.is(&pool(20), 201);
     assert_eq!(rig.scanner.report().new_pools, 1);
+}
+
+#[tokio::test]
+async fn what_is_told_while_everything_is_read_is_taken_and_never_goes_back() {
+    let mut rig = rig(20, Encoding::Base64).await;
+    let told =
+        |address, owner: &str, slot, data| Followed { address, owner: owner.into(), slot, data };
+    let whole = |pool: &Pool, slot| {
+        let [first, second] = pool.vaults;
+        [
+            told(pool.address, pool.program.text(), slot, pool.data()),
+            told(first, TOKEN, slot, pool.token_data(false)),
+            told(second, TOKEN, slot, pool.token_data(true)),
+        ]
+    };
+    // The lists are of slot 100, the vaults of 101.
+    let (mut newer, mut older, new) = (pool(4), pool(5), pool(900));
+    (newer.balances, newer.owed) = ([1_000, 2_000], [10, 20]);
+    older.balances = [7, 7];
+    rig.change(&new);
+    let mut same = pool(901);
+    same.mints[0] = same.mints[1];
+    let gone = pool(6).address;
+    let accounts = [whole(&newer, 300), whole(&older, 90), whole(&new, 150)].concat();
+    let mut stream = futures_util::stream::iter(accounts)
+        .chain(futures_util::stream::iter([
+            told(same.address, same.program.text(), 150, same.data()),
+            told(gone, "11111111111111111111111111111111", 150, Vec::new()),
+        ]))
+        .chain(futures_util::stream::pending());
+    let report = rig.scanner.cold_beside(&rig.rpc, NOW, &mut stream).await.unwrap();
+    assert_eq!((report.pools, report.new, report.refused, report.unread), (20, 20, 0, 0));
+    assert_eq!((report.told, report.told_refused), (11, 1));
+    rig.is(&newer, 300);
+    rig.is(&pool(5), 101);
+    rig.is(&new, 150);
+    assert_eq!(rig.scanner.table().find(&gone), None, "a closed pool is forgotten at the end");
+    for n in (0..20).filter(|n| ![4, 6].contains(n)) {
+        rig.is(&pool(n), 101);
+    }
 }
 
 #[tokio::test]

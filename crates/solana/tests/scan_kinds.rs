@@ -189,7 +189,7 @@ async fn a_clmm_pool_has_the_price_of_its_state_and_the_fee_of_its_schedule() {
     assert!(figures.depth.is_some() && figures.flow == Some(0));
     let row = rig.scanner.table().get(rig.row(&pool)).unwrap();
     assert_eq!((row.kind, row.terms.rates, row.terms.flags), (Kind::Clmm, [2_500; 2], Flags::NONE));
-    assert_eq!(rig.scanner.vaults(rig.row(&pool)), None, "its state is enough");
+    assert_eq!(rig.scanner.vaults(rig.row(&pool)).unwrap(), None, "its state is enough");
     // A swap moves the state alone.
     let change = rig.notice(Program::Clmm, pool, 150, &clmm_pool(1 << 60, ONE));
     assert_eq!(change, Change::Settled(rig.row(&pool)));

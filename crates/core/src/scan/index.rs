@@ -207,9 +207,9 @@ impl Index {
         self.rebuild(self.used.saturating_mul(2).max(12), hash_of);
     }
 
-    /// Gives back room that growing has set aside, but for a quarter more than is held.
+    /// Gives back room that growing has set aside, but for a sixteenth more than is held.
     pub fn shrink_to_fit(&mut self, hash_of: impl Fn(u32) -> Hash) {
-        let room = self.used.saturating_add(self.used >> 2);
+        let room = self.used.saturating_add(self.used >> 4);
         if Self::places_for(room) < self.places.len() {
             self.rebuild(room, hash_of);
         }

@@ -26,6 +26,8 @@ pub struct Verdict {
 pub struct Sweep {
     /// Pools that were looked at.
     pub pools: usize,
+    /// Pools that have a price: both sides hold something.
+    pub priced: usize,
     /// Pools whose depth reaches their anchor's least.
     pub deep: usize,
     /// Per pair whose prices are apart by more than fees, the cheapest against the dearest pool.
@@ -36,7 +38,7 @@ impl PoolTable {
     /// Looks at every pool anew: price, depth, and per pair the widest gap. Verdicts are confirmed in integers.
     pub fn sweep(&mut self, found: &mut Sweep) {
         found.pools = self.len();
-        found.deep = self.measure();
+        [found.priced, found.deep] = self.measure();
         found.verdicts.clear();
         self.pairs.unlist(|pair| {
             usize::try_from(pair.first)
@@ -53,21 +55,20 @@ impl PoolTable {
         }
     }
 
-    /// Prices of all pools, and which of them are deep; how many those are.
-    fn measure(&mut self) -> usize {
+    /// Of how many pools there is a price, and how many are deep, and which.
+    fn measure(&mut self) -> [usize; 2] {
         let bounds = self.bounds();
         let mut deep = std::mem::take(&mut self.deep);
-        let mut prices = std::mem::take(&mut self.prices);
-        let blocks = self.reserves.chunks(BLOCK).zip(self.terms.chunks(BLOCK));
-        let blocks = blocks.zip(prices.chunks_mut(BLOCK)).zip(&mut deep);
-        let mut depths = [0.0; BLOCK];
-        let mut count = 0_usize;
-        for (((reserves, terms), prices), word) in blocks {
+        let blocks = self.reserves.chunks(BLOCK).zip(self.terms.chunks(BLOCK)).zip(&mut deep);
+        let (mut prices, mut depths) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let mut counts = [0_usize; 2];
+        for ((reserves, terms), word) in blocks {
             let mut rates = [[0_u32; 2]; BLOCK];
             for (rates, terms) in rates.iter_mut().zip(terms) {
                 *rates = terms.0;
             }
-            bulk::price_and_depth(reserves, &rates, prices, &mut depths);
+            bulk::price_and_depth(reserves, &rates, &mut prices, &mut depths);
+            let priced = prices.iter().zip(reserves).filter(|(price, _)| bulk::is_price(**price));
             let (mut sure, mut open) = (0_u64, 0_u64);
             let mut bit = 1_u64;
             for (terms, depth) in terms.iter().zip(&depths) {
@@ -81,11 +82,12 @@ impl PoolTable {
                 sure = self.settle(sure, open, reserves, terms);
             }
             *word = sure;
-            count = count.saturating_add(usize::try_from(sure.count_ones()).unwrap_or(0));
+            let deep = usize::try_from(sure.count_ones()).unwrap_or(0);
+            let [known, reached] = counts;
+            counts = [known.saturating_add(priced.count()), reached.saturating_add(deep)];
         }
         self.deep = deep;
-        self.prices = prices;
-        count
+        counts
     }
 
     /// Asks the integers where the floats cannot tell.
@@ -129,7 +131,8 @@ impl PoolTable {
             loop {
                 let (this, at) = (row, usize::try_from(row).ok()?);
                 row = *self.next.get(at)?;
-                let (terms, price) = (*self.terms.get(at)?, *self.prices.get(at)?);
+                let terms = *self.terms.get(at)?;
+                let price = bulk::price(*self.reserves.get(at)?);
                 if terms.flags().is_clear() && bulk::is_price(price) {
                     let (bid, ask) = bulk::bid_ask(price, terms.0);
                     return Some((this, bid, ask));

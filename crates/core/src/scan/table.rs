@@ -6,7 +6,6 @@ use crate::scan::index::{ID_MAX, Index, hash_address, hash_words};
 use crate::scan::pairs::{NONE, Pairs};
 use crate::scan::row::{Anchor, Flags, NewPool, PLAIN, Packed, Terms, turn};
 use crate::scan::types::{Applied, Figures, Inserted, Place, Row, RowId, TableError};
-use crate::stats::bulk;
 use crate::units::{Atoms, Slot};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,10 +27,10 @@ pub struct PoolTable {
     pub(super) motion: Vec<Motion>,
     /// The next pool of the pair, or the next free row.
     pub(super) next: Vec<u32>,
-    /// As of the last update or pass.
-    pub(super) prices: Vec<f64>,
     /// A bit per row: its depth reaches its anchor's least, as of the last pass.
     pub(super) deep: Vec<u64>,
+    /// A bit per row: its reserves changed since [`PoolTable::take_change`] was last asked.
+    changed: Vec<u64>,
     index: Index,
     pub(super) pairs: Pairs,
     anchors: Vec<Atoms>,
@@ -59,8 +58,8 @@ impl PoolTable {
             terms: Vec::with_capacity(pools),
             motion: Vec::with_capacity(pools),
             next: Vec::with_capacity(pools),
-            prices: Vec::with_capacity(pools),
             deep: Vec::with_capacity(pools.div_ceil(64)),
+            changed: Vec::with_capacity(pools.div_ceil(64)),
             index: Index::with_capacity(pools),
             pairs,
             anchors: anchors.iter().map(|anchor| anchor.depth_min).collect(),
@@ -96,10 +95,11 @@ impl PoolTable {
     /// Bytes set aside for everything in it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let row = [32, 16, 8, size_of::<Motion>(), 4, 8];
+        let row = [32, 16, 8, size_of::<Motion>(), 4];
         let row = row.into_iter().fold(0_usize, usize::saturating_add);
         row.saturating_mul(self.keys.capacity())
             .saturating_add(self.deep.capacity().saturating_mul(8))
+            .saturating_add(self.changed.capacity().saturating_mul(8))
             .saturating_add(self.index.bytes())
             .saturating_add(self.pairs.bytes())
     }
@@ -111,8 +111,8 @@ impl PoolTable {
         self.terms.shrink_to_fit();
         self.motion.shrink_to_fit();
         self.next.shrink_to_fit();
-        self.prices.shrink_to_fit();
         self.deep.shrink_to_fit();
+        self.changed.shrink_to_fit();
         self.pairs.shrink_to_fit();
         let keys = &self.keys;
         let hash_of = |id: u32| keys.get(RowId(id).at()).map_or(hash_words(0, 0), hash_address);
@@ -167,7 +167,7 @@ impl PoolTable {
         set(&mut self.keys, at, pool.address);
         let reserves = turn(pool.reserves.map(Atoms::get), turned);
         set(&mut self.reserves, at, reserves);
-        set(&mut self.prices, at, bulk::price(reserves));
+        self.note_change(row, reserves != [0; 2]);
         let packed = Packed::new(pool.kind, turned, anchor, pool.terms);
         set(&mut self.terms, at, packed);
         set(&mut self.motion, at, Motion { slot: since, since, pair, ..Motion::default() });
@@ -202,9 +202,9 @@ impl PoolTable {
         self.terms.push(Packed::VACANT);
         self.motion.push(Motion::default());
         self.next.push(NONE);
-        self.prices.push(0.0);
         if number.is_multiple_of(64) {
             self.deep.push(0);
+            self.changed.push(0);
         }
         Ok(RowId(number))
     }
@@ -245,8 +245,25 @@ impl PoolTable {
                 motion.flow = motion.flow.next(before[1], after[1]);
             }
         }
-        set(&mut self.prices, at, bulk::price(after));
+        self.note_change(row, true);
         Ok(Applied::Changed)
+    }
+
+    #[inline]
+    fn note_change(&mut self, row: RowId, changed: bool) {
+        if let Some(word) = self.changed.get_mut(row.at() >> 6) {
+            let bit = 1_u64.wrapping_shl(row.0);
+            *word = if changed { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// Whether a pool's reserves changed since this was last asked of it; those it was found with are a change, unless
+    /// they are nothing.
+    pub fn take_change(&mut self, row: RowId) -> bool {
+        let word = self.changed.get(row.at() >> 6).copied().unwrap_or(0);
+        let changed = word.wrapping_shr(row.0) & 1 == 1;
+        self.note_change(row, false);
+        changed
     }
 
     /// Takes what a pool keeps back, in its own order, and what speaks against it.
@@ -287,9 +304,9 @@ impl PoolTable {
                 }
             }
         }
+        self.note_change(row, false);
         set(&mut self.terms, at, Packed::VACANT);
         set(&mut self.reserves, at, [0; 2]);
-        set(&mut self.prices, at, 0.0);
         set(&mut self.next, at, self.free);
         self.free = row.0;
         self.live = self.live.saturating_sub(1);

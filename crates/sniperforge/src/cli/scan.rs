@@ -103,8 +103,8 @@ pub(super) fn scan(args: &ScanArgs, config: Config, global: &Global) -> anyhow::
         live: !global.json && std::io::stdout().is_terminal(),
     };
     let live = settings.live;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One thread, so that one heap holds what waits while everything is read.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(scan::run(settings, ended()))?;
     if live {
         // The report takes the place of the screen.

@@ -1,14 +1,17 @@
 //! Whole programs, followed over a connection that is made again whenever it ends.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::Stream;
 use sniper_solana::feed::{DownCause, ReconnectionHandler};
 use sniper_solana::rpc::{Commitment, EndpointConfig, RpcConnectionPool};
-use sniper_solana::scan::{Follower, Program, Told};
+use sniper_solana::scan::{Followed, Follower, Program, Told};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// What may wait while everything is read again. More than that, and the connection is given up.
+/// What may wait for a pass or an answer. More than that, and the connection is given up.
 const WAITING_MAX: usize = 65_536;
 /// A connection that lived this long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(30);
@@ -19,6 +22,40 @@ pub(super) enum Fed {
     Told(Told),
     /// The connection ended; another is being made.
     Down(DownCause),
+}
+
+/// The accounts among what comes out, until the connection ends.
+pub(super) struct Accounts<'a> {
+    feed: &'a mut Receiver<Fed>,
+    /// The newest slot that the node started, and the newest of an account.
+    pub(super) slots: [u64; 2],
+    /// What ended it.
+    pub(super) end: Option<Fed>,
+}
+
+impl<'a> Accounts<'a> {
+    pub(super) const fn new(feed: &'a mut Receiver<Fed>) -> Self {
+        Self { feed, slots: [0; 2], end: None }
+    }
+}
+
+impl Stream for Accounts<'_> {
+    type Item = Followed;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Followed>> {
+        while self.end.is_none() {
+            let Some(fed) = ready!(self.feed.poll_recv(cx)) else { break };
+            match fed {
+                Fed::Told(Told::Account(account)) => {
+                    self.slots[1] = self.slots[1].max(account.slot);
+                    return Poll::Ready(Some(account));
+                }
+                Fed::Told(Told::Slot(slot)) => self.slots[0] = self.slots[0].max(slot),
+                other => self.end = Some(other),
+            }
+        }
+        Poll::Ready(None)
+    }
 }
 
 /// Follows the programs at one endpoint after the other, until the receiver is gone.

@@ -104,7 +104,7 @@ pub(crate) async fn run(
     loop {
         let step = async {
             tokio::select! {
-                told = feed.recv() => watching.take(told).await,
+                told = feed.recv() => watching.take(&mut feed, told).await,
                 _ = repair.tick() => watching.repair().await,
                 _ = poll.tick() => watching.poll().await,
                 _ = draw.tick(), if settings.live => {

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::bail;
 use sniper_core::ids::Address;
 use sniper_core::scan::{Figures, RowId, Verdict};
-use sniper_core::units::{Atoms, Slot};
+use sniper_core::units::Slot;
 use sniper_solana::rpc::{Commitment, RpcConnectionPool, RpcError};
 use sniper_solana::scan::{Change, ColdReport, Notice, ScanError, Scanner, Told};
+use tokio::sync::mpsc::Receiver;
 
-use super::feed::Fed;
+use super::feed::{Accounts, Fed};
 
 /// Pools of one request: a state and two vaults each, or more that have a state alone.
 const POOLS_ASKED: usize = 33;
@@ -56,8 +57,6 @@ pub(super) struct Watching {
     /// Slot of the last pass over all pools.
     passed: u64,
     pub(super) cold: Option<(ColdReport, Duration)>,
-    /// Reserves as last seen, by row.
-    seen: Vec<[Atoms; 2]>,
     pub(super) scans: u64,
     pub(super) changes: u64,
     pub(super) notices: u64,
@@ -88,7 +87,6 @@ impl Watching {
             told: 0,
             passed: 0,
             cold: None,
-            seen: Vec::new(),
             scans: 0,
             changes: 0,
             notices: 0,
@@ -105,12 +103,30 @@ impl Watching {
     }
 
     /// What the feed says.
-    pub(super) async fn take(&mut self, fed: Option<Fed>) -> anyhow::Result<()> {
+    pub(super) async fn take(
+        &mut self,
+        feed: &mut Receiver<Fed>,
+        fed: Option<Fed>,
+    ) -> anyhow::Result<()> {
+        let mut next = self.take_one(feed, fed).await?;
+        while next.is_some() {
+            next = self.take_one(feed, next).await?;
+        }
+        Ok(())
+    }
+
+    /// Something of the feed; what came in the middle of it is still to be taken.
+    async fn take_one(
+        &mut self,
+        feed: &mut Receiver<Fed>,
+        fed: Option<Fed>,
+    ) -> anyhow::Result<Option<Fed>> {
         match fed {
             None => bail!("the task that follows the programs ended; this is a fault of ours"),
             Some(Fed::Told(Told::Live)) => {
-                self.read_all().await?;
+                let end = self.read_all(feed).await?;
                 (self.live, self.source) = (true, Source::Subscribed);
+                return Ok(end);
             }
             Some(Fed::Told(Told::Account(account))) => {
                 self.notices += 1;
@@ -130,38 +146,47 @@ impl Watching {
                 self.downs += u64::from(self.live);
                 if self.source == Source::Starting {
                     tracing::warn!(%cause, "no program subscriptions: pools are asked for slot by slot");
-                    self.read_all().await?;
+                    let end = self.read_all(feed).await?;
+                    (self.live, self.source) = (false, Source::Asked);
+                    return Ok(end);
                 }
                 (self.live, self.source) = (false, Source::Asked);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Finds and reads all pools.
-    async fn read_all(&mut self) -> anyhow::Result<()> {
+    /// Finds and reads all pools, and takes what is told meanwhile; tells what ended that, if something did.
+    async fn read_all(&mut self, feed: &mut Receiver<Fed>) -> anyhow::Result<Option<Fed>> {
         let started = Instant::now();
-        let report = self.scanner.cold(&self.rpc, unix_seconds()).await.map_err(advise)?;
+        let mut told = Accounts::new(feed);
+        let read = self.scanner.cold_beside(&self.rpc, unix_seconds(), &mut told).await;
+        let (slots, end) = (told.slots, told.end);
+        let report = read.map_err(advise)?;
         let took = started.elapsed();
         let first = self.cold.is_none();
-        self.refused += u64::try_from(report.refused).unwrap_or(u64::MAX);
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.refused += count(report.refused + report.told_refused);
+        self.notices += count(report.told);
+        self.changes += count(report.told_changes);
+        self.scans += count(report.told_changes);
+        self.told = self.told.max(slots[1]);
         let rows = u32::try_from(self.scanner.table().rows()).unwrap_or(u32::MAX);
         let mut changed = 0;
         for row in (0..rows).map(RowId::new) {
-            changed += u64::from(self.is_new(row));
+            changed += u64::from(self.scanner.take_change(row));
         }
-        self.reach(report.slot.max(self.slot)).await?;
+        self.reach(report.slot.max(slots[0]).max(self.slot)).await?;
         if first {
             self.cold = Some((report, took));
             // Every pool was decoded, priced and, by the pass just made, judged.
-            let read = report.pools.saturating_sub(report.refused + report.unread);
-            self.scans += u64::try_from(read).unwrap_or(u64::MAX);
+            self.scans += count(report.pools.saturating_sub(report.refused + report.unread));
             self.busy += took;
         } else {
             self.scans += changed;
             self.repaired += changed;
         }
-        Ok(())
+        Ok(end)
     }
 
     /// An account as it is now; what was done with it.
@@ -172,7 +197,7 @@ impl Watching {
         match applied {
             Ok(change) => {
                 if let Change::Settled(row) = change
-                    && self.is_new(row)
+                    && self.scanner.take_change(row)
                 {
                     self.scans += 1;
                     self.changes += 1;
@@ -185,16 +210,6 @@ impl Watching {
                 None
             }
         }
-    }
-
-    /// Whether a row holds other reserves than when it was last asked about.
-    fn is_new(&mut self, row: RowId) -> bool {
-        let Some((reserves, ..)) = self.scanner.table().state(row) else { return false };
-        let at = usize::try_from(row.get()).unwrap_or(usize::MAX);
-        if self.seen.len() <= at {
-            self.seen.resize(at.saturating_add(1), [Atoms::ZERO; 2]);
-        }
-        self.seen.get_mut(at).is_some_and(|seen| std::mem::replace(seen, reserves) != reserves)
     }
 
     /// The chain is at a slot: pools that waited settle, and all are looked at in one pass.
@@ -229,7 +244,7 @@ impl Watching {
         match self.scanner.read_told(&self.rpc, at_least, VAULTS_PER_SLOT).await {
             Ok(rows) => {
                 for row in rows {
-                    let changed = u64::from(self.is_new(row));
+                    let changed = u64::from(self.scanner.take_change(row));
                     self.scans += changed;
                     self.changes += changed;
                 }
@@ -255,7 +270,7 @@ impl Watching {
             let pair = (verdict.buy, verdict.sell);
             let confirmed = self.scanner.confirm(&self.rpc, verdict, unix_seconds()).await;
             for row in [verdict.buy, verdict.sell] {
-                let changed = u64::from(self.is_new(row));
+                let changed = u64::from(self.scanner.take_change(row));
                 self.scans += changed;
                 self.changes += changed;
             }
@@ -308,7 +323,10 @@ impl Watching {
                 looked += 1;
                 let row = RowId::new(self.next_row);
                 self.next_row = if self.next_row + 1 >= rows { 0 } else { self.next_row + 1 };
-                keys.extend(self.scanner.accounts(row));
+                match self.scanner.accounts(row) {
+                    Ok(accounts) => keys.extend(accounts),
+                    Err(error) => tracing::debug!(%error, "a pool is not read again"),
+                }
             }
             if keys.is_empty() {
                 break;

@@ -1,13 +1,15 @@
 //! Reading all pools, and all vaults.
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use futures_util::stream::{FuturesOrdered, Stream, StreamExt as _, pending};
 use sniper_core::amm::{pump_curve, pump_fees};
 use sniper_core::ids::Address;
 use sniper_core::scan::{RowId, TableError};
 use sniper_core::units::Slot;
 
+use super::beside::Beside;
 use super::error::{ReplyError, ScanError};
+use super::follow::Account as Followed;
 use super::program::{BALANCE, Program};
 use super::reply::Summary;
 use super::report::ColdReport;
@@ -42,12 +44,47 @@ impl Scanner {
         rpc: &RpcConnectionPool,
         now: u64,
     ) -> Result<ColdReport, ScanError> {
+        self.cold_beside(rpc, now, &mut pending()).await
+    }
+
+    /// As [`Self::cold`], and takes the accounts that are told meanwhile as they come. What is told beyond the end
+    /// of the reading is left in the stream.
+    ///
+    /// # Errors
+    /// As [`Self::cold`].
+    pub async fn cold_beside(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        now: u64,
+        told: &mut (dyn Stream<Item = Followed> + Send + Unpin),
+    ) -> Result<ColdReport, ScanError> {
         let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
+        let mut beside = Beside::new(told, now);
+        let before = (self.pools.table.len(), self.pools.left_out);
+        let read = self.read_all(rpc, &mut report, &mut beside).await;
+        beside.end(&mut self.pools);
+        (report.told, report.told_changes) = (beside.taken, beside.changes);
+        report.told_refused = beside.refused;
+        read?;
+        self.pools.shrink_to_fit();
+        report.left_out = self.pools.left_out.saturating_sub(before.1);
+        report.new = self.pools.table.len().saturating_sub(before.0);
+        if self.warm {
+            self.new_pools += u64::try_from(report.new).unwrap_or(0);
+        }
+        self.warm = true;
+        Ok(report)
+    }
+
+    async fn read_all(
+        &mut self,
+        rpc: &RpcConnectionPool,
+        report: &mut ColdReport,
+        beside: &mut Beside<'_>,
+    ) -> Result<(), ScanError> {
         let mut at_least = rpc.highest_slot().get();
-        let before = self.pools.table.len();
-        let left_out = self.pools.left_out;
         for program in self.settings.programs.clone() {
-            match self.list_program(rpc, program, at_least, now, &mut report).await {
+            match self.list_program(rpc, program, at_least, report, beside).await {
                 Ok(slot) => at_least = at_least.max(slot),
                 Err(ScanError::Rpc(error)) if program.is_vast() && self.goes_on_without() => {
                     tracing::warn!(%error, program = program.text(), "not listed: it has too many accounts");
@@ -57,15 +94,10 @@ impl Scanner {
             }
         }
         let rows = std::mem::take(&mut self.pools.to_read);
-        self.read_vaults(rpc, rows, at_least, &mut report).await?;
-        self.pools.shrink_to_fit();
-        report.left_out = self.pools.left_out.saturating_sub(left_out);
-        report.new = self.pools.table.len().saturating_sub(before);
-        if self.warm {
-            self.new_pools += u64::try_from(report.new).unwrap_or(0);
-        }
-        self.warm = true;
-        Ok(report)
+        self.read_vaults(rpc, rows, at_least, report, beside).await?;
+        // Pools that were told of while those were read.
+        let rows = std::mem::take(&mut self.pools.to_read);
+        self.read_vaults(rpc, rows, at_least, report, beside).await
     }
 
     /// Whether there is another program to scan.
@@ -79,12 +111,12 @@ impl Scanner {
         rpc: &RpcConnectionPool,
         program: Program,
         at_least: u64,
-        now: u64,
         report: &mut ColdReport,
+        beside: &mut Beside<'_>,
     ) -> Result<u64, ScanError> {
         let mut at_least = at_least;
         if let Some(filters) = program.config_filters() {
-            self.list(rpc, program, &filters, at_least, now, report).await?;
+            self.list(rpc, program, &filters, at_least, report, beside).await?;
         }
         if let Some((address, owner)) = program.fee_account() {
             self.read_fees(rpc, address, owner).await?;
@@ -97,13 +129,13 @@ impl Scanner {
                 queries = with.map(|mint| [program.list_filters(), vec![mint]].concat()).collect();
             }
             if program == Program::PumpCurve {
-                self.read_curve(rpc, pump_curve::bonding_curve(&mint), now).await?;
+                self.read_curve(rpc, pump_curve::bonding_curve(&mint), beside.now).await?;
                 // Only what is priced in SOL is not found by its account.
                 queries.retain(|filters| filters.len() > 2 || mint == pump_fees::WRAPPED_SOL);
             }
         }
         for filters in queries {
-            let slot = self.list(rpc, program, &filters, at_least, now, report).await?;
+            let slot = self.list(rpc, program, &filters, at_least, report, beside).await?;
             at_least = at_least.max(slot);
         }
         Ok(at_least)
@@ -174,8 +206,8 @@ impl Scanner {
         program: Program,
         filters: &[AccountFilter],
         at_least: u64,
-        now: u64,
         report: &mut ColdReport,
+        beside: &mut Beside<'_>,
     ) -> Result<u64, ScanError> {
         let is_config = program.config_filters().as_deref() == Some(filters);
         let request = Request {
@@ -189,31 +221,31 @@ impl Scanner {
         loop {
             // What an answer that broke off had is in the table, and is read again.
             *report = ColdReport { bytes: report.bytes, ..before };
-            match self.list_once(rpc, program, is_config, body.clone(), at_least, now, report).await
-            {
+            let once =
+                self.list_once(rpc, (program, is_config), body.clone(), at_least, report, beside);
+            match once.await {
                 Err(ScanError::Rpc(error)) => pause(error, &mut attempt).await?,
                 other => return other,
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one attempt of `list`, nothing of its own")]
     async fn list_once(
         &mut self,
         rpc: &RpcConnectionPool,
-        program: Program,
-        is_config: bool,
+        (program, is_config): (Program, bool),
         body: Bytes,
         at_least: u64,
-        now: u64,
         report: &mut ColdReport,
+        beside: &mut Beside<'_>,
     ) -> Result<u64, ScanError> {
-        let mut chunks = rpc.open(POOLS, body).await?;
+        let pools = &mut self.pools;
+        let mut chunks = beside.until(pools, rpc.open(POOLS, body)).await?;
         let endpoint = chunks.endpoint().clone();
         self.reader.restart();
-        let pools = &mut self.pools;
+        let now = beside.now;
         let outcome = loop {
-            let chunk = match chunks.next().await {
+            let chunk = match beside.until(pools, chunks.next()).await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break self.reader.finish().map_err(Refused::Reply),
                 Err(error) => break Err(Refused::Scan(ScanError::Rpc(error))),
@@ -253,7 +285,9 @@ impl Scanner {
     ) -> Result<ColdReport, ScanError> {
         let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
         let rows = std::mem::take(&mut self.pools.to_read);
-        self.read_vaults(rpc, rows, at_least.get(), &mut report).await?;
+        let mut nothing = pending();
+        let mut alone = Beside::new(&mut nothing, 0);
+        self.read_vaults(rpc, rows, at_least.get(), &mut report, &mut alone).await?;
         Ok(report)
     }
 
@@ -272,8 +306,10 @@ impl Scanner {
         let mut rows: Vec<RowId> = self.pools.asked.iter().copied().take(most).collect();
         if !rows.is_empty() {
             let mut report = ColdReport { slot: u64::MAX, ..ColdReport::default() };
+            let mut nothing = pending();
+            let mut alone = Beside::new(&mut nothing, 0);
             // After an error they are still asked for.
-            self.read_vaults_of(rpc, &mut rows, at_least.get(), &mut report).await?;
+            self.read_vaults_of(rpc, &mut rows, at_least.get(), &mut report, &mut alone).await?;
             for row in &rows {
                 self.pools.asked.remove(row);
             }
@@ -288,8 +324,9 @@ impl Scanner {
         mut rows: Vec<RowId>,
         at_least: u64,
         report: &mut ColdReport,
+        beside: &mut Beside<'_>,
     ) -> Result<(), ScanError> {
-        let read = self.read_vaults_of(rpc, &mut rows, at_least, report).await;
+        let read = self.read_vaults_of(rpc, &mut rows, at_least, report, beside).await;
         if read.is_err() {
             self.pools.to_read.extend(rows);
         }
@@ -302,6 +339,7 @@ impl Scanner {
         rows: &mut Vec<RowId>,
         at_least: u64,
         report: &mut ColdReport,
+        beside: &mut Beside<'_>,
     ) -> Result<(), ScanError> {
         rows.sort_unstable();
         rows.dedup();
@@ -318,11 +356,15 @@ impl Scanner {
             while ahead.len() < AHEAD
                 && let Some(part) = parts.next()
             {
-                let extras = part.iter().filter_map(|row| self.pools.extra(*row));
-                let body = accounts_request(extras.flat_map(|extra| &extra.vaults), &request)?;
+                let mut vaults = Vec::with_capacity(KEYS_MAX);
+                for row in part {
+                    vaults.extend(self.pools.vaults_of(*row)?.into_iter().flatten());
+                }
+                let body = accounts_request(vaults.iter(), &request)?;
                 ahead.push_back(async move { (part, fetch(rpc, body).await) });
             }
-            let Some((part, answer)) = ahead.next().await else { return Ok(()) };
+            let answer = beside.until(&mut self.pools, ahead.next()).await;
+            let Some((part, answer)) = answer else { return Ok(()) };
             let (endpoint, chunks) = answer?;
             let mut balances = [None; KEYS_MAX];
             let summary = self.read(&endpoint, &chunks, |number, account| {

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::report::Opportunity;
 use super::request::{Request, accounts_request};
 use super::scanner::Scanner;
-use super::state::Notice;
+use super::state::{Beside, Extra, Notice};
 use crate::json::Encoding;
 use crate::rpc::RpcConnectionPool;
 
@@ -40,7 +40,7 @@ impl Scanner {
         let (mut pools, mut bins) = (Vec::with_capacity(2), Vec::new());
         for (row, buys) in [(verdict.buy, true), (verdict.sell, false)] {
             let Some(known) = self.pools.table.get(row) else { return Ok(None) };
-            keys.extend(self.accounts(row));
+            keys.extend(self.accounts(row)?);
             pools.push((known.address, known.slot.get()));
             bins.extend(self.active(row, buys));
         }
@@ -85,7 +85,7 @@ impl Scanner {
     fn active(&self, row: RowId, buys: bool) -> Option<Active> {
         let pool = self.pools.table.get(row).filter(|pool| pool.kind == Kind::Dlmm)?;
         let figures = self.pools.table.figures(row, pool.slot)?;
-        let bin = i32::try_from(self.pools.extra(row)?.owed[0]).ok()?;
+        let Beside::Bin(bin) = self.pools.extra(row)?.beside() else { return None };
         let index = dlmm::array_of(bin);
         let array = dlmm::bin_array_address(&pool.address, index);
         // Whoever buys takes the base out, whoever sells the quote.
@@ -95,11 +95,11 @@ impl Scanner {
 
     /// Whether the pool still trades in that bin, and the bin holds what would come out.
     fn holds(&self, active: &Active, data: &[u8]) -> bool {
-        let still = self.pools.extra(active.row).map(|extra| extra.owed[0]);
+        let still = self.pools.extra(active.row).map(Extra::beside);
         let place = u8::try_from(active.bin.rem_euclid(dlmm::BINS_PER_ARRAY)).ok();
         let Ok((array, _)) = dlmm::decode_bin_array(data) else { return false };
         let bin = array.bins.iter().find(|bin| Some(bin.place) == place);
         let amount = bin.and_then(|bin| bin.amounts.get(usize::from(active.second)));
-        still == Some(active.bin.into()) && amount.is_some_and(|amount| *amount > Atoms::ZERO)
+        still == Some(Beside::Bin(active.bin)) && amount.is_some_and(|amount| *amount > Atoms::ZERO)
     }
 }

@@ -107,6 +107,11 @@ pub enum ScanError {
     /// The table refuses something.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The temporary file that holds the addresses of vaults cannot be read.
+    #[error(
+        "the addresses of vaults in the temporary folder cannot be read: {0}; start again, or set TMPDIR to another folder"
+    )]
+    Filed(#[source] std::io::Error),
     /// An account of a program is not what its filters promise.
     #[error("account {address}: {source}")]
     Account {

@@ -89,6 +89,7 @@ impl Follower {
         commitment: Commitment,
     ) -> Result<Self, DownCause> {
         let config = tungstenite::protocol::WebSocketConfig::default()
+            .read_buffer_size(16 << 10)
             .max_message_size(Some(FRAME_MAX))
             .max_frame_size(Some(FRAME_MAX));
         let url = endpoint.ws().expose().as_str();

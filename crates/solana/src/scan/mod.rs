@@ -14,6 +14,7 @@
 //!
 //! [`Scanner`] decides nothing: which gap is worth an order is the core's business.
 
+mod beside;
 mod cold;
 mod confirm;
 mod decode;
@@ -28,6 +29,7 @@ mod scanner;
 mod standing;
 mod state;
 mod torn;
+mod vaults;
 
 pub use decode::{Decoded, Maker, Rates};
 pub use error::{ReplyError, ScanError};

@@ -105,19 +105,6 @@ impl Program {
         }
     }
 
-    /// The program of a kind.
-    pub(super) const fn of_kind(kind: Kind) -> Self {
-        match kind {
-            Kind::Cpmm => Self::Cpmm,
-            Kind::AmmV4 => Self::AmmV4,
-            Kind::Whirlpool => Self::Whirlpool,
-            Kind::Clmm => Self::Clmm,
-            Kind::Dlmm => Self::Dlmm,
-            Kind::PumpSwap => Self::PumpSwap,
-            _ => Self::PumpCurve,
-        }
-    }
-
     /// Bytes of a pool's state account; none where they differ from pool to pool.
     #[must_use]
     pub const fn pool_len(self) -> Option<usize> {

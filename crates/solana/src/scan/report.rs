@@ -25,6 +25,12 @@ pub struct ColdReport {
     pub bytes: usize,
     /// The oldest slot of any answer.
     pub slot: u64,
+    /// Accounts that were told of meanwhile, and taken.
+    pub told: usize,
+    /// How many of those changed a pool's reserves.
+    pub told_changes: usize,
+    /// And how many were left out, for what they are.
+    pub told_refused: usize,
 }
 
 /// Percentiles of one pass over all pools, in microseconds.

@@ -97,17 +97,26 @@ impl Scanner {
 
     /// The token accounts of a pool, in the order of its mints: what a feed has to follow beside its state account.
     /// None where the state account alone is enough.
-    #[must_use]
-    pub fn vaults(&self, row: RowId) -> Option<[Address; 2]> {
-        let kind = self.pools.table.get(row)?.kind;
-        let extra = self.pools.extra(row)?;
-        Program::of_kind(kind).has_vaults().then_some(extra.vaults)
+    ///
+    /// # Errors
+    /// [`ScanError::Filed`].
+    pub fn vaults(&self, row: RowId) -> Result<Option<[Address; 2]>, ScanError> {
+        self.pools.vaults_of(row)
     }
 
     /// Everything that a pool's row is read from: its state account, then its vaults.
-    pub fn accounts(&self, row: RowId) -> impl Iterator<Item = Address> {
+    ///
+    /// # Errors
+    /// [`ScanError::Filed`].
+    pub fn accounts(&self, row: RowId) -> Result<impl Iterator<Item = Address>, ScanError> {
         let state = self.pools.table.get(row).map(|pool| pool.address);
-        state.into_iter().chain(self.vaults(row).into_iter().flatten())
+        let vaults = self.vaults(row)?;
+        Ok(state.into_iter().chain(vaults.into_iter().flatten()))
+    }
+
+    /// Whether a pool's reserves changed since this was last asked of it: see [`PoolTable::take_change`].
+    pub fn take_change(&mut self, row: RowId) -> bool {
+        self.pools.table.take_change(row)
     }
 
     /// Takes an account as it is now. `now` is in seconds since the Unix epoch.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sniper_core::amm::{pump_curve, pump_swap};
 use sniper_core::ids::Address;
 use sniper_core::scan::{
-    Anchor, Applied, Flags, Hash, ID_MAX, Index, NewPool, Place, PoolTable, RowId, TableError,
-    Terms, figures::RATE_WHOLE, hash_address, hash_words,
+    Anchor, Applied, Flags, NewPool, Place, PoolTable, RowId, TableError, Terms,
+    figures::RATE_WHOLE,
 };
 use sniper_core::units::{Atoms, Slot};
 
@@ -15,6 +15,7 @@ use super::error::ScanError;
 use super::fees::{Share, SharedFees};
 use super::program::Program;
 use super::torn::{From, STATE, Torn, put};
+use super::vaults::{Vaults, VaultsId};
 use crate::rpc::TokenAccount;
 
 /// An account as it was at a slot.
@@ -48,22 +49,57 @@ pub enum Change {
 }
 
 /// Beside each row of the table.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Extra {
-    pub(super) vaults: [Address; 2],
-    /// Of each vault's balance, what is not the pool's, and below zero what counts on top. Of a pool without vaults
-    /// to read, its bin in the first place, if it trades in one.
-    pub(super) owed: [i64; 2],
+    /// See [`Beside`].
+    number: u32,
     /// Which shared fee account, by number.
     config: u16,
     /// What of it.
     share: Share,
     /// Slots of the vaults and the state account: how far each lies behind the row's, held at 255.
     pub(super) behind: [u8; 3],
+    which: Which,
 }
 
 // One for each pool of a hundred thousand.
-const _: () = assert!(size_of::<Extra>() <= 88);
+const _: () = assert!(size_of::<Extra>() == 12);
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Nothing,
+    Vaults,
+    Bin,
+}
+
+/// What a pool has that others have not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Its state account tells all.
+    Nothing,
+    /// Vaults, which tell its reserves.
+    Vaults(VaultsId),
+    /// The bin that it trades in.
+    Bin(i32),
+}
+
+impl Extra {
+    pub(super) fn beside(&self) -> Beside {
+        match self.which {
+            Which::Nothing => Beside::Nothing,
+            Which::Vaults => Beside::Vaults(VaultsId::new(self.number)),
+            Which::Bin => Beside::Bin(self.number.cast_signed()),
+        }
+    }
+
+    fn set_beside(&mut self, beside: Beside) {
+        (self.which, self.number) = match beside {
+            Beside::Nothing => (Which::Nothing, 0),
+            Beside::Vaults(id) => (Which::Vaults, id.get()),
+            Beside::Bin(bin) => (Which::Bin, bin.cast_unsigned()),
+        };
+    }
+}
 
 /// No shared fee account.
 const OWN: u16 = u16::MAX;
@@ -76,8 +112,7 @@ const CURVES_MAX: usize = 1_000_000;
 pub(super) struct Pools {
     pub(super) table: PoolTable,
     pub(super) extras: Vec<Extra>,
-    /// Vaults by address: twice the row, and one more for mint 1's.
-    vaults: Index,
+    vaults: Vaults,
     configs: Vec<(Address, Option<SharedFees>)>,
     /// Only pools of this mint.
     only: Option<Address>,
@@ -106,7 +141,7 @@ impl Pools {
         Ok(Self {
             table: PoolTable::new(anchors, pools)?,
             extras: Vec::with_capacity(pools),
-            vaults: Index::with_capacity(pools.saturating_mul(2)),
+            vaults: Vaults::default(),
             configs: Vec::new(),
             curve: only.as_ref().map(pump_curve::bonding_curve),
             only,
@@ -132,8 +167,29 @@ impl Pools {
         self.table.shrink_to_fit();
         self.extras.shrink_to_fit();
         self.to_read.shrink_to_fit();
-        let extras = &self.extras;
-        self.vaults.shrink_to_fit(|id| hash_of(extras, id));
+        self.vaults.shrink_to_fit();
+    }
+
+    /// The vaults of a pool whose reserves they tell.
+    pub(super) fn vaults_of(&self, row: RowId) -> Result<Option<[Address; 2]>, ScanError> {
+        match self.extra(row).map(Extra::beside) {
+            Some(Beside::Vaults(id)) => self.vaults.addresses(id).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Of each vault's balance, what is not the pool's.
+    pub(super) fn owed(&self, extra: &Extra) -> [i64; 2] {
+        match extra.beside() {
+            Beside::Vaults(id) => self.vaults.owed(id),
+            _ => [0; 2],
+        }
+    }
+
+    pub(super) fn set_owed(&mut self, row: RowId, owed: [i64; 2]) {
+        if let Some(Beside::Vaults(id)) = self.extra(row).map(Extra::beside) {
+            self.vaults.set_owed(id, owed);
+        }
     }
 
     fn row_of(&self, address: &Address) -> Option<RowId> {
@@ -164,7 +220,7 @@ impl Pools {
         } else if data.is_empty() {
             return Ok(self.forget(&address));
         }
-        let Some((row, second)) = self.vault(&address) else { return Ok(Change::Nothing) };
+        let Some((row, second)) = self.vaults.find(&address) else { return Ok(Change::Nothing) };
         match TokenAccount::decode(data) {
             Some(token) => self.take_vault(row, second, token.amount.get(), slot),
             None => Ok(Change::Nothing),
@@ -211,7 +267,7 @@ impl Pools {
         if let Some(extra) = self.extras.get_mut(at(row)) {
             (extra.config, extra.share) = fees;
             if let Some(bin) = decoded.bin {
-                extra.owed[0] = bin.into();
+                extra.set_beside(Beside::Bin(bin));
             }
         }
         if from == From::Notice && program.vaults_are_asked_for() && change == Change::Torn(row) {
@@ -265,23 +321,27 @@ impl Pools {
         let row = self.table.insert(&new, Slot::new(slot))?.row;
         self.note_opening(row, decoded, (slot, now));
         let (config, share) = fees;
-        let vaults = decoded.vaults;
-        let owed = decoded.bin.map_or(decoded.owed, |bin| [bin.into(), 0]);
-        let extra = Extra { vaults, owed, config, share, behind: [0; 3] };
+        let beside = match (decoded.reserves, decoded.bin) {
+            (None, _) => match self.vaults.add(row, decoded.vaults, decoded.owed) {
+                Ok(id) => Beside::Vaults(id),
+                Err(error) => {
+                    self.table.remove(&address);
+                    return Err(error);
+                }
+            },
+            (Some(_), Some(bin)) => Beside::Bin(bin),
+            (Some(_), None) => Beside::Nothing,
+        };
+        let mut extra = Extra { number: 0, config, share, behind: [0; 3], which: Which::Nothing };
+        extra.set_beside(beside);
         match self.extras.get_mut(at(row)) {
             Some(place) => *place = extra,
             // Rows are given out one after the other.
             None => self.extras.push(extra),
         }
-        if decoded.reserves.is_some() {
-            return Ok(Change::New(row));
+        if decoded.reserves.is_none() {
+            self.to_read.push(row);
         }
-        let number = row.get().checked_mul(2).filter(|id| *id < ID_MAX).ok_or(TableError::Full)?;
-        for (id, vault) in (number..).zip(&vaults) {
-            let extras = &self.extras;
-            self.vaults.insert(hash_address(vault), id, |id| hash_of(extras, id));
-        }
-        self.to_read.push(row);
         Ok(Change::New(row))
     }
 
@@ -366,13 +426,6 @@ impl Pools {
         Ok(Change::Fees)
     }
 
-    /// Whose vault an account is, and of which mint.
-    pub(super) fn vault(&self, address: &Address) -> Option<(RowId, bool)> {
-        let is = |id| vault_of(&self.extras, id) == Some(address);
-        let id = self.vaults.find(hash_address(address), is)?;
-        Some((RowId::new(id / 2), id % 2 == 1))
-    }
-
     /// The balance of a vault.
     pub(super) fn take_vault(
         &mut self,
@@ -411,12 +464,11 @@ impl Pools {
         if known.is_some_and(|pool| pool.kind == Program::PumpCurve.kind()) {
             self.curves = self.curves.saturating_sub(1);
         }
-        let extras = &self.extras;
-        if let Some(extra) = extras.get(at(row)) {
-            for vault in &extra.vaults {
-                let is = |id| vault_of(extras, id) == Some(vault) && id / 2 == row.get();
-                self.vaults.remove(hash_address(vault), is, |id| hash_of(extras, id));
-            }
+        if let Some(extra) = self.extras.get_mut(at(row))
+            && let Beside::Vaults(id) = extra.beside()
+        {
+            extra.set_beside(Beside::Nothing);
+            self.vaults.remove(id);
         }
         self.torn.remove(&row);
         self.to_read.retain(|waits| *waits != row);
@@ -430,13 +482,4 @@ impl Pools {
 
 pub(super) fn at(row: RowId) -> usize {
     usize::try_from(row.get()).unwrap_or(usize::MAX)
-}
-
-fn vault_of(extras: &[Extra], id: u32) -> Option<&Address> {
-    let [first, second] = &extras.get(at(RowId::new(id / 2)))?.vaults;
-    Some(if id % 2 == 1 { second } else { first })
-}
-
-fn hash_of(extras: &[Extra], id: u32) -> Hash {
-    vault_of(extras, id).map_or(hash_words(0, 0), hash_address)
 }

@@ -55,20 +55,21 @@ impl Pools {
             return Ok(*torn);
         }
         let unknown = TableError::Unknown(row.get());
-        let extra = self.extras.get(at(row)).ok_or(unknown)?;
+        let extra = self.extra(row).ok_or(unknown)?;
+        let owed = self.owed(extra);
         let (reserves, slot, flags) = self.table.state(row).ok_or(unknown)?;
         if flags.has(Flags::UNREAD) {
             let slots = [0, 0, slot.get()];
-            return Ok(Torn { balances: [0; 2], owed: extra.owed, slots });
+            return Ok(Torn { balances: [0; 2], owed, slots });
         }
         let [first, second] = reserves.map(Atoms::get);
-        let [owed_first, owed_second] = extra.owed;
+        let [owed_first, owed_second] = owed;
         Ok(Torn {
             balances: [
                 first.saturating_add_signed(owed_first),
                 second.saturating_add_signed(owed_second),
             ],
-            owed: extra.owed,
+            owed,
             slots: extra.behind.map(|behind| slot.get().saturating_sub(u64::from(behind))),
         })
     }
@@ -89,9 +90,7 @@ impl Pools {
         self.torn.remove(&row);
         if torn.slots.contains(&0) {
             self.table.update(row, [Atoms::ZERO; 2], Slot::new(slot))?;
-            if let Some(extra) = self.extras.get_mut(at(row)) {
-                extra.owed = owed;
-            }
+            self.set_owed(row, owed);
             return Ok(Change::Torn(row));
         }
         self.settle_row(row, &torn)?;
@@ -129,8 +128,8 @@ impl Pools {
         let net =
             [first.saturating_sub_signed(owed_first), second.saturating_sub_signed(owed_second)];
         self.table.update(row, net.map(Atoms::new), Slot::new(newest))?;
+        self.set_owed(row, torn.owed);
         if let Some(extra) = self.extras.get_mut(at(row)) {
-            extra.owed = torn.owed;
             extra.behind = torn.slots.map(|slot| u8::try_from(newest - slot).unwrap_or(u8::MAX));
         }
         if let Some(terms) = self.table.terms(row)
