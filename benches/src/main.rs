@@ -4,7 +4,7 @@
 //! a slice of each, then for the balances of their vaults, a hundred accounts a request and four requests under way. The
 //! scanner also puts what it read into its table; the client's accounts are decoded by the same decoders, which the
 //! client does not have, and kept in a list. Beside that, one answer of a hundred token accounts, fetched and decoded.
-//! Times are what the kernel says the process ran, threads and all, and what the clock on the wall says.
+//! Beside that, indicators ([`indicators`]). Times are what the kernel says the process ran, threads and all, and what the clock on the wall says.
 //!
 //! Run it with `cargo xtask bench`, or in this folder with `cargo run --release -- [--pools N] [--rounds N] [--json]`. Exit code 6
 //! where the scanner is not [`LIMIT`] times as quick. With `--ours` the scanner runs alone: for a profiler.
@@ -15,6 +15,7 @@
     reason = "a bench may panic"
 )]
 
+mod indicators;
 mod peer;
 #[path = "../../crates/solana/tests/scan_node/mod.rs"]
 mod scan_node;
@@ -56,7 +57,8 @@ fn main() -> ExitCode {
         runtime().block_on(alone(pools, rounds));
         return ExitCode::SUCCESS;
     }
-    let rows = runtime().block_on(measure(pools, rounds));
+    let mut rows = runtime().block_on(measure(pools, rounds));
+    rows.extend(indicators::measure(rounds));
     let holds = rows.iter().all(|row| row.limit.is_none_or(|limit| row.ratio >= limit));
     if args.iter().any(|arg| arg == "--json") {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
 struct Row {
     what: String,
     unit: &'static str,
+    peer: &'static str,
     ran: [f64; 2],
     wall: [f64; 2],
     /// How many times as long the peer ran: the middle, the least and the most of all rounds.
@@ -84,9 +87,9 @@ struct Row {
 
 impl Row {
     fn json(&self) -> Value {
-        let Self { what, unit, ran, wall, ratio, least, most, limit } = self;
+        let Self { what, unit, peer, ran, wall, ratio, least, most, limit } = self;
         json!({
-            "what": what, "unit": unit, "peer_name": "solana-rpc-client",
+            "what": what, "unit": unit, "peer_name": peer,
             "ours": ran[0], "peer": ran[1], "ours_wall": wall[0], "peer_wall": wall[1],
             "ratio": ratio, "ratio_least": least, "ratio_most": most, "limit": limit,
             "ok": limit.is_none_or(|limit| *ratio >= limit),
@@ -96,10 +99,10 @@ impl Row {
 
 impl std::fmt::Display for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, unit, ran, wall, ratio, least, most, limit } = self;
+        let Self { what, unit, peer, ran, wall, ratio, least, most, limit } = self;
         write!(
             f,
-            "{what}, {unit}: ours {:.2} run, {:.2} on the wall; solana-rpc-client {:.2} run, {:.2} on the wall; \
+            "{what}, {unit}: ours {:.4} run, {:.4} on the wall; {peer} {:.4} run, {:.4} on the wall; \
              x {ratio:.1} run ({least:.1} to {most:.1}), x {:.1} on the wall",
             ran[0],
             wall[0],
@@ -200,6 +203,7 @@ fn row(what: String, unit: &'static str, parts: f64, sides: &[Vec<Took>; 2]) -> 
     Row {
         what,
         unit,
+        peer: "solana-rpc-client",
         ran: [0, 1].map(|side| per(side, |took| took.ran)),
         wall: [0, 1].map(|side| per(side, |took| took.wall)),
         ratio: ratios[ratios.len() / 2],

@@ -18,14 +18,13 @@ use super::error::{ConfigError, Problem};
 use super::layers::Layers;
 use super::raw::{
     Amount, RawArbitrage, RawConfig, RawDashboard, RawEndpoint, RawLive, RawLog, RawMint, RawNode,
-    RawOperator, RawPerformance, RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy,
-    RawTrading, RawWallet,
+    RawOperator, RawPrices, RawRisk, RawSim, RawStore, RawStrategies, RawStrategy, RawTrading,
+    RawWallet,
 };
 use super::{
-    Config, Dashboard, LiveCaps, Log, Metrics, Node, Performance, Prices, Sim, StrategySettings,
-    Trading, Wallet, grpc, tuning,
+    Config, Dashboard, LiveCaps, Log, Node, Prices, Sim, StrategySettings, Trading, Wallet, grpc,
+    tuning,
 };
-use crate::telemetry::MetricsBounds;
 
 /// The largest amount a setting may name: far above any desk this is for, far below where sums could overflow.
 const DOLLARS_MAX: Usd = Usd::dollars(1_000_000_000);
@@ -492,22 +491,6 @@ impl Check<'_> {
         Ok(Dashboard { listen: enabled.then_some(listen), allow_remote })
     }
 
-    fn performance(&self, raw: &RawPerformance) -> Checked<Performance> {
-        let every =
-            self.unsigned("performance.metrics_every_ms", raw.metrics_every_ms, 500, MILLIS_MAX)?;
-        let megabytes: u64 =
-            self.unsigned("performance.metrics_file_mb", raw.metrics_file_mb, 1, 10_000)?;
-        let files = self.unsigned("performance.metrics_files", raw.metrics_files, 1, 1_000)?;
-        let bounds = MetricsBounds { file_bytes: megabytes.saturating_mul(1_000_000), files };
-        let metrics = Metrics { every: Duration::from_millis(every), bounds };
-        let key = "performance.baselines";
-        let baselines = raw.baselines.as_deref().filter(|path| !path.is_empty());
-        Ok(Performance {
-            metrics: self.present("performance.metrics", raw.metrics)?.then_some(metrics),
-            baselines: baselines.map(|path| self.path(key, Some(path))).transpose()?,
-        })
-    }
-
     fn sim(&self, raw: &RawSim) -> Checked<Sim> {
         let latency: u64 = self.unsigned("sim.latency_ms", raw.latency_ms, 0, 60_000)?;
         Ok(Sim {
@@ -569,5 +552,6 @@ pub(super) fn parse_dollars(text: &str) -> Option<Usd> {
     Some(Usd::new(if negative { value.checked_neg()? } else { value }))
 }
 
+mod performance;
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,8 @@ pub(super) fn raw() -> RawConfig {
             metrics_file_mb: Some(16),
             metrics_files: Some(4),
             baselines: Some(String::new()),
+            otlp: Some(String::new()),
+            otlp_every_ms: Some(10_000),
         },
         sim: RawSim {
             cash_usd: Some(dollars(Usd::dollars(1_000))),

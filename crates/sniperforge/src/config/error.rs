@@ -162,6 +162,21 @@ pub enum Problem {
         /// What it may start with.
         schemes: &'static str,
     },
+    /// Not an address of a collector.
+    #[error(
+        "is not the address of a collector; write one such as http://127.0.0.1:4318, without a name, password or query"
+    )]
+    Collector,
+    /// Not in this build.
+    #[error(
+        "is set, and this build has no {what}; build it with `cargo build --release --features {feature}`, or take this out"
+    )]
+    Feature {
+        /// What is wanted.
+        what: &'static str,
+        /// What brings it.
+        feature: &'static str,
+    },
     /// Not a name.
     #[error("is not a name; write 1 to 32 letters, digits, `-` or `_`")]
     Name,

@@ -256,6 +256,17 @@ pub struct Performance {
     pub metrics: Option<Metrics>,
     /// The file of baselines; those of the program without one.
     pub baselines: Option<PathBuf>,
+    /// The collector that figures and ways of orders are sent to.
+    pub otlp: Option<Otlp>,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// Its address: scheme, host and port, and the path before `/v1/metrics`. Holds no secret.
+    pub endpoint: String,
+    /// How often figures are sent.
+    pub every: Duration,
 }
 
 /// The file of figures.

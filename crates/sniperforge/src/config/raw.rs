@@ -276,6 +276,10 @@ table!(
         metrics_files: i64,
         /// The file of baselines; those of the program without one.
         baselines: String,
+        /// The OpenTelemetry collector that figures and ways of orders are sent to; none when empty.
+        otlp: String,
+        /// How often.
+        otlp_every_ms: i64,
     }
 );
 table!(

@@ -291,6 +291,37 @@ fn no_refusal_and_no_page_repeats_a_url_or_a_text() {
     assert_eq!(&**config.node.endpoints[0].name(), "a");
 }
 
+#[test]
+fn a_collector_is_taken_by_builds_that_can_and_holds_no_secret() {
+    let with = |address: &str| format!("[performance]\notlp = '{address}'\notlp_every_ms = 1000\n");
+    for address in [
+        "127.0.0.1:4318",
+        "ftp://127.0.0.1",
+        "http://",
+        "http://s3cr3t@x:4318",
+        "http://a:s3cr3t@x:4318",
+        "http://x:4318/?key=s3cr3t",
+        "http://x:4318/#s3cr3t",
+    ] {
+        let message = refusal(&with(address), &[]);
+        assert!(
+            message.contains("performance.otlp is not the address of a collector"),
+            "{message}"
+        );
+        assert!(!message.contains("s3cr3t"), "{message}");
+    }
+    assert!(refusal("[performance]\notlp_every_ms = 1\n", &[]).contains("otlp_every_ms is 1"));
+    let good = with("http://127.0.0.1:4318/");
+    if cfg!(feature = "otel") {
+        let folder = TempDir::new().unwrap();
+        let otlp = Config::load(&sources(&folder, &good, &[])).unwrap().performance.otlp.unwrap();
+        assert_eq!(otlp.endpoint, "http://127.0.0.1:4318");
+        assert_eq!(otlp.every, Duration::from_secs(1));
+    } else {
+        assert!(refusal(&good, &[]).contains("--features otel"));
+    }
+}
+
 #[cfg(not(feature = "yellowstone"))]
 #[test]
 fn a_stream_that_this_build_cannot_listen_to_is_refused_and_not_passed_over() {

@@ -50,6 +50,8 @@ pub(super) struct Publisher {
     baselines: BTreeMap<&'static str, Expected>,
     regressions: Vec<RegressionView>,
     file: Option<(MetricsFile, Duration, Instant)>,
+    #[cfg(feature = "otel")]
+    collector: Option<crate::telemetry::Collector>,
 }
 
 /// How often the machine is asked what is taken of it.
@@ -86,6 +88,8 @@ impl Publisher {
             baselines: BTreeMap::new(),
             regressions: Vec::new(),
             file: None,
+            #[cfg(feature = "otel")]
+            collector: None,
         }
     }
 
@@ -104,6 +108,16 @@ impl Publisher {
         self.file = Some((file, every, Instant::now()));
     }
 
+    /// Figures and ways of orders go to this collector.
+    #[cfg(feature = "otel")]
+    pub(super) fn send_to(&mut self, otlp: &crate::config::Otlp) {
+        match crate::telemetry::Collector::start(&otlp.endpoint, otlp.every, self.view()) {
+            Ok(collector) => self.collector = Some(collector),
+            // Figures are no reason not to trade.
+            Err(error) => tracing::warn!(%error, "nothing is sent to the collector in this run"),
+        }
+    }
+
     /// A line of figures is to be written.
     pub(super) fn is_line_due(&self) -> bool {
         self.file.as_ref().is_some_and(|(_, every, written)| written.elapsed() >= *every)
@@ -111,6 +125,10 @@ impl Publisher {
 
     /// Takes note of the way of a trade that has landed.
     pub(super) fn note_way(&mut self, way: WaterfallView) {
+        #[cfg(feature = "otel")]
+        if let Some(collector) = &self.collector {
+            collector.order(&way);
+        }
         self.ways.truncate(WAYS_MAX.saturating_sub(1));
         self.ways.push_front(way);
     }

@@ -203,6 +203,10 @@ pub(super) async fn run(mut plan: Plan, money: Money, ready: Ready) -> anyhow::R
             }
         }
     }
+    #[cfg(feature = "otel")]
+    if let Some(otlp) = &plan.performance.otlp {
+        publisher.send_to(otlp);
+    }
     let view = publisher.view();
     let page_token = CancellationToken::new();
     // Before anything is opened on the chain: a taken port should be told at once.

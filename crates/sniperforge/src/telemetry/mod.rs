@@ -25,6 +25,8 @@ pub(crate) mod floor;
 mod log;
 mod memory;
 mod metrics_file;
+#[cfg(feature = "otel")]
+mod otel;
 mod pages;
 mod performance;
 mod prometheus;
@@ -45,6 +47,8 @@ pub use log::{
 };
 pub use memory::{rss_mb, rss_peak_mb};
 pub use metrics_file::{METRICS_FILE, METRICS_SCHEMA, MetricsBounds, MetricsFile};
+#[cfg(feature = "otel")]
+pub use otel::{Collector, CollectorError};
 #[cfg(feature = "localnet")]
 pub(crate) use pages::PageMeter;
 pub(crate) use performance::{Counted, Gauges, expectations};

@@ -14,17 +14,37 @@ use super::view::{RiskMode, RunMode, View};
 #[must_use]
 pub fn prometheus(view: &View) -> String {
     let mut text = Text(String::with_capacity(8 * 1_024));
-    process(view, &mut text);
-    money(view, &mut text);
-    orders(view, &mut text);
-    health(view, &mut text);
-    latency(view, &mut text);
-    endpoints(view, &mut text);
-    performance::put(view, &mut text);
+    figures(view, &mut text);
     text.0
 }
 
-fn process(view: &View, text: &mut Text) {
+/// Every figure of the view, family by family.
+pub(super) fn figures(view: &View, sink: &mut impl Sink) {
+    process(view, sink);
+    money(view, sink);
+    orders(view, sink);
+    health(view, sink);
+    latency(view, sink);
+    endpoints(view, sink);
+    performance::put(view, sink);
+}
+
+/// Who takes figures.
+pub(super) trait Sink {
+    /// A family begins.
+    fn head(&mut self, name: &str, kind: &str, help: &str);
+
+    /// One figure of the family, or of its `_sum` or `_count`.
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display);
+
+    /// A family of one figure.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.line(name, &[], value);
+    }
+}
+
+fn process(view: &View, text: &mut impl Sink) {
     text.head("sniper_build_info", "gauge", "The version that runs; always 1.");
     text.line("sniper_build_info", &[("version", view.version)], 1);
     text.head("sniper_mode_info", "gauge", "1 for where orders go now.");
@@ -44,7 +64,7 @@ fn process(view: &View, text: &mut Text) {
     text.line("sniper_memory_resident_peak_bytes", &[], view.rss_peak_mb * 1e6);
 }
 
-fn money(view: &View, text: &mut Text) {
+fn money(view: &View, text: &mut impl Sink) {
     let equity = &view.equity;
     text.one("sniper_equity_usd", "gauge", "Cash and positions.", Dollars(equity.now));
     text.one("sniper_equity_peak_usd", "gauge", "The most it ever was.", Dollars(equity.peak));
@@ -55,7 +75,7 @@ fn money(view: &View, text: &mut Text) {
     text.one("sniper_drawdown_ratio", "gauge", "Fall from the peak.", ratio);
 }
 
-fn orders(view: &View, text: &mut Text) {
+fn orders(view: &View, text: &mut impl Sink) {
     let counts = &view.orders;
     text.one("sniper_orders_submitted_total", "counter", "Orders submitted.", counts.submitted);
     let help = "Positions sold without an independent price.";
@@ -94,7 +114,7 @@ fn orders(view: &View, text: &mut Text) {
     }
 }
 
-fn health(view: &View, text: &mut Text) {
+fn health(view: &View, text: &mut impl Sink) {
     let health = &view.health;
     text.one("sniper_healthy_info", "gauge", "1 while all is well.", u8::from(health.ok));
     text.one("sniper_slot_number", "gauge", "Newest slot seen.", health.slot);
@@ -114,7 +134,7 @@ fn health(view: &View, text: &mut Text) {
     }
 }
 
-fn latency(view: &View, text: &mut Text) {
+fn latency(view: &View, text: &mut impl Sink) {
     const NAME: &str = "sniper_stage_seconds";
     text.head(NAME, "summary", "How long each stage of a trade takes.");
     for (stage, summary) in &view.latency {
@@ -130,7 +150,7 @@ fn latency(view: &View, text: &mut Text) {
     }
 }
 
-fn endpoints(view: &View, text: &mut Text) {
+fn endpoints(view: &View, text: &mut impl Sink) {
     text.head("sniper_endpoint_healthy_info", "gauge", "1 while the node may be asked.");
     for node in &view.endpoints {
         let label = [("endpoint", node.name.as_str())];
@@ -155,6 +175,12 @@ fn endpoints(view: &View, text: &mut Text) {
 struct Text(String);
 
 impl Text {
+    fn put(&mut self, what: std::fmt::Arguments<'_>) {
+        self.0.write_fmt(what).expect("Invariant: writing to a String cannot fail");
+    }
+}
+
+impl Sink for Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
@@ -169,15 +195,6 @@ impl Text {
             self.0.push('}');
         }
         self.put(format_args!(" {value}\n"));
-    }
-
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.head(name, kind, help);
-        self.line(name, &[], value);
-    }
-
-    fn put(&mut self, what: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(what).expect("Invariant: writing to a String cannot fail");
     }
 }
 
@@ -318,6 +335,16 @@ mod tests {
         assert!(
             dashboard["uid"].is_string() && dashboard["panels"].as_array().unwrap().len() >= 10
         );
+    }
+
+    #[test]
+    fn a_family_is_declared_before_there_is_a_figure_of_it() {
+        let heads = |view: &View| {
+            let text = prometheus(view);
+            let heads = text.lines().filter(|line| line.starts_with('#'));
+            heads.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(heads(&View::default()), heads(&view()));
     }
 
     #[test]

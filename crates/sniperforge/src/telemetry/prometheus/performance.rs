@@ -1,12 +1,12 @@
 //! Where the time goes, by strategy, endpoint, service and query; what is done, and what it takes of the machine.
 
-use super::{Text, View};
+use super::{Sink, View};
 use crate::telemetry::{NamedSummary, Resources, StageSummary, Throughput};
 
 /// Labels without the quantile.
 type Labels<'a> = [(&'a str, &'a str); 2];
 
-pub(super) fn put(view: &View, text: &mut Text) {
+pub(super) fn put(view: &View, text: &mut impl Sink) {
     strategies(view, text);
     endpoints(view, text);
     named(view, text);
@@ -16,7 +16,7 @@ pub(super) fn put(view: &View, text: &mut Text) {
 }
 
 /// One summary of a family that is declared already.
-fn summary(name: &str, labels: &[(&str, &str)], of: &StageSummary, text: &mut Text) {
+fn summary(name: &str, labels: &[(&str, &str)], of: &StageSummary, text: &mut impl Sink) {
     for (quantile, us) in [("0.5", of.p50), ("0.95", of.p95), ("0.99", of.p99)] {
         let labels: Vec<_> = labels.iter().copied().chain([("quantile", quantile)]).collect();
         text.line(name, &labels, us / 1e6);
@@ -25,7 +25,7 @@ fn summary(name: &str, labels: &[(&str, &str)], of: &StageSummary, text: &mut Te
     text.line(&format!("{name}_count"), labels, of.count);
 }
 
-fn strategies(view: &View, text: &mut Text) {
+fn strategies(view: &View, text: &mut impl Sink) {
     const NAME: &str = "sniper_strategy_stage_seconds";
     let each = || {
         let of = view.performance.strategies.iter();
@@ -43,7 +43,7 @@ fn strategies(view: &View, text: &mut Text) {
     }
 }
 
-fn endpoints(view: &View, text: &mut Text) {
+fn endpoints(view: &View, text: &mut impl Sink) {
     let name = "sniper_endpoint_answer_seconds";
     text.head(name, "gauge", "How long an endpoint took to answer, in the last two minutes.");
     for node in &view.endpoints {
@@ -77,7 +77,7 @@ fn endpoints(view: &View, text: &mut Text) {
     }
 }
 
-fn named(view: &View, text: &mut Text) {
+fn named(view: &View, text: &mut impl Sink) {
     let performance = &view.performance;
     let families: [(&str, &str, &str, &[NamedSummary]); 3] = [
         ("sniper_api_seconds", "api", "How long calls of other services take.", &performance.apis),
@@ -102,7 +102,7 @@ fn named(view: &View, text: &mut Text) {
     }
 }
 
-fn throughput(of: &Throughput, text: &mut Text) {
+fn throughput(of: &Throughput, text: &mut impl Sink) {
     for (name, help, value) in [
         (
             "sniper_trade_rate_per_minute",
@@ -130,7 +130,7 @@ fn throughput(of: &Throughput, text: &mut Text) {
     }
 }
 
-fn resources(view: &View, text: &mut Text) {
+fn resources(view: &View, text: &mut impl Sink) {
     let Resources {
         cpu_seconds,
         threads,
@@ -168,7 +168,7 @@ fn resources(view: &View, text: &mut Text) {
     text.one("sniper_metrics_lines_lost_total", "counter", help, lost);
 }
 
-fn expected(view: &View, text: &mut Text) {
+fn expected(view: &View, text: &mut impl Sink) {
     let performance = &view.performance;
     let name = "sniper_stage_budget_seconds";
     text.head(name, "gauge", "The most that a stage may take.");
