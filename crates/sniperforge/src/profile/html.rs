@@ -90,7 +90,7 @@ const fn class(status: Status) -> &'static str {
     match status {
         Status::Regressed | Status::OverBudget => "bad",
         Status::Ok | Status::Faster => "ok",
-        Status::New | Status::TooFew | Status::Unsure => "quiet",
+        Status::New | Status::TooFew | Status::Unsure | Status::Elsewhere => "quiet",
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Status {
     Unsure,
     /// Faster than the baseline by more than a tenth, and not by chance.
     Faster,
+    /// Slower than the baseline of another machine, and not by chance: it may be the machine.
+    Elsewhere,
     /// Slower than the baseline by more than a tenth, and not by chance.
     Regressed,
     /// Above its budget by more than a tenth, and not by chance.
@@ -70,6 +72,7 @@ impl Status {
             Self::Ok => "ok",
             Self::Unsure => "unsure",
             Self::Faster => "faster",
+            Self::Elsewhere => "other machine",
             Self::Regressed => "REGRESSED",
             Self::OverBudget => "OVER BUDGET",
         }
@@ -232,6 +235,7 @@ fn judge(recorded: &RecordedStage, run: &Recorded, baselines: &Baselines) -> Jud
     // The chain's own time depends on how often it makes a block.
     let is_alike = |m: &&Measured| Against::of(stage) != Against::Clock || m.slot_ms == run.slot_ms;
     let known = baselines.comparable().filter(is_alike);
+    let is_here = known.is_some_and(|measured| measured.machine.is_this());
     let known = known.and_then(|m| Some((m.stages.get(stage.as_str())?, &m.floors)));
     let blocks: Vec<f64> = recorded.blocks_ns.iter().flatten().copied().collect();
     let over = budget_ms.and_then(|ms| against_bound(ms * 1e6, &blocks));
@@ -247,7 +251,8 @@ fn judge(recorded: &RecordedStage, run: &Recorded, baselines: &Baselines) -> Jud
         _ if over.is_some_and(|over| over.is_regression()) => Status::OverBudget,
         (false, _) if budget_ms.is_none() => Status::New,
         (_, None) => Status::TooFew,
-        (true, Some(change)) if change.is_regression() => Status::Regressed,
+        (true, Some(change)) if change.is_regression() && is_here => Status::Regressed,
+        (true, Some(change)) if change.is_regression() => Status::Elsewhere,
         (true, Some(change)) if change.is_improvement() => Status::Faster,
         (true, Some(change)) if change.high > UNSURE => Status::Unsure,
         (_, Some(_)) => Status::Ok,
@@ -308,7 +313,7 @@ fn compared(machine: &Machine, baselines: &Baselines) -> String {
         }
         (Some(measured), Some(_)) => format!(
             "as multiples of the floor, with what was measured on {} on another machine ({}), not this one ({machine}): \
-             a difference may be the machine's",
+             what is slower may be the machine's doing and is no regression; make your own with --save-baselines",
             measured.date, measured.machine
         ),
     }

@@ -138,7 +138,9 @@ fn another_build_or_machine_is_said_and_budgets_hold_everywhere() {
     baselines.measured.as_mut().unwrap().machine = with("cores", 96.into());
     let elsewhere = of(&baselines, Some((Stage::Sign, 1.3)));
     assert!(elsewhere.compared.contains("another machine"), "{}", elsewhere.compared);
-    assert_eq!(elsewhere.regressions, ["sign"]);
+    // The baselines that the program carries are of another machine than its users': what is slower is shown and no alarm.
+    assert!(elsewhere.holds(), "{:?}", elsewhere.regressions);
+    assert_eq!(elsewhere.stages["sign"].status, Status::Elsewhere);
     baselines.measured.as_mut().unwrap().machine = with("build", "other".into());
     let build = of(&baselines, Some((Stage::Sign, 1.3)));
     assert!(build.holds() && build.compared.contains("another build"), "{}", build.compared);

@@ -1,14 +1,15 @@
 //! Look-ups beside the same statements prepared and read with nothing else: what `sniperforge bench db` measures.
 //!
 //! Reader and floor take turns, so that a busy machine slows both, and take turns in who is first, since whoever is finds
-//! the pages cold. The database is made through the writer.
+//! the pages cold. Both use one connection: this SQLite is built with one list of cached pages for all connections of a
+//! process, where one takes the other's pages for good. The database is made through the writer.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Params, params};
+use rusqlite::{Params, params};
 use sniper_core::event::{MintSpec, Trade};
 use sniper_core::ids::{Address, MintId, OrderId, StrategyId, Symbol};
 use sniper_core::units::{Atoms, Lamports, Seq, Timestamp, Usd};
@@ -78,13 +79,11 @@ pub fn database(folder: &Path, size: Size) -> Result<PathBuf, StoreError> {
 pub fn pairs(path: &Path, size: Size, tries: usize) -> Result<Vec<Pair>, StoreError> {
     let reader = TableReader::open(path)?;
     let fail = |error: rusqlite::Error| failed("read", path, error);
-    let raw = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fail)?;
-    raw.execute_batch("PRAGMA cache_size = -1024").map_err(fail)?;
     let found = analyse(path)?;
     let prepare = |name: &str| {
         let known = found.statements.iter().find(|one| one.name == name);
         let sql = known.map(|one| one.sql).ok_or(rusqlite::Error::InvalidQuery).map_err(fail)?;
-        raw.prepare(sql).map_err(fail)
+        reader.connection().prepare(sql).map_err(fail)
     };
     let asked = PAGE + 1;
     let wanted = usize::try_from(PAGE).unwrap_or(usize::MAX);
