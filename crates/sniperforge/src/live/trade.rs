@@ -190,7 +190,7 @@ pub(super) async fn run(mut plan: Plan, money: Money, ready: Ready) -> anyhow::R
     if let Some(log) = &plan.log {
         tables.take_log(log);
     }
-    let baselines = Baselines::load(plan.performance.baselines.as_deref())?;
+    let baselines = Baselines::of_engine(plan.performance.baselines.as_deref())?;
     publisher.expect(&baselines);
     if let Some(metrics) = &plan.performance.metrics {
         let folder = &plan.performance_folder;

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_the_shipped_baselines_expect_is_shown() {
-        let expected = expectations(&Baselines::load(None).unwrap());
+        let expected = expectations(&Baselines::of_engine(None).unwrap());
         assert_eq!(expected["risk"].budget_us, Some(5_000.0));
         assert!(!expected.contains_key("feed.delivery"));
     }

@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_budget_is_watched_where_nothing_was_measured() {
         let mut sentinel =
-            Sentinel::new(&Baselines::load(None).unwrap(), &std::env::temp_dir()).unwrap();
+            Sentinel::new(&Baselines::of_engine(None).unwrap(), &std::env::temp_dir()).unwrap();
         run(&mut sentinel, Stage::Risk, 2_000, 1_000);
         assert!(sentinel.look().is_empty());
         run(&mut sentinel, Stage::Risk, 7_000_000, 1_000);
