@@ -142,22 +142,26 @@ async fn what_is_told_while_everything_is_read_is_taken_and_never_goes_back() {
     rig.change(&new);
     let mut same = pool(901);
     same.mints[0] = same.mints[1];
-    let gone = pool(6).address;
+    let (gone, again) = (pool(6).address, pool(7));
     let accounts = [whole(&newer, 300), whole(&older, 90), whole(&new, 150)].concat();
     let mut stream = futures_util::stream::iter(accounts)
         .chain(futures_util::stream::iter([
             told(same.address, same.program.text(), 150, same.data()),
             told(gone, "11111111111111111111111111111111", 150, Vec::new()),
+            // This one was made again after it had been closed.
+            told(again.address, "11111111111111111111111111111111", 140, Vec::new()),
+            told(again.address, again.program.text(), 160, again.data()),
         ]))
         .chain(futures_util::stream::pending());
     let report = rig.scanner.cold_beside(&rig.rpc, NOW, &mut stream).await.unwrap();
     assert_eq!((report.pools, report.new, report.refused, report.unread), (20, 20, 0, 0));
-    assert_eq!((report.told, report.told_refused), (11, 1));
+    assert_eq!((report.told, report.told_refused), (13, 1));
     rig.is(&newer, 300);
     rig.is(&pool(5), 101);
     rig.is(&new, 150);
     assert_eq!(rig.scanner.table().find(&gone), None, "a closed pool is forgotten at the end");
-    for n in (0..20).filter(|n| ![4, 6].contains(n)) {
+    rig.is(&again, 160);
+    for n in (0..20).filter(|n| ![4, 6, 7].contains(n)) {
         rig.is(&pool(n), 101);
     }
 }

@@ -64,11 +64,13 @@ impl<'a> Beside<'a> {
         self.changes += usize::from(pools.table.take_change(row));
     }
 
-    /// No request is under way any more.
+    /// No request is under way any more. A pool that was made again since it was closed is left.
     pub(super) fn end(&mut self, pools: &mut Pools) {
         for account in self.closed.drain(..) {
-            // Nothing is decoded of an account without data, so nothing can be wrong with it.
-            pools.take_notice(&account.notice(), self.now).ok();
+            if pools.slot_of(&account.address).is_none_or(|known| known <= account.slot) {
+                // Nothing is decoded of an account without data, so nothing can be wrong with it.
+                pools.take_notice(&account.notice(), self.now).ok();
+            }
         }
     }
 }

@@ -203,6 +203,11 @@ impl Pools {
         self.extras.get(at(row))
     }
 
+    /// The newest slot that is known of a pool.
+    pub(super) fn slot_of(&self, address: &Address) -> Option<u64> {
+        self.table.state(self.row_of(address)?).map(|(_, slot, _)| slot.get())
+    }
+
     /// Any account. `now` in seconds since the Unix epoch.
     pub(super) fn take_notice(
         &mut self,
