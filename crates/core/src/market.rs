@@ -29,6 +29,8 @@ pub struct Mint {
     pub gate: Option<(bool, Slot)>,
     /// What making our token account of it would take; zero once it is there.
     pub rent: Lamports,
+    /// Millionths of a dollar per atom, of a dollar.
+    dollar: Option<Price>,
     /// The first announced pair that prices it in dollars, or else in SOL.
     dollar_pair: Option<PairId>,
 }
@@ -46,6 +48,8 @@ pub struct Pool {
     pub live: Live,
     /// When its last account was seen.
     pub updated: Timestamp,
+    /// It is on the market's list of those that are between two states, or were since the last slot.
+    listed: bool,
 }
 
 /// Two mints that pools trade. The first pool announced is the primary: its price makes the candles.
@@ -59,6 +63,8 @@ pub struct Pair {
     pub pools: Vec<PoolId>,
     /// Last price: quote atoms per base atom.
     pub price: Option<Price>,
+    /// The same in millionths of a dollar, where a dollar quotes it.
+    usd: Option<Price>,
     candle: Option<Candle>,
     next_after_gap: bool,
 }
@@ -149,7 +155,8 @@ impl Market {
                 if let Some(pool) = self.pools.get_mut(id.index()) {
                     pool.live.apply(update, *slot);
                     pool.updated = now;
-                    if pool.live.is_torn() && !self.torn.contains(id) {
+                    if pool.live.is_torn() && !pool.listed {
+                        pool.listed = true;
                         self.torn.push(*id);
                     }
                     self.reprice(*id);
@@ -264,6 +271,7 @@ impl Market {
                 quote,
                 pools: Vec::new(),
                 price: None,
+                usd: None,
                 candle: None,
                 next_after_gap: true,
             });
@@ -292,6 +300,7 @@ impl Market {
             base_first,
             live,
             updated: Timestamp::new(i64::MIN),
+            listed: false,
         });
     }
 
@@ -316,7 +325,8 @@ impl Market {
             let slot = self.slot;
             let still_torn = self.pools.get_mut(id.index()).is_some_and(|pool| {
                 pool.live.settle_before(slot);
-                pool.live.is_torn()
+                pool.listed = pool.live.is_torn();
+                pool.listed
             });
             if still_torn {
                 at = at.saturating_add(1);
@@ -332,13 +342,12 @@ impl Market {
         if !pool.live.is_settled() {
             return;
         }
-        let (Some(price), index) = (pool.price(), pool.pair.index()) else { return };
-        let pair_id = pool.pair;
+        let (Some(price), pair_id) = (pool.price(), pool.pair) else { return };
         let (bucket, width) = (self.bucket, self.candle_width);
-        if let Some(pair) = self.pairs.get_mut(index)
+        if let Some(pair) = self.pairs.get_mut(pair_id.index())
             && pair.pools.first() == Some(&id)
         {
-            pair.price = Some(price);
+            pair.at(price, &self.mints);
             if width > Timestamp::ZERO && pair.candle.is_none() {
                 pair.open_candle(bucket, width, pair_id);
             }
@@ -353,7 +362,7 @@ impl Market {
     fn take_candle(&mut self, candle: &Candle, now: Timestamp) {
         let Some(pair) = self.pairs.get_mut(candle.pair.index()) else { return };
         if pair.pools.is_empty() {
-            pair.price = Some(candle.close);
+            pair.at(candle.close, &self.mints);
         }
         let (base, quote) = (pair.base, pair.quote);
         let usd = self.usd_per_atom(quote).and_then(|per_quote| candle.close.times(per_quote));
@@ -464,13 +473,15 @@ impl Market {
     pub fn usd_per_atom(&self, mint: MintId) -> Option<Price> {
         let known = self.mint(mint)?;
         if known.spec.is_usd {
-            let atoms = 10_u64.checked_pow(u32::from(known.spec.decimals))?;
-            return Price::of(1_000_000, atoms);
+            return known.dollar;
         }
         if mint == MintId::SOL {
             return self.usd_per_atom(self.wrapped_sol?);
         }
         let pair = self.pair(known.dollar_pair?)?;
+        if self.is_usd(pair.quote) {
+            return pair.usd;
+        }
         pair.price?.times(self.usd_per_atom(pair.quote)?)
     }
 

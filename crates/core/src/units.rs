@@ -223,21 +223,24 @@ impl Price {
     /// What `base` is worth, in quote atoms, rounded down; `None` when it does not fit.
     #[must_use]
     pub fn value_down(self, base: Atoms) -> Option<Atoms> {
-        let (high, low) = widening_mul(self.0, u128::from(base.get()));
-        // The product is (high << 128 | low) / 2^64.
-        if high >> 64 != 0 {
-            return None;
-        }
-        let value = (high << 64) | (low >> 64);
-        u64::try_from(value).ok().map(Atoms::new)
+        self.value_of(base).map(|(value, _)| value)
+    }
+
+    /// What `base` is worth, in quote atoms, rounded down, and what is left over of one, times 2^64.
+    fn value_of(self, base: Atoms) -> Option<(Atoms, u64)> {
+        const MASK: u128 = (1 << 64) - 1;
+        let base = u128::from(base.get());
+        // Neither product nor their sum can pass 128 bits: (2^64-1)^2 + (2^64-1) < 2^128.
+        let low = (self.0 & MASK).wrapping_mul(base);
+        let value = (self.0 >> 64).wrapping_mul(base).wrapping_add(low >> 64);
+        let rest = u64::try_from(low & MASK).unwrap_or(u64::MAX);
+        u64::try_from(value).ok().map(|value| (Atoms::new(value), rest))
     }
 
     /// What `base` is worth, in quote atoms, rounded up; `None` when it does not fit.
     #[must_use]
     pub fn value_up(self, base: Atoms) -> Option<Atoms> {
-        let down = self.value_down(base)?;
-        let (_, low) = widening_mul(self.0, u128::from(base.get()));
-        let rest = low & ((1 << 64) - 1);
+        let (down, rest) = self.value_of(base)?;
         if rest == 0 { Some(down) } else { down.checked_add(Atoms::new(1)) }
     }
 

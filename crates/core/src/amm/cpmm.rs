@@ -182,6 +182,28 @@ impl Curve {
         Ok(curve)
     }
 
+    /// Takes the pool's accounts as they are now: what a swap leaves alone is not worked out again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub(super) fn renew(
+        &mut self,
+        vaults: [Atoms; 2],
+        pool: &PoolState,
+        config: &Config,
+    ) -> Result<(), QuoteError> {
+        let creator = |pool: &PoolState| (pool.creator_fee_on, pool.enable_creator_fee);
+        if creator(pool) != creator(&self.pool) || *config != self.config {
+            *self = Self::new(vaults, pool, config, self.fees)?;
+            return Ok(());
+        }
+        let vaults = vaults.map(Atoms::get);
+        self.reserves = math::reserves(vaults, pool)?;
+        (self.vaults, self.pool) = (vaults, *pool);
+        Ok(())
+    }
+
     /// What each mint's side offers to swaps: the vaults less the fees accrued in them.
     #[must_use]
     pub fn reserves(&self) -> [Atoms; 2] {

@@ -207,9 +207,9 @@ impl Curve {
         &self,
         forward: bool,
         amount: Atoms,
-        clock: &Clock,
+        _clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.swap_exact_in(forward, amount, clock).map(|swap| swap.quote())
+        self.brief_exact_in(forward, amount)
     }
 
     /// What must go in so that the trader gets `amount`; as [`Self::quote_exact_in`].
@@ -225,9 +225,9 @@ impl Curve {
         &self,
         forward: bool,
         amount: Atoms,
-        clock: &Clock,
+        _clock: &Clock,
     ) -> Result<Quote, QuoteError> {
-        self.swap_exact_out(forward, amount, clock).map(|swap| swap.quote())
+        self.brief_exact_out(forward, amount)
     }
 
     /// [`Self::quote_exact_in`] with the prices before and after.

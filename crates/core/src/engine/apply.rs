@@ -24,7 +24,9 @@ impl MultiStrategyEngine {
                     self.drift(*kind, None, effects);
                 }
                 self.market.apply(event, now, &mut self.candles);
-                self.routes.follow(&self.market, event);
+                if self.routed {
+                    self.routes.follow(&self.market, event);
+                }
                 if let MarketEvent::Account { pool, .. } = event {
                     let differs = self.watchman.changed(*pool, &self.market);
                     self.differs(differs, effects);
@@ -65,7 +67,9 @@ impl MultiStrategyEngine {
         effects: &mut Vec<Effect>,
     ) {
         if self.market.drift(kind) {
-            self.routes.drifted(&self.market, kind);
+            if self.routed {
+                self.routes.drifted(&self.market, kind);
+            }
             effects.push(Effect::Alert(Alert::Drift { kind, fill }));
         }
     }

@@ -107,6 +107,8 @@ pub struct RiskReport {
 struct Seat {
     strategy: Box<dyn Strategy>,
     id: StrategyId,
+    /// It looks at accounts.
+    accounts: bool,
 }
 
 /// Several strategies, one portfolio, one set of limits; a pure state machine.
@@ -123,6 +125,8 @@ pub struct MultiStrategyEngine {
     standing: StandingOrders,
     operator: Option<StrategyId>,
     seats: Vec<Seat>,
+    /// Some strategy looks at routes.
+    routed: bool,
     signals: Vec<SignalEvent>,
     refusals: Vec<(Cow<'static, str>, u64)>,
     intents: Vec<Intent>,
@@ -164,9 +168,12 @@ impl MultiStrategyEngine {
         let allowances = config.strategies.iter().map(|e| e.allowance).chain(config.operator);
         let allowances: Vec<Allowance> = allowances.collect();
         let behind = u8::try_from(strategies.len()).ok().map(StrategyId);
+        let routed = strategies.iter().any(|strategy| strategy.wants().routes);
         let operator = config.operator.and(behind);
-        let seats =
-            (0_u8..).zip(strategies).map(|(id, strategy)| Seat { strategy, id: StrategyId(id) });
+        let seats = (0_u8..).zip(strategies).map(|(id, strategy)| {
+            let accounts = strategy.wants().accounts;
+            Seat { strategy, id: StrategyId(id), accounts }
+        });
         Ok(Self {
             market: Market::new(config.candle_width, config.limits.market_age_max),
             routes: Index::new(),
@@ -178,6 +185,7 @@ impl MultiStrategyEngine {
             standing: StandingOrders::default(),
             operator,
             seats: seats.collect(),
+            routed,
             signals: Vec::with_capacity(16),
             refusals: Vec::with_capacity(32),
             intents: Vec::with_capacity(32),
@@ -214,7 +222,7 @@ impl MultiStrategyEngine {
         probe.lap(Part::Market);
 
         if self.revalue || !self.candles.is_empty() {
-            self.manage_portfolio_risk(input.at, effects);
+            self.value(input.at, effects);
             probe.lap(Part::Portfolio);
         }
 
@@ -227,6 +235,12 @@ impl MultiStrategyEngine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> RiskReport {
+        let equity = self.value(now, effects);
+        self.report_of(equity)
+    }
+
+    /// The same without a report. What all is worth, where every holding has a price.
+    fn value(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> Option<Usd> {
         // Before the first deposit there is nothing to lose, and no base to judge a loss by.
         let equity = if self.ledger.is_empty() { None } else { self.equity() };
         if let Some(equity) = equity {
@@ -247,7 +261,7 @@ impl MultiStrategyEngine {
                 effects.push(Effect::Equity(EquityPoint { at: now, equity, exposure }));
             }
         }
-        self.report_of(equity)
+        equity
     }
 
     /// Lets every strategy look at the event and at each candle it closed, and reviews what they want.
@@ -284,7 +298,11 @@ impl MultiStrategyEngine {
         effects: &mut Vec<Effect>,
         probe: &mut P,
     ) {
+        let of_account = matches!(event, Event::Market(MarketEvent::Account { .. }));
         for seat in &mut self.seats {
+            if of_account && !seat.accounts {
+                continue;
+            }
             let Some(book) = self.portfolio.book(seat.id) else { continue };
             if book.stopped() == Some(StopCause::Panicked) {
                 continue;
@@ -326,6 +344,9 @@ impl MultiStrategyEngine {
         probe: &mut P,
     ) -> StrategyResults {
         let mut results = StrategyResults::default();
+        if self.intents.is_empty() {
+            return results;
+        }
         let intents = std::mem::take(&mut self.intents);
         for (nth, intent) in (0_u16..).zip(&intents) {
             results.intents = results.intents.saturating_add(1);

@@ -70,7 +70,8 @@ impl MultiStrategyEngine {
         &self.market
     }
 
-    /// What the pools bring at the margin, and which cycles they are part of, as of the last event.
+    /// What the pools bring at the margin, and which cycles they are part of, as of the last event; of no pools where no
+    /// strategy [wants them](crate::strategy::Wants::routes).
     #[must_use]
     pub const fn routes(&self) -> &Index {
         &self.routes

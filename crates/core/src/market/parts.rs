@@ -8,8 +8,10 @@ use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::units::{Atoms, Lamports, Price, Timestamp, Usd, mul_div_up};
 
 impl Mint {
-    pub(super) const fn new(spec: MintSpec) -> Self {
-        Self { spec, reference: None, gate: None, rent: spec.rent, dollar_pair: None }
+    pub(super) fn new(spec: MintSpec) -> Self {
+        let atoms = 10_u64.checked_pow(u32::from(spec.decimals)).filter(|_| spec.is_usd);
+        let dollar = atoms.and_then(|atoms| Price::of(1_000_000, atoms));
+        Self { spec, reference: None, gate: None, rent: spec.rent, dollar, dollar_pair: None }
     }
 }
 
@@ -82,6 +84,13 @@ impl Pool {
 }
 
 impl Pair {
+    /// Takes a new price.
+    pub(super) fn at(&mut self, price: Price, mints: &[Mint]) {
+        let dollar = mints.get(self.quote.index()).and_then(|mint| mint.dollar);
+        self.usd = dollar.and_then(|dollar| price.times(dollar));
+        self.price = Some(price);
+    }
+
     pub(super) fn open_candle(&mut self, start: Timestamp, width: Timestamp, pair: PairId) {
         self.candle = self.price.map(|price| Candle {
             pair,

@@ -178,9 +178,8 @@ impl Control {
         {
             self.rebase(equity.saturating_sub(last));
         }
-        let day = now.floor(Timestamp::DAY);
-        if self.last.is_none() || day > self.day {
-            self.day = day;
+        if self.last.is_none() || now >= self.day.saturating_add(Timestamp::DAY) {
+            self.day = now.floor(Timestamp::DAY);
             self.day_start = equity;
         }
         if self.last.is_none() || equity > self.peak {
@@ -201,6 +200,10 @@ impl Control {
         let fall = self.peak.saturating_sub(equity).get();
         if self.last.is_none() || fall <= 0 || self.peak <= Usd::ZERO {
             return Bps::ZERO;
+        }
+        if let Some(scaled) = fall.checked_mul(i64::from(Bps::WHOLE)) {
+            let share = scaled.unsigned_abs().div_ceil(self.peak.get().unsigned_abs());
+            return Bps::capped(u16::try_from(share).unwrap_or(u16::MAX));
         }
         let scaled = i128::from(fall).saturating_mul(i128::from(Bps::WHOLE));
         let peak = i128::from(self.peak.get());

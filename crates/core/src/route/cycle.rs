@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use arrayvec::ArrayVec;
 
-use super::index::{Index, Triangle, backward, side};
+use super::index::{Among, Index, Triangle, backward, side};
 use super::rank::Frontier;
 use super::rate::{gains, times_up};
 use super::size::best_input;
@@ -201,9 +201,9 @@ fn screen(
     usable: impl Fn(PoolId) -> bool,
     mut take: impl FnMut(Candidate),
 ) {
-    let Some((edge, mints, rates)) = index.rates(pool) else { return };
+    let Some(Among { edge, mints, own, best }) = index.rates(pool) else { return };
     for second in [false, true] {
-        let rate = side(rates, second);
+        let rate = side(own, second);
         let [low, high] = mints;
         let (mint_in, mint_out) = if second { (high, low) } else { (low, high) };
         let first = Hop { pool, mint_in, mint_out };
@@ -212,7 +212,7 @@ fn screen(
         if rate.raw() == 0 {
             continue;
         }
-        if wanted(side(index.top(edge), !second)) {
+        if wanted(side(best, !second)) {
             let mut left = PARTNERS_MAX;
             index.best_pools(edge, !second, frontier, wanted, |partner, back| {
                 if partner != pool && usable(partner) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rank::{Frontier, NONE, Ranks, Rates};
+use super::rank::{Frontier, NONE, Ranks, Rates, place};
 use super::rate::{marginal_of, times_up};
 use super::table::{Table, sorted};
 use crate::amm::Kind;
@@ -24,11 +24,6 @@ impl EdgeId {
     fn index(self) -> usize {
         place(self.0)
     }
-}
-
-/// Numbers are kept in 32 bits, as those of pools are: what is small lies close together.
-fn place(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn number(place: usize) -> u32 {
@@ -81,17 +76,20 @@ impl<T> Listed<T> {
 }
 
 /// Two mints, the lower first, with the pools that trade them.
+///
+/// In lines of memory: an update reads the first, that of the best rates and the one that its own rates lie in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C, align(64))]
 struct Edge {
     mints: [MintId; 2],
+    hub: Option<u32>,
+    triangles: Listed<Triangle>,
+    /// At most one for each hub: a hub and an edge that share a mint have one triangle.
+    feeds: Listed<Feed>,
     /// In order of announcement, as are the leaves of `ranks`.
     pools: Vec<PoolId>,
     /// Rates of the pools: from the lower mint to the higher, and back.
     ranks: Ranks,
-    triangles: Listed<Triangle>,
-    /// At most one for each hub: a hub and an edge that share a mint have one triangle.
-    feeds: Listed<Feed>,
-    hub: Option<u32>,
 }
 
 /// An edge with more triangles than may be looked at one by one: they are ranked by what the detour brings.
@@ -101,6 +99,16 @@ struct Hub {
     triangles: Vec<Triangle>,
     /// Rates of the detours: from the higher mint to the lower by way of the third, and back.
     ranks: Ranks,
+}
+
+/// A pool among those that trade its mints: all rates are from the lower mint to the higher, and back.
+pub(super) struct Among {
+    pub(super) edge: EdgeId,
+    /// The lower first.
+    pub(super) mints: [MintId; 2],
+    pub(super) own: Rates,
+    /// The best of each direction.
+    pub(super) best: Rates,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -228,18 +236,17 @@ impl Index {
     /// Work: two quotes, a level per doubling of the pools of its pair, and if these now have another best rate, one
     /// detour for each of at most [`HUBS_MAX`] hubs. Allocates nothing.
     pub fn refresh(&mut self, market: &Market, pool: PoolId) -> bool {
-        // All that has to be fetched from memory is asked for before any of it is needed, so that the waits overlap: the
-        // pool and its seat, then its edge with the rates known so far.
-        let settled = market.pool(pool).map(|pool| &pool.live).filter(|live| live.is_settled());
+        // What lies far apart in memory is asked for before any of it is needed, so that the waits overlap: first the edge,
+        // which is two hops away, with the rates known so far, and then the pool.
         let Some(Seat { edge: id, leaf, in_order, .. }) = self.seats.get(pool.index()).copied()
         else {
             return false;
         };
         let leaf = place(leaf);
-        let known = self.tops.get_mut(id.index());
         let Some(edge) = self.edges.get_mut(id.index()) else { return false };
-        let before = edge.ranks.get(leaf);
+        let (before, best) = (edge.ranks.get(leaf), edge.ranks.top());
         let [low, high] = edge.mints;
+        let settled = market.pool(pool).map(|pool| &pool.live).filter(|live| live.is_settled());
         let rates = match settled {
             // A pool of one mint with itself is no way to anywhere.
             Some(live) if low != high => {
@@ -254,10 +261,11 @@ impl Index {
         }
         edge.ranks.set(leaf, rates);
         let top = edge.ranks.top();
-        if let Some(known) = known
-            && *known != top
-        {
-            *known = top;
+        if top != best {
+            // Known to be another: what is there need not be waited for.
+            if let Some(known) = self.tops.get_mut(id.index()) {
+                *known = top;
+            }
             self.feed(id);
         }
         true
@@ -388,15 +396,12 @@ impl Index {
         self.dropped
     }
 
-    /// The pool's mints, the lower first, and its rates from lower to higher and back.
-    pub(super) fn rates(&self, pool: PoolId) -> Option<(EdgeId, [MintId; 2], Rates)> {
+    /// What a search for cycles through a pool begins with.
+    pub(super) fn rates(&self, pool: PoolId) -> Option<Among> {
         let seat = self.seats.get(pool.index())?;
         let edge = self.edges.get(seat.edge.index())?;
-        Some((seat.edge, edge.mints, edge.ranks.get(place(seat.leaf))))
-    }
-
-    pub(super) fn top(&self, edge: EdgeId) -> Rates {
-        self.tops.get(edge.index()).copied().unwrap_or(NONE)
+        let (own, best) = (edge.ranks.get(place(seat.leaf)), edge.ranks.top());
+        Some(Among { edge: seat.edge, mints: edge.mints, own, best })
     }
 
     /// Pools of an edge from the best rate down; see [`Ranks::descend`].

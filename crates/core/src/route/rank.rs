@@ -18,24 +18,33 @@ const FEW: usize = 8;
 
 /// Rates in order of announcement, so that the first of equals is the first announced; of more than [`FEW`] also a tree
 /// of maxima over them.
+///
+/// What every change reads comes first, in one line of memory; of the few a change reads only its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C)]
 pub(super) struct Ranks {
-    few: [Rates; FEW],
+    best: Rates,
     /// Of more than a few. The root is 1, node `n` has children `2 n` and `2 n + 1`, leaves begin at `width`; 0 is not
     /// used.
     nodes: Vec<Rates>,
-    width: usize,
-    len: usize,
+    width: u32,
+    len: u32,
+    few: [Rates; FEW],
 }
 
 impl Default for Ranks {
     fn default() -> Self {
-        Self { few: [NONE; FEW], nodes: Vec::new(), width: 0, len: 0 }
+        Self { best: NONE, nodes: Vec::new(), width: 0, len: 0, few: [NONE; FEW] }
     }
 }
 
 /// What is yet to be looked at: the best of a part of the tree, its first leaf and its node.
 pub(super) type Frontier = BinaryHeap<(Price, Reverse<usize>, usize)>;
+
+/// Numbers are kept in 32 bits: what is small lies close together.
+pub(super) fn place(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
 
 /// The better of each direction.
 fn better(one: Rates, other: Rates) -> Rates {
@@ -45,12 +54,12 @@ fn better(one: Rates, other: Rates) -> Rates {
 impl Ranks {
     /// Adds a leaf without a rate and says its number. Amortised constant time.
     pub(super) fn push(&mut self) -> usize {
-        let leaf = self.len;
+        let leaf = place(self.len);
         self.len = self.len.saturating_add(1);
-        if self.len > self.width.max(FEW) {
+        if place(self.len) > place(self.width).max(FEW) {
             let leaves: Vec<Rates> = (0..leaf).map(|leaf| self.get(leaf)).collect();
             self.width = self.len.next_power_of_two();
-            self.nodes = vec![NONE; self.width.saturating_mul(2)];
+            self.nodes = vec![NONE; place(self.width).saturating_mul(2)];
             for (leaf, rates) in leaves.into_iter().enumerate() {
                 self.set(leaf, rates);
             }
@@ -62,31 +71,38 @@ impl Ranks {
         if self.width == 0 {
             return self.few.get(leaf).copied().unwrap_or(NONE);
         }
-        self.node(self.width.saturating_add(leaf))
+        self.node(place(self.width).saturating_add(leaf))
     }
 
     /// The best rate of each direction.
-    pub(super) fn top(&self) -> Rates {
-        if self.width == 0 {
-            return self.few.iter().copied().fold(NONE, better);
-        }
-        self.node(1)
+    pub(super) const fn top(&self) -> Rates {
+        self.best
     }
 
     fn node(&self, node: usize) -> Rates {
         self.nodes.get(node).copied().unwrap_or(NONE)
     }
 
-    /// Changes a leaf: at most one node per level.
+    /// Changes a leaf: at most one node per level, or of a few the others only where it was the best.
     pub(super) fn set(&mut self, leaf: usize, rates: Rates) {
-        if self.width == 0 {
-            if let Some(place) = self.few.get_mut(leaf).filter(|_| leaf < self.len) {
-                *place = rates;
-            }
+        if leaf >= place(self.len) {
             return;
         }
-        let mut node = self.width.saturating_add(leaf);
-        let Some(place) = self.nodes.get_mut(node).filter(|_| leaf < self.len) else { return };
+        if self.width == 0 {
+            let Some(place) = self.few.get_mut(leaf) else { return };
+            let before = std::mem::replace(place, rates);
+            let falls = |side: fn(Rates) -> Price| {
+                side(before) == side(self.best) && side(rates) < side(before)
+            };
+            self.best = if falls(|[there, _]| there) || falls(|[_, back]| back) {
+                self.few.iter().copied().fold(NONE, better)
+            } else {
+                better(self.best, rates)
+            };
+            return;
+        }
+        let mut node = place(self.width).saturating_add(leaf);
+        let Some(place) = self.nodes.get_mut(node) else { return };
         *place = rates;
         while node > 1 {
             node >>= 1;
@@ -98,6 +114,7 @@ impl Ranks {
                 _ => return,
             }
         }
+        self.best = self.node(1);
     }
 
     /// Leaves from the best down, while `wanted` says yes to their rate and `visit` to going on.
@@ -122,7 +139,7 @@ impl Ranks {
             if rate.raw() == 0 || !wanted(rate) {
                 return;
             }
-            if node >= self.width {
+            if node >= place(self.width) {
                 if !visit(first, rate) {
                     return;
                 }
@@ -131,7 +148,7 @@ impl Ranks {
             let left = node.saturating_mul(2);
             let right = left.saturating_add(1);
             // Leaves below the right child come after as many as the left child has.
-            let half = self.width.checked_shr(right.ilog2()).unwrap_or(0);
+            let half = place(self.width).checked_shr(right.ilog2()).unwrap_or(0);
             frontier.push((of(self.node(left)), Reverse(first), left));
             frontier.push((of(self.node(right)), Reverse(first.saturating_add(half)), right));
         }
@@ -160,6 +177,9 @@ mod tests {
                     ranks.set(*leaf, [Price::from_raw(*a), Price::from_raw(*b)]);
                     plain[*leaf] = [*a, *b];
                 }
+                let best = |second: usize| plain.iter().map(|rates| rates[second]).max();
+                let [there, back] = ranks.top();
+                prop_assert_eq!([Some(there.raw()), Some(back.raw())], [best(0), best(1)]);
             }
             let mut frontier = Frontier::new();
             for second in [false, true] {

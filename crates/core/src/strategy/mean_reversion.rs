@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy, Task};
+use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -201,6 +201,10 @@ impl MeanReversion {
 impl Strategy for MeanReversion {
     fn name(&self) -> &'static str {
         "mean_reversion"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::CANDLES
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {

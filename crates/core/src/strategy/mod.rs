@@ -32,6 +32,11 @@ pub trait Strategy: Send {
     /// Looks at one event and adds what it wants.
     fn on_event(&mut self, context: Context<'_>, event: &Event, intents: &mut Vec<Intent>);
 
+    /// What it looks at: it is spared the rest. Always the same answer.
+    fn wants(&self) -> Wants {
+        Wants::ALL
+    }
+
     /// Adds all memory that later answers depend on, so that two runs can be compared.
     fn digest(&self, digest: &mut Digest);
 
@@ -47,6 +52,22 @@ pub trait Strategy: Send {
     fn load(&mut self, _: &mut Reader<'_>) -> Result<(), Unreadable> {
         Ok(())
     }
+}
+
+/// What a strategy looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// [`Context::routes`]: an engine in which nobody wants them keeps none.
+    pub routes: bool,
+    /// [`MarketEvent::Account`](crate::event::MarketEvent::Account), by far the most frequent event.
+    pub accounts: bool,
+}
+
+impl Wants {
+    /// Everything.
+    pub const ALL: Self = Self { routes: true, accounts: true };
+    /// Neither: of a strategy that trades on candles.
+    pub const CANDLES: Self = Self { routes: false, accounts: false };
 }
 
 /// What a strategy does within its look at an event, and a caller may time.
@@ -82,7 +103,7 @@ pub struct Context<'a> {
     pub me: StrategyId,
     /// The market.
     pub market: &'a Market,
-    /// What its pools bring at the margin, and which cycles they are part of.
+    /// What its pools bring at the margin, and which cycles they are part of; see [`Wants::routes`].
     pub routes: &'a Index,
     /// Its own positions and budget.
     pub book: &'a Book,

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy, Task};
+use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -140,6 +140,10 @@ impl Momentum {
 impl Strategy for Momentum {
     fn name(&self) -> &'static str {
         "momentum"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::CANDLES
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {

@@ -25,7 +25,7 @@ mod way;
 use serde::{Deserialize, Serialize};
 
 use super::common::ENTRY_MIN;
-use super::{Context, Strategy, Task};
+use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::ids::{MintId, PairId, PoolId};
@@ -220,6 +220,10 @@ impl NewPool {
 impl Strategy for NewPool {
     fn name(&self) -> &'static str {
         "new_pool"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { routes: false, accounts: true }
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {

@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
-use super::{Context, Strategy, Task};
+use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
@@ -167,6 +167,10 @@ impl Trend {
 impl Strategy for Trend {
     fn name(&self) -> &'static str {
         "trend"
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::CANDLES
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {

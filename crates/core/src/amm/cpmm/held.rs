@@ -25,6 +25,13 @@ impl Default for Held {
 }
 
 impl Held {
+    /// Takes all that a swap writes.
+    pub(in crate::amm) const fn take_all(&mut self, vaults: [Atoms; 2], state: PoolState) {
+        let [first, second] = vaults;
+        self.vaults = [Some(first), Some(second)];
+        self.pool = Some(state);
+    }
+
     pub(in crate::amm) fn curve(&self) -> Result<&Curve, QuoteError> {
         self.curve.as_ref().map_err(|error| *error)
     }
@@ -77,12 +84,21 @@ impl Hold for Held {
     }
 
     fn build(&mut self) {
-        self.curve = match (self.vaults, &self.pool, &self.config) {
-            ([Some(first), Some(second)], Some(pool), Some(config)) => {
-                Curve::new([first, second], pool, config, [TransferFee::NONE; 2])
-            }
-            _ => Err(QuoteError::Unknown),
+        let ([Some(first), Some(second)], Some(pool), Some(config)) =
+            (self.vaults, &self.pool, &self.config)
+        else {
+            self.curve = Err(QuoteError::Unknown);
+            return;
         };
+        let vaults = [first, second];
+        match &mut self.curve {
+            Ok(curve) => {
+                if let Err(error) = curve.renew(vaults, pool, config) {
+                    self.curve = Err(error);
+                }
+            }
+            Err(_) => self.curve = Curve::new(vaults, pool, config, [TransferFee::NONE; 2]),
+        }
     }
 
     fn quote_in(&self, forward: bool, amount: Atoms, clock: &Clock) -> Result<Quote, QuoteError> {
@@ -116,5 +132,74 @@ pub(in crate::amm) fn decode_part(part: Part, data: &[u8]) -> Result<AccountUpda
         Part::State => Ok(AccountUpdate::CpmmPool(decode_pool(data)?.0)),
         Part::Config => Ok(AccountUpdate::CpmmConfig(decode_config(data)?)),
         _ => Err(DecodeError::Part { kind: "Raydium CPMM" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn state() -> impl Strategy<Value = (PoolState, Config, [Atoms; 2])> {
+        let small = || prop_oneof![Just(0_u64), 0_u64..1_000_000];
+        (
+            prop::array::uniform8(small()),
+            0_u8..4,
+            any::<bool>(),
+            prop::array::uniform2(small()),
+            0_u8..8,
+        )
+            .prop_map(|(n, creator_fee_on, enable_creator_fee, vaults, status)| {
+                let pair = |nth: usize| [n[nth] / 8, n[nth + 1] / 8].map(Atoms::new);
+                let pool = PoolState {
+                    status,
+                    creator_fee_on,
+                    enable_creator_fee,
+                    protocol_fees: pair(0),
+                    fund_fees: pair(1),
+                    creator_fees: pair(2),
+                    ..PoolState::default()
+                };
+                let config = Config {
+                    trade_fee_rate: n[4] / 4,
+                    protocol_fee_rate: n[5],
+                    fund_fee_rate: n[6] / 2,
+                    creator_fee_rate: n[7] / 8,
+                };
+                (pool, config, vaults.map(|held| Atoms::new(held * 4)))
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_pool_that_moved_is_the_pool_of_its_accounts(
+            states in prop::collection::vec((state(), any::<[bool; 2]>()), 1..8),
+        ) {
+            let mut held = Held::default();
+            for ((pool, config, vaults), [new_config, new_creator]) in states {
+                // Mostly a swap moves a pool, and leaves its rates alone.
+                let pool = match &held.pool {
+                    Some(known) if !new_creator => PoolState {
+                        creator_fee_on: known.creator_fee_on,
+                        enable_creator_fee: known.enable_creator_fee,
+                        ..pool
+                    },
+                    _ => pool,
+                };
+                if new_config || held.config.is_none() {
+                    held.take(&AccountUpdate::CpmmConfig(config));
+                }
+                held.take(&AccountUpdate::CpmmPool(pool));
+                for (amount, second) in vaults.into_iter().zip([false, true]) {
+                    held.take(&AccountUpdate::Vault { second, amount });
+                }
+                held.build();
+                let config = held.config.unwrap();
+                let made = Curve::new(vaults, &pool, &config, [TransferFee::NONE; 2]);
+                prop_assert_eq!(&held.curve, &made);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::amm::QuoteError::{self, NoLiquidity, Overflow, TooSmall};
 use crate::amm::divide::{product_over, product_over_up};
 use crate::amm::pump_curve::{Curve, Swap};
 use crate::amm::pump_fees::{Cut, constant_product};
-use crate::amm::{Clock, Detail};
+use crate::amm::{Clock, Detail, Quote};
 use crate::units::{Atoms, Price};
 
 /// Each of the two fees is rounded up by itself: this much more always covers both.
@@ -20,6 +20,15 @@ const fn swap(forward: bool, tokens: u64, before_fees: u64, cut: Cut, quote: u64
         protocol_fee: Atoms::new(cut.protocol),
         creator_fee: Atoms::new(cut.creator),
         user_quote: Atoms::new(quote),
+    }
+}
+
+/// What a sale brings after fees: not nothing.
+#[inline]
+fn left(before_fees: u64, fee: u64) -> Result<u64, QuoteError> {
+    match before_fees.saturating_sub(fee) {
+        0 => Err(TooSmall),
+        quote => Ok(quote),
     }
 }
 
@@ -58,6 +67,41 @@ impl Curve {
         }
     }
 
+    /// [`Self::swap_exact_in`] without telling the fees apart.
+    #[inline]
+    pub(super) fn brief_exact_in(&self, forward: bool, amount: Atoms) -> Result<Quote, QuoteError> {
+        let given = amount.get();
+        let (out, fee) = if forward {
+            let before_fees = self.sold(given)?;
+            let fee = self.rates.total_of(before_fees);
+            (left(before_fees, fee)?, fee)
+        } else {
+            let (tokens, input) = self.bought(given)?;
+            (tokens, self.rates_by_supply.total_of(input))
+        };
+        Ok(Quote { amount_in: amount, amount_out: Atoms::new(out), fee: Atoms::new(fee) })
+    }
+
+    /// [`Self::swap_exact_out`] without telling the fees apart.
+    #[inline]
+    pub(super) fn brief_exact_out(
+        &self,
+        forward: bool,
+        amount: Atoms,
+    ) -> Result<Quote, QuoteError> {
+        let wanted = amount.get();
+        if wanted == 0 {
+            return Err(TooSmall);
+        }
+        if forward {
+            return self.sell_for(wanted).map(|swap| swap.quote());
+        }
+        let before_fees = self.price(wanted)?;
+        let fee = self.rates.total_of(before_fees);
+        let given = before_fees.checked_add(fee).ok_or(Overflow)?;
+        Ok(Quote { amount_in: Atoms::new(given), amount_out: amount, fee: Atoms::new(fee) })
+    }
+
     pub(super) fn detail(&self, swap: &Swap) -> Result<Detail, QuoteError> {
         let (tokens, moved) = (swap.tokens.get(), swap.quote_before_fees.get());
         let after = if swap.forward {
@@ -75,19 +119,27 @@ impl Curve {
 
     #[inline]
     fn sell(&self, tokens: u64) -> Result<Swap, QuoteError> {
-        let before_fees = constant_product(tokens, self.token, self.quote)?;
-        if before_fees > self.real_quote {
-            return Err(NoLiquidity);
-        }
+        let before_fees = self.sold(tokens)?;
         let cut = self.rates.of(before_fees);
-        match before_fees.checked_sub(cut.total) {
-            None | Some(0) => Err(TooSmall),
-            Some(quote) => Ok(swap(true, tokens, before_fees, cut, quote)),
-        }
+        Ok(swap(true, tokens, before_fees, cut, left(before_fees, cut.total)?))
+    }
+
+    /// What selling `tokens` brings before fees.
+    #[inline]
+    fn sold(&self, tokens: u64) -> Result<u64, QuoteError> {
+        let before_fees = constant_product(tokens, self.token, self.quote)?;
+        if before_fees > self.real_quote { Err(NoLiquidity) } else { Ok(before_fees) }
     }
 
     #[inline]
     fn buy_for(&self, quote: u64) -> Result<Swap, QuoteError> {
+        let (tokens, input) = self.bought(quote)?;
+        Ok(swap(false, tokens, input, self.rates_by_supply.of(input), quote))
+    }
+
+    /// The tokens that `quote` buys, and what of it the curve counts.
+    #[inline]
+    fn bought(&self, quote: u64) -> Result<(u64, u64), QuoteError> {
         let mut input = self.rates_by_supply.within(quote.checked_sub(1).ok_or(TooSmall)?)?;
         let mut tokens = constant_product(input, self.quote, self.token)?;
         if tokens > self.real_token {
@@ -97,18 +149,21 @@ impl Curve {
         if tokens == 0 {
             return Err(if self.real_token == 0 { NoLiquidity } else { TooSmall });
         }
-        Ok(swap(false, tokens, input, self.rates_by_supply.of(input), quote))
+        Ok((tokens, input))
     }
 
     #[inline]
     fn buy(&self, tokens: u64) -> Result<Swap, QuoteError> {
-        if tokens > self.real_token {
-            return Err(NoLiquidity);
-        }
-        let before_fees = self.cost(tokens)?;
+        let before_fees = self.price(tokens)?;
         let cut = self.rates.of(before_fees);
         let quote = before_fees.checked_add(cut.total).ok_or(Overflow)?;
         Ok(swap(false, tokens, before_fees, cut, quote))
+    }
+
+    /// What `tokens` cost before fees, where there are so many.
+    #[inline]
+    fn price(&self, tokens: u64) -> Result<u64, QuoteError> {
+        if tokens > self.real_token { Err(NoLiquidity) } else { self.cost(tokens) }
     }
 
     /// What `tokens` cost before fees: rounded down, and one more.

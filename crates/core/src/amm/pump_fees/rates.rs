@@ -12,10 +12,14 @@ const WHOLE: u64 = 10_000;
 /// Of a whole, what fees leave at the least for three atoms more to cost one more of each fee at most.
 const LEAST_KEPT: u64 = 6_667;
 
-/// Rates that together are at most one whole, as the fee program demands of its schedules.
+/// Rates that together are at most one whole, as the fee program demands of its schedules. Saved as the fees that they
+/// are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fees", into = "Fees")]
 pub(in crate::amm) struct Rates {
     fees: Fees,
+    /// What [`share`] takes of the liquidity providers' fee, the protocol's and the creator's.
+    factors: [u64; 3],
     /// One whole less all fees: what a sale brings of what is sold.
     kept: u64,
     /// One whole and all fees: what a purchase pays of what buys.
@@ -46,7 +50,8 @@ impl Rates {
         let with_fees = Reciprocal::new(WHOLE.saturating_add(total)).ok_or(Overflow)?;
         let on_top = on_top_factor(total, kept);
         let two_on_top = if lp_bps == 0 && kept >= LEAST_KEPT { on_top } else { 0 };
-        Ok(Self { fees, kept, with_fees, on_top, two_on_top })
+        let factors = [lp_bps, protocol_bps, creator_bps].map(share_factor);
+        Ok(Self { fees, factors, kept, with_fees, on_top, two_on_top })
     }
 
     pub(in crate::amm) const fn fees(&self) -> Fees {
@@ -59,10 +64,7 @@ impl Rates {
         if amount >> 50 != 0 {
             return self.of_much(amount);
         }
-        // No rate is more than a whole, so that no product passes 64 bits, even with what rounds it up.
-        let share = |rate: u64| amount.wrapping_mul(rate).wrapping_add(WHOLE - 1) / WHOLE;
-        let Fees { lp_bps, protocol_bps, creator_bps } = self.fees;
-        let [lp, protocol, creator] = [share(lp_bps), share(protocol_bps), share(creator_bps)];
+        let [lp, protocol, creator] = self.factors.map(|factor| share(amount, factor));
         Cut { lp, protocol, creator, total: lp.wrapping_add(protocol).wrapping_add(creator) }
     }
 
@@ -78,13 +80,28 @@ impl Rates {
         Cut { lp, protocol, creator, total: lp.saturating_add(protocol).saturating_add(creator) }
     }
 
+    /// [`Self::of`] in one sum.
+    #[inline]
+    pub(in crate::amm) fn total_of(&self, amount: u64) -> u64 {
+        if amount >> 50 != 0 {
+            return self.of_much(amount).total;
+        }
+        let [lp, protocol, creator] = self.factors.map(|factor| share(amount, factor));
+        lp.wrapping_add(protocol).wrapping_add(creator)
+    }
+
     /// What of `budget` is left for the curve when the fees come on top of it, rounded down.
     #[inline]
     pub(in crate::amm) fn within(&self, budget: u64) -> Result<u64, QuoteError> {
         match budget.checked_mul(WHOLE) {
             Some(product) => Ok(self.with_fees.down(product)),
-            None => product_over(budget, WHOLE, self.with_fees.divisor()),
+            None => self.within_much(budget),
         }
+    }
+
+    #[cold]
+    fn within_much(&self, budget: u64) -> Result<u64, QuoteError> {
+        product_over(budget, WHOLE, self.with_fees.divisor())
     }
 
     /// What [`Self::before`] says of `rest`, and where the fees rounded up leave less of that, what it says of two atoms
@@ -100,16 +117,16 @@ impl Rates {
             return None;
         }
         let first = on_top(rest, self.two_on_top);
-        let protocol = Share::of(self.fees.protocol_bps, first);
-        let creator = Share::of(self.fees.creator_bps, first);
+        let [_, protocol, creator] = self.factors;
+        let taken = share(first, protocol).wrapping_add(share(first, creator));
         // By how much rounding up was more than what leaves `rest`, in parts of a whole.
         let over = first.wrapping_mul(self.kept).wrapping_sub(rest.wrapping_mul(WHOLE));
         let three = over.wrapping_add(self.kept.wrapping_mul(2)) < 2 * WHOLE;
-        let falls_short = protocol.taken.wrapping_add(creator.taken) > first.wrapping_sub(rest);
+        let falls_short = taken > first.wrapping_sub(rest);
         // A mask and no branch, which would go either way as often.
         let more = u64::from(falls_short).wrapping_neg() & u64::from(three).wrapping_add(2);
         let before = first.wrapping_add(more);
-        let (protocol, creator) = (protocol.with(more), creator.with(more));
+        let (protocol, creator) = (share(before, protocol), share(before, creator));
         let total = protocol.wrapping_add(creator);
         let cut = Cut { lp: 0, protocol, creator, total };
         Some((before, cut, before.wrapping_sub(total)))
@@ -126,29 +143,35 @@ impl Rates {
     }
 }
 
-/// One fee's share of an amount, and what rounding it up added, in parts of [`WHOLE`].
-#[derive(Clone, Copy)]
-struct Share {
-    rate: u64,
-    taken: u64,
-    added: u64,
+impl TryFrom<Fees> for Rates {
+    type Error = QuoteError;
+
+    fn try_from(fees: Fees) -> Result<Self, QuoteError> {
+        Self::new(fees)
+    }
 }
 
-impl Share {
-    /// Of an amount below 2^50.
-    #[inline]
-    fn of(rate: u64, amount: u64) -> Self {
-        let product = amount.wrapping_mul(rate);
-        let taken = product.wrapping_add(WHOLE - 1) / WHOLE;
-        Self { rate, taken, added: taken.wrapping_mul(WHOLE).wrapping_sub(product) }
+impl From<Rates> for Fees {
+    fn from(rates: Rates) -> Self {
+        rates.fees
     }
+}
 
-    /// The share of `more` than that, where all of `more` at this rate makes no more than one atom.
-    #[inline]
-    fn with(self, more: u64) -> u64 {
-        let one = u64::from(more.wrapping_mul(self.rate) > self.added);
-        self.taken.wrapping_add(one)
-    }
+/// What [`share`] takes: a rate of at most one whole over that whole, times 2^64, rounded down.
+fn share_factor(rate: u64) -> u64 {
+    let factor = (u128::from(rate) << 64).checked_div(u128::from(WHOLE));
+    factor.and_then(|factor| u64::try_from(factor).ok()).unwrap_or(u64::MAX)
+}
+
+/// What a rate takes of an amount below 2^50, rounded up.
+///
+/// The factor falls short by 2^-64 at most, so the product by less than 2^-14, which is less than one part of a whole: a
+/// share between two atoms stays between them, and one that is a number of atoms falls below it by less than one, if at
+/// all. Rounded up, both are what they should be.
+#[inline]
+fn share(amount: u64, factor: u64) -> u64 {
+    let (low, down) = amount.carrying_mul(factor, 0);
+    down.wrapping_add(u64::from(low != 0))
 }
 
 /// What a constant product gives for `input`, rounded down: `input * reserve_out / (reserve_in + input)`.
@@ -158,9 +181,15 @@ pub(in crate::amm) fn constant_product(
     reserve_in: u64,
     reserve_out: u64,
 ) -> Result<u64, QuoteError> {
-    if let Some(depth) = reserve_in.checked_add(input) {
-        return product_over(input, reserve_out, depth);
+    match reserve_in.checked_add(input) {
+        Some(depth) => product_over(input, reserve_out, depth),
+        None => wide_product(input, reserve_in, reserve_out),
     }
+}
+
+/// The same past 64 bits of depth.
+#[cold]
+fn wide_product(input: u64, reserve_in: u64, reserve_out: u64) -> Result<u64, QuoteError> {
     let product = u128::from(input).saturating_mul(u128::from(reserve_out));
     let depth = u128::from(reserve_in).saturating_add(u128::from(input));
     let out = product.checked_div(depth).ok_or(Overflow)?;
@@ -175,11 +204,21 @@ mod tests {
     proptest! {
         #[test]
         fn a_fee_is_its_share_rounded_up(
-            amount: u64, shift in 0_u32..64, bps in prop::array::uniform3(0_u64..=3_333),
+            amount: u64, shift in 0_u32..64, bps in prop::array::uniform3(0_u64..=3_333), whole in 0..3_usize,
+            alone: bool, off in 0_u64..3,
         ) {
+            let mut bps = bps;
+            if alone {
+                bps = [0; 3];
+                bps[whole] = WHOLE;
+            }
             let [lp_bps, protocol_bps, creator_bps] = bps;
             let rates = Rates::new(Fees { lp_bps, protocol_bps, creator_bps }).unwrap();
-            for amount in [amount >> shift, (1 << 50) - 1, 1 << 50, u64::MAX] {
+            let near = (amount >> shift) / WHOLE * WHOLE;
+            let most = (1 << 50) - 1;
+            for amount in
+                [amount >> shift, near + off, near.saturating_sub(off), most - off, most + off, u64::MAX]
+            {
                 let cut = rates.of(amount);
                 for (part, rate) in [cut.lp, cut.protocol, cut.creator].into_iter().zip(bps) {
                     let plain = (u128::from(amount) * u128::from(rate)).div_ceil(10_000);

@@ -4,7 +4,7 @@ use crate::amm::QuoteError::{self, NoLiquidity, Overflow, Paused, TooSmall};
 use crate::amm::divide::product_over_up;
 use crate::amm::pump_fees::{Cut, constant_product};
 use crate::amm::pump_swap::{Curve, FLAG_NO_BUY, FLAG_NO_SELL, Swap};
-use crate::amm::{Clock, Detail};
+use crate::amm::{Clock, Detail, Quote};
 use crate::units::{Atoms, Price};
 
 /// A swap's numbers from their parts.
@@ -19,6 +19,14 @@ const fn swap(forward: bool, base: u64, before_fees: u64, cut: Cut, quote: u64) 
         creator_fee: Atoms::new(cut.creator),
         user_quote: Atoms::new(quote),
     }
+}
+
+/// What of `quote` buys, when `within` of it is left by fees on top and these, rounded up one by one, are `fee`: what they
+/// take too much comes off it.
+#[inline]
+fn buys(quote: u64, within: u64, fee: u64) -> Result<u64, QuoteError> {
+    let over = fee.saturating_sub(quote.saturating_sub(within));
+    within.checked_sub(over).ok_or(TooSmall)
 }
 
 impl Curve {
@@ -56,6 +64,56 @@ impl Curve {
             quote if forward => self.sell_for(quote),
             base => self.buy(base),
         }
+    }
+
+    /// [`Self::swap_exact_in`] without telling the fees apart.
+    #[inline]
+    pub(super) fn brief_exact_in(&self, forward: bool, amount: Atoms) -> Result<Quote, QuoteError> {
+        self.check_open(forward)?;
+        let given = amount.get();
+        let (out, fee) = if forward {
+            let before_fees = constant_product(given, self.base, self.quote)?;
+            // What stays for the liquidity providers matters only where the vault cannot pay the rest.
+            if before_fees > self.payable {
+                self.check_payable(before_fees, self.rates.of(before_fees))?;
+            }
+            let fee = self.rates.total_of(before_fees);
+            (before_fees.saturating_sub(fee), fee)
+        } else {
+            let within = self.rates.within(given)?;
+            let fee = self.rates.total_of(within);
+            (self.bought(buys(given, within, fee)?)?, fee)
+        };
+        if out == 0 {
+            return Err(TooSmall);
+        }
+        Ok(Quote { amount_in: amount, amount_out: Atoms::new(out), fee: Atoms::new(fee) })
+    }
+
+    /// [`Self::swap_exact_out`] without telling the fees apart.
+    #[inline]
+    pub(super) fn brief_exact_out(
+        &self,
+        forward: bool,
+        amount: Atoms,
+    ) -> Result<Quote, QuoteError> {
+        self.check_open(forward)?;
+        let wanted = amount.get();
+        if wanted == 0 {
+            return Err(TooSmall);
+        }
+        let (given, fee) = if forward {
+            let (base, before_fees) = self.sold_for(wanted)?;
+            if before_fees > self.payable {
+                self.check_payable(before_fees, self.rates.of(before_fees))?;
+            }
+            (base, self.rates.total_of(before_fees))
+        } else {
+            let before_fees = self.price(wanted)?;
+            let fee = self.rates.total_of(before_fees);
+            (before_fees.checked_add(fee).ok_or(Overflow)?, fee)
+        };
+        Ok(Quote { amount_in: Atoms::new(given), amount_out: amount, fee: Atoms::new(fee) })
     }
 
     pub(super) fn detail(&self, swap: &Swap) -> Result<Detail, QuoteError> {
@@ -103,33 +161,50 @@ impl Curve {
     fn buy_for(&self, quote: u64) -> Result<Swap, QuoteError> {
         let within = self.rates.within(quote)?;
         let cut = self.rates.of(within);
-        // The fees are rounded up one by one: what they take too much comes off what buys.
-        let over = cut.total.saturating_sub(quote.saturating_sub(within));
-        let before_fees = within.checked_sub(over).ok_or(TooSmall)?;
-        let input = before_fees.checked_sub(1).ok_or(TooSmall)?;
-        match constant_product(input, self.quote, self.base)? {
+        let before_fees = buys(quote, within, cut.total)?;
+        match self.bought(before_fees)? {
             0 => Err(TooSmall),
             base => Ok(swap(false, base, before_fees, cut, quote)),
         }
     }
 
+    /// The base that quote without fees buys: the program gives one atom of it away.
+    #[inline]
+    fn bought(&self, before_fees: u64) -> Result<u64, QuoteError> {
+        let input = before_fees.checked_sub(1).ok_or(TooSmall)?;
+        constant_product(input, self.quote, self.base)
+    }
+
     #[inline]
     fn buy(&self, base: u64) -> Result<Swap, QuoteError> {
-        let rest = self.base.checked_sub(base).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
-        let before_fees = product_over_up(self.quote, base, rest)?;
+        let before_fees = self.price(base)?;
         let cut = self.rates.of(before_fees);
         let quote = before_fees.checked_add(cut.total).ok_or(Overflow)?;
         Ok(swap(false, base, before_fees, cut, quote))
     }
 
+    /// What `base` costs before fees.
     #[inline]
-    fn sell_for(&self, quote: u64) -> Result<Swap, QuoteError> {
+    fn price(&self, base: u64) -> Result<u64, QuoteError> {
+        let rest = self.base.checked_sub(base).filter(|rest| *rest > 0).ok_or(NoLiquidity)?;
+        product_over_up(self.quote, base, rest)
+    }
+
+    /// The base whose sale brings `quote`, and what it brings before fees.
+    #[inline]
+    fn sold_for(&self, quote: u64) -> Result<(u64, u64), QuoteError> {
         if quote > self.payable {
             return Err(NoLiquidity);
         }
         let before_fees = self.rates.before(quote)?;
         let rest = self.quote.checked_sub(before_fees).filter(|rest| *rest > 0);
         let base = product_over_up(self.base, before_fees, rest.ok_or(NoLiquidity)?)?;
+        Ok((base, before_fees))
+    }
+
+    #[inline]
+    fn sell_for(&self, quote: u64) -> Result<Swap, QuoteError> {
+        let (base, before_fees) = self.sold_for(quote)?;
         let cut = self.rates.of(before_fees);
         self.check_payable(before_fees, cut)?;
         Ok(swap(true, base, before_fees, cut, quote))
