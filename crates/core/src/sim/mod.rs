@@ -4,6 +4,7 @@
 //! the chain: the same events come back, in the same order, and late.
 
 mod pool;
+pub mod tape;
 mod venue;
 pub mod world;
 

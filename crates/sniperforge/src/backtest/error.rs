@@ -1,5 +1,6 @@
 //! Why a backtest did not run.
 
+use sniper_core::sim::tape::TapeError;
 use std::path::PathBuf;
 
 use super::calendar;
@@ -238,6 +239,15 @@ pub enum Problem {
     /// The high is not the greatest of the four.
     #[error("the high is below the open or the close: the bar is damaged, leave it out")]
     HighBelow,
+}
+
+impl From<TapeError> for BacktestError {
+    fn from(error: TapeError) -> Self {
+        match error {
+            TapeError::Limits { field, problem } => Self::Limits { field, problem },
+            TapeError::Pool { symbol, depth_usd } => Self::Pool { symbol, depth_usd },
+        }
+    }
 }
 
 fn nearest(known: &[String]) -> String {

@@ -1,179 +1,54 @@
-//! Recorded bars as a journal for the engine, and [`SimVenue`] as the market that takes its orders.
-//!
-//! Time runs like this, and no other way:
-//!
-//! ```text
-//!  close of bar k                     open of bar k+1            close of bar k+1
-//!  pool accounts at close(k)          venue's pool moves         pool accounts at close(k+1)
-//!  candle k -> engine decides  ----->  to open(k+1); what is ...  candle k+1 -> engine decides
-//!              order is signed         due in this bar lands
-//! ```
-//!
-//! - The engine sees a bar only once it has closed. High and low of a bar that is still open are never used.
-//! - An order decided at the close of bar `k` is filled against the open of the bar in which its latency ends, so
-//!   at the earliest against the open of bar `k+1`: a price that did not exist when it was decided.
-//! - The pool holds a constant dollar depth and is re-centred on each open and close; between two re-centrings our
-//!   own fills move it, so that size has impact and a second order in the same bar pays for the first.
-//! - Across a hole nothing is filled: orders in flight expire, and the next candle says that a gap came before it.
+//! Recorded bars through [`sniper_core::sim::tape`]: with the time it took, and notes for whoever reads the report.
 
-use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-use sniper_core::amm::{AccountUpdate, PoolKind, PoolSpec, cpmm};
-use sniper_core::digest::Digest;
-use sniper_core::engine::{EngineConfig, Enrolled, MultiStrategyEngine};
-use sniper_core::event::{
-    Alert, Candle, Closed, Command, Effect, EquityPoint, Event, MarketEvent, MintSpec, OrderEvent,
-    Stamped, Trade,
-};
-use sniper_core::ids::{Address, MintId, PoolId, StrategyId, Symbol};
-use sniper_core::market::WRAPPED_SOL;
-use sniper_core::order::Outcome;
-use sniper_core::risk::Limits;
-use sniper_core::sim::{SimSettings, SimVenue, Venue};
+use sniper_core::engine::Enrolled;
+use sniper_core::event::{Alert, Effect};
+use sniper_core::sim::tape;
 use sniper_core::strategy::Strategy;
-use sniper_core::units::{
-    Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd, mul_div_down,
+use sniper_core::units::Timestamp;
+
+pub use sniper_core::sim::tape::{
+    BASE, Fill, Orders, Played, TapeError, USD, USD_DECIMALS, Watch, World,
 };
 
 use super::bars::Bars;
 use super::error::BacktestError;
 
-/// Decimals of the dollar mint: one atom is a millionth of a dollar, as [`Usd`] counts.
-pub const USD_DECIMALS: u8 = 6;
-
-/// The dollar mint of a tape.
-pub const USD: MintId = MintId(1);
-/// The mint that a tape prices.
-pub const BASE: MintId = MintId(2);
-const POOL: PoolId = PoolId(0);
-const SOL_POOL: PoolId = PoolId(1);
-
-const TOKEN_PROGRAM: Address =
-    Address::from_str_const("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA");
-
-/// The world that a tape is run in.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// What is traded, such as `SOLUSDT`.
-    pub symbol: String,
-    /// Label of the base.
-    pub base: Symbol,
-    /// Label of the dollar.
-    pub quote: Symbol,
-    /// Decimals of the base mint.
-    pub base_decimals: u8,
-    /// Opening cash.
-    pub cash: Usd,
-    /// SOL held aside to pay the chain; it is no part of equity, what is spent of it is.
-    pub fee_float: Lamports,
-    /// Value of both sides of the pool together.
-    pub depth: Usd,
-    /// What the pool keeps of what goes in, in millionths.
-    pub pool_fee: u64,
-    /// How the venue treats orders.
-    pub sim: SimSettings,
-    /// Bounds of the desk.
-    pub limits: Limits,
-    /// Millionths of a dollar per lamport, where the tape itself does not price SOL.
-    pub sol_price: Price,
-}
-
-impl World {
-    fn prices_sol(&self) -> bool {
-        self.base.as_str() == "SOL"
-    }
-
-    /// Vault balances that hold the depth at a price, base first; rounded down.
-    fn vaults(&self, depth: Usd, price: Price) -> Result<[Atoms; 2], BacktestError> {
-        let quote = u64::try_from(depth.get() / 2).unwrap_or(0);
-        mul_div_down(quote, 1 << 64, price.raw())
-            .filter(|base| *base > 0 && quote > 0)
-            .map(|base| [Atoms::new(base), Atoms::new(quote)])
-            .ok_or_else(|| BacktestError::Pool {
-                symbol: self.symbol.clone(),
-                depth_usd: u64::try_from(self.depth.get() / 1_000_000).unwrap_or(0),
-            })
-    }
-}
-
-/// A fill, as the report shows it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fill {
-    /// When.
-    pub at: Timestamp,
-    /// Whose.
-    pub strategy: StrategyId,
-    /// Into the base, or out of it.
-    pub is_buy: bool,
-    /// Base atoms.
-    pub base: Atoms,
-    /// Dollar atoms, pool fee included.
-    pub quote: Atoms,
-    /// What the chain took.
-    pub fee: Lamports,
-}
-
-/// Orders by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Orders {
-    /// Approved.
-    pub submitted: u64,
-    /// Landed as wished.
-    pub landed: u64,
-    /// Landed and failed: the price had moved past the minimum output.
-    pub reverted: u64,
-    /// Never landed.
-    pub expired: u64,
-    /// Wishes that review refused.
-    pub refused: u64,
-}
+/// More notes than this are one cause repeated.
+const NOTES_MAX: usize = 32;
 
 /// What happened on a tape.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Equity and exposure at the close of each bar.
-    pub points: Vec<EquityPoint>,
-    /// Profits taken.
-    pub trades: Vec<Trade>,
-    /// Fills.
-    pub fills: Vec<Fill>,
-    /// Orders by how they ended.
-    pub orders: Orders,
-    /// Refusals by reason.
-    pub refusals: Vec<(Cow<'static, str>, u64)>,
-    /// What the chain took, valued when it did.
-    pub network_fees: Usd,
-    /// What the pools kept of our swaps, valued when they did.
-    pub pool_fees: Usd,
-    /// BLAKE3 of all effects.
-    pub effects_hash: String,
-    /// Events the engine took.
-    pub events: u64,
+    /// What the engine did.
+    pub played: Played,
     /// How long that took, the building of the events included.
     pub seconds: f64,
-    /// Dollars and base atoms that the ledger holds at the end.
-    pub held: [i128; 2],
     /// Mode changes and alerts, as text; bounded.
     pub notes: Vec<String>,
 }
 
-/// Told of progress and of each effect.
-pub trait Watch {
-    /// So many bars are done.
-    fn bars(&mut self, done: usize) {
-        // Nobody need listen.
-        let _ = done;
-    }
-    /// The engine answered this at that time.
-    fn effect(&mut self, at: Timestamp, effect: &Effect) {
-        let _ = (at, effect);
+impl Deref for Run {
+    type Target = Played;
+
+    fn deref(&self) -> &Played {
+        &self.played
     }
 }
 
-impl Watch for () {}
+impl DerefMut for Run {
+    fn deref_mut(&mut self) -> &mut Played {
+        &mut self.played
+    }
+}
 
 /// Runs a tape through an engine of these strategies.
+///
+/// # Errors
+///
+/// When limits make no sense, or no pool can hold a price of the tape.
 pub fn run(
     bars: &Bars,
     world: &World,
@@ -185,6 +60,10 @@ pub fn run(
 }
 
 /// As [`run`], with strategies of the caller's own: one per allowance in `enrolled`.
+///
+/// # Errors
+///
+/// As [`run`].
 pub fn run_with(
     bars: &Bars,
     world: &World,
@@ -192,332 +71,40 @@ pub fn run_with(
     strategies: Vec<Box<dyn Strategy>>,
     watch: &mut impl Watch,
 ) -> Result<Run, BacktestError> {
-    let config = EngineConfig {
-        limits: world.limits.clone(),
-        strategies: enrolled,
-        // The tape brings the candles.
-        candle_width: Timestamp::ZERO,
-        equity_every: bars.interval.width(),
-        operator: None,
-    };
-    let engine = MultiStrategyEngine::with_strategies(config, strategies)
-        .map_err(|error| BacktestError::Limits { field: error.field, problem: error.problem })?;
-    // With no latency at all an order would land at the very close that it was decided on.
-    let sim = SimSettings { latency: world.sim.latency.max(Timestamp::new(1)), ..world.sim };
-    let venue = SimVenue::new(sim)
-        .map_err(|error| BacktestError::Limits { field: error.field, problem: error.problem })?;
+    let names = strategies.iter().map(|strategy| strategy.name()).collect();
+    let mut noting = Noting { watch, names, notes: Vec::new() };
     let started = Instant::now();
-    let mut tape = Tape {
-        world,
-        engine,
-        venue,
-        watch,
-        seq: 0,
-        slot: 0,
-        now: Timestamp::ZERO,
-        effects: Vec::with_capacity(16),
-        answers: Vec::with_capacity(16),
-        digest: Digest::default(),
-        point: None,
-        pool_fees_seen: [0; 2],
-        run: Run {
-            points: Vec::with_capacity(bars.candles.len()),
-            trades: Vec::with_capacity(256),
-            fills: Vec::with_capacity(512),
-            orders: Orders::default(),
-            refusals: Vec::new(),
-            network_fees: Usd::ZERO,
-            pool_fees: Usd::ZERO,
-            effects_hash: String::new(),
-            events: 0,
-            seconds: 0.0,
-            held: [0; 2],
-            notes: Vec::new(),
-        },
-    };
-    tape.play(bars)?;
-    Ok(tape.finish(started))
+    let width = bars.interval.width();
+    let played = tape::play(&bars.candles, width, world, enrolled, strategies, &mut noting)?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Run { played, seconds, notes: noting.notes })
 }
 
-struct Tape<'a, W> {
-    world: &'a World,
-    engine: MultiStrategyEngine,
-    venue: SimVenue,
+/// Writes down what a reader should know, and passes all on.
+struct Noting<'a, W> {
     watch: &'a mut W,
-    seq: u64,
-    slot: u64,
-    now: Timestamp,
-    effects: Vec<Effect>,
-    answers: Vec<OrderEvent>,
-    digest: Digest,
-    point: Option<EquityPoint>,
-    pool_fees_seen: [u128; 2],
-    run: Run,
+    names: Vec<&'static str>,
+    notes: Vec<String>,
 }
 
-impl<W: Watch> Tape<'_, W> {
-    fn play(&mut self, bars: &Bars) -> Result<(), BacktestError> {
-        let Some(first) = bars.candles.first() else { return Ok(()) };
-        self.open(first)?;
-        for (done, candle) in bars.candles.iter().enumerate() {
-            if candle.after_gap && done > 0 {
-                self.lose_orders(candle.start);
-            }
-            self.bar(candle)?;
-            if done % 16_384 == 0 {
-                self.watch.bars(done);
-            }
-        }
-        // The tape ends here: what is still in flight never lands.
-        self.lose_orders(Timestamp::MAX);
-        self.watch.bars(bars.candles.len());
-        Ok(())
+impl<W: Watch> Watch for Noting<'_, W> {
+    fn bars(&mut self, done: usize) {
+        self.watch.bars(done);
     }
 
-    /// Announces mints and pools and pays in the opening cash.
-    fn open(&mut self, first: &Candle) -> Result<(), BacktestError> {
-        let at = first.start;
-        let base = if self.world.prices_sol() { WRAPPED_SOL } else { key(2) };
-        self.market(at, mint(key(1), USD_DECIMALS, self.world.quote, true));
-        self.market(at, mint(base, self.world.base_decimals, self.world.base, false));
-        if !self.world.prices_sol() {
-            self.market(at, mint(WRAPPED_SOL, 9, Symbol::new("SOL"), false));
-        }
-        self.pool(at, POOL, BASE, self.world.vaults(self.world.depth, first.open)?);
-        if !self.world.prices_sol() {
-            // A pool that nobody trades on: it says what fees are worth where the tape does not price SOL.
-            let vaults = self.world.vaults(Usd::dollars(1_000_000), self.world.sol_price)?;
-            self.pool(at, SOL_POOL, MintId(3), vaults);
-        }
-        let cash = Atoms::new(u64::try_from(self.world.cash.get()).unwrap_or(0));
-        let float = Atoms::new(self.world.fee_float.get());
-        for (mint, amount) in [(USD, cash), (MintId::SOL, float)] {
-            self.feed(at, Event::Command(Command::Deposit { mint, amount }));
-        }
-        Ok(())
-    }
-
-    fn pool(&mut self, at: Timestamp, pool: PoolId, base: MintId, vaults: [Atoms; 2]) {
-        let nth = u8::try_from(pool.0).unwrap_or(0);
-        let keys = cpmm::Keys {
-            config: key(10),
-            observation: key(30 + nth),
-            vaults: [key(40 + nth), key(50 + nth)],
-            token_programs: [TOKEN_PROGRAM; 2],
-        };
-        let spec =
-            PoolSpec { address: key(20 + nth), mints: [base, USD], kind: PoolKind::Cpmm(keys) };
-        self.market(at, MarketEvent::Pool(Box::new(spec)));
-        // The whole fee stays in the pool: between two re-centrings that is where it would be.
-        let config = cpmm::Config { trade_fee_rate: self.world.pool_fee, ..Default::default() };
-        self.slot += 1;
-        let slot = Slot::new(self.slot);
-        let [first, second] = vaults;
-        for update in [
-            AccountUpdate::CpmmConfig(config),
-            AccountUpdate::CpmmPool(cpmm::PoolState::default()),
-            AccountUpdate::Vault { second: false, amount: first },
-            AccountUpdate::Vault { second: true, amount: second },
-        ] {
-            self.market(at, MarketEvent::Account { pool, slot, update });
-        }
-    }
-
-    fn bar(&mut self, candle: &Candle) -> Result<(), BacktestError> {
-        let close = candle.start.saturating_add(candle.width);
-        self.land(candle, close)?;
-
-        let [base, quote] = self.world.vaults(self.world.depth, candle.close)?;
-        self.slot += 1;
-        let slot = Slot::new(self.slot);
-        // All accounts that a swap writes, of one slot: the pool is never seen between two states.
-        for update in [
-            AccountUpdate::Vault { second: false, amount: base },
-            AccountUpdate::Vault { second: true, amount: quote },
-            AccountUpdate::CpmmPool(cpmm::PoolState::default()),
-        ] {
-            self.feed(close, Event::Market(MarketEvent::Account { pool: POOL, slot, update }));
-        }
-        self.point = None;
-        self.feed(close, Event::Market(MarketEvent::Candle(*candle)));
-        self.mark(close);
-        // What was decided now is signed now, and lands later.
-        if self.venue.next_due() == Some(close) {
-            self.poll(close);
-        }
-        Ok(())
-    }
-
-    /// Fills what is due within the bar, against its open.
-    fn land(&mut self, candle: &Candle, close: Timestamp) -> Result<(), BacktestError> {
-        if self.venue.next_due().is_none_or(|due| due >= close) {
-            return Ok(());
-        }
-        self.venue.recentre(POOL, self.world.vaults(self.world.depth, candle.open)?);
-        let (slot, height) = (Slot::new(self.slot), BlockHeight::new(self.slot));
-        self.venue.observe(&MarketEvent::Slot { slot, height });
-        while let Some(due) = self.venue.next_due().filter(|due| *due < close) {
-            self.poll(due);
-        }
-        Ok(())
-    }
-
-    fn poll(&mut self, at: Timestamp) {
-        let mut answers = std::mem::take(&mut self.answers);
-        self.venue.poll(at, &mut answers);
-        self.tell(at, &mut answers);
-        self.answers = answers;
-        self.count_pool_fees();
-    }
-
-    fn lose_orders(&mut self, before: Timestamp) {
-        let mut answers = std::mem::take(&mut self.answers);
-        self.venue.expire_all(&mut answers);
-        let at = self.now.saturating_add(self.world.sim.expiry).min(before);
-        self.tell(at, &mut answers);
-        self.answers = answers;
-    }
-
-    fn tell(&mut self, at: Timestamp, answers: &mut Vec<OrderEvent>) {
-        for answer in answers.drain(..) {
-            self.feed(at, Event::Order(answer));
-        }
-    }
-
-    /// For engine and venue alike.
-    fn market(&mut self, at: Timestamp, event: MarketEvent) {
-        self.venue.observe(&event);
-        self.feed(at, Event::Market(event));
-    }
-
-    fn feed(&mut self, at: Timestamp, event: Event) {
-        self.seq += 1;
-        self.now = at;
-        let mut effects = std::mem::take(&mut self.effects);
-        self.engine.step(&Stamped { seq: Seq::new(self.seq), at, event }, &mut effects);
-        for effect in effects.drain(..) {
-            self.digest.add(&effect);
-            self.watch.effect(at, &effect);
-            self.take(at, effect);
-        }
-        self.effects = effects;
-    }
-
-    fn take(&mut self, at: Timestamp, effect: Effect) {
-        match effect {
-            Effect::Submit(order) => {
-                self.run.orders.submitted += 1;
-                self.venue.submit(&order, at);
-            }
-            Effect::Refused { .. } => self.run.orders.refused += 1,
-            Effect::Closed(closed) => self.closed(&closed),
-            Effect::Trade(trade) => self.run.trades.push(trade),
-            Effect::Equity(point) => self.point = Some(point),
-            Effect::Mode { mode, cause } => {
-                self.note(format!("{}: mode {} ({cause:?})", date(at), mode.name()));
-            }
+    fn effect(&mut self, at: Timestamp, effect: &Effect) {
+        self.watch.effect(at, effect);
+        let what = match effect {
+            Effect::Mode { mode, cause } => format!("mode {} ({cause:?})", mode.name()),
             Effect::Alert(Alert::StrategyStopped { strategy, cause }) => {
-                let name = self.engine.strategy_name(strategy);
-                self.note(format!("{}: {name} stopped ({cause:?})", date(at)));
+                let name = self.names.get(strategy.index()).copied().unwrap_or("?");
+                format!("{name} stopped ({cause:?})")
             }
-            Effect::Alert(alert) => self.note(format!("{}: {alert:?}", date(at))),
-            // Nobody places any.
-            Effect::Standing { .. } => {}
-        }
-    }
-
-    fn note(&mut self, text: String) {
-        // More than this is one cause repeated.
-        if self.run.notes.len() < 32 {
-            self.run.notes.push(text);
-        }
-    }
-
-    fn closed(&mut self, closed: &Closed) {
-        let fee = match &closed.outcome {
-            Outcome::Filled { deltas, fee, .. } => {
-                self.run.orders.landed += 1;
-                let of =
-                    |mint| deltas.iter().find(|(m, _)| *m == mint).map_or(0, |(_, delta)| *delta);
-                let (base, quote) = (of(BASE), of(USD));
-                self.run.fills.push(Fill {
-                    at: closed.at,
-                    strategy: closed.order.strategy(),
-                    is_buy: base > 0,
-                    base: Atoms::new(base.unsigned_abs()),
-                    quote: Atoms::new(quote.unsigned_abs()),
-                    fee: *fee,
-                });
-                *fee
-            }
-            Outcome::Reverted { fee, .. } => {
-                self.run.orders.reverted += 1;
-                *fee
-            }
-            Outcome::Expired | Outcome::Rejected(_) => {
-                self.run.orders.expired += 1;
-                Lamports::ZERO
-            }
+            Effect::Alert(alert) => format!("{alert:?}"),
+            _ => return,
         };
-        let value = self.engine.market().value_up(MintId::SOL, Atoms::new(fee.get()));
-        self.run.network_fees = self.run.network_fees.saturating_add(value.unwrap_or(Usd::ZERO));
-    }
-
-    fn count_pool_fees(&mut self) {
-        for (seen, mint) in self.pool_fees_seen.iter_mut().zip([USD, BASE]) {
-            let total = self.venue.pool_fees(mint);
-            let new = Atoms::new(u64::try_from(total - *seen).unwrap_or(u64::MAX));
-            *seen = total;
-            let value = self.engine.market().value_up(mint, new).unwrap_or(Usd::ZERO);
-            self.run.pool_fees = self.run.pool_fees.saturating_add(value);
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(format!("{}: {what}", super::calendar::date_time(at.millis())));
         }
     }
-
-    /// Notes equity at a close: cash and positions as the engine values them, less fees at what they cost when
-    /// they were paid. The SOL held to pay them is left out, so that its own price does not pass for skill.
-    fn mark(&mut self, at: Timestamp) {
-        let (equity, exposure) = match self.point.take() {
-            Some(point) => (Some(point.equity), point.exposure),
-            None => (self.engine.equity(), self.engine.portfolio().exposure(self.engine.market())),
-        };
-        let held = self.engine.ledger().held(MintId::SOL).max(0);
-        let float = u64::try_from(held)
-            .ok()
-            .and_then(|held| self.engine.market().value(MintId::SOL, Atoms::new(held)));
-        if let (Some(equity), Some(float)) = (equity, float) {
-            let equity = equity.saturating_sub(float).saturating_sub(self.run.network_fees);
-            self.run.points.push(EquityPoint { at, equity, exposure });
-        }
-    }
-
-    fn finish(self, started: Instant) -> Run {
-        let mut run = self.run;
-        run.refusals = self.engine.refusals().to_vec();
-        run.effects_hash = self.digest.hex();
-        run.events = self.seq;
-        run.seconds = started.elapsed().as_secs_f64();
-        run.held = [USD, BASE].map(|mint| self.engine.ledger().held(mint));
-        run
-    }
-}
-
-fn key(nth: u8) -> Address {
-    Address::new_from_array([nth; 32])
-}
-
-fn mint(address: Address, decimals: u8, symbol: Symbol, is_usd: bool) -> MarketEvent {
-    MarketEvent::Mint(MintSpec {
-        address,
-        token_program: TOKEN_PROGRAM,
-        decimals,
-        symbol,
-        is_usd,
-        plain: true,
-        trusted: true,
-        rent: Lamports::ZERO,
-    })
-}
-
-fn date(at: Timestamp) -> String {
-    super::calendar::date_time(at.millis())
 }

@@ -1,5 +1,5 @@
-//! How many bars a second one strategy takes on one core, beside a loop that somebody writes by hand for that one
-//! strategy: two averages that cross, and its fills, on the same parsed bars.
+//! How many bars a second one strategy takes on one core, and trend following beside a loop that somebody writes by hand
+//! for its rules alone, on the same parsed bars.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use sniper_core::event::Candle;
+use sniper_core::stats::price_to_f64;
 
 use super::Scale;
 use super::cores;
 use super::row::Row;
 use super::turns::{Bounds, Rejected, Rounds, Taken, Times, clean};
-use crate::backtest::bars::Bars;
 use crate::backtest::{BacktestArgs, Trial};
 
 /// Hours of the tape: four years.
@@ -60,41 +61,88 @@ fn run(trial: &Trial, span: Duration) -> anyhow::Result<Taken> {
         for (name, times) in STRATEGIES.iter().zip(&mut times) {
             let run = times.time(count, || trial.run(black_box(name)))?;
             black_box(&run);
-            black_box(floor.time(count, || by_hand(black_box(bars))));
+            black_box(floor.time(count, || by_hand(black_box(&bars.candles))));
         }
     }
     let speed = |times: &Times| 1e3 / times.p50();
     let rows = STRATEGIES.iter().zip(&times).map(|(name, times)| {
         let row = Row::told(format!("backtest.{name}"), speed(times), "M bars/s");
-        row.at_least(SPEED_M).beside(speed(&floor)).floor_times(LOOP_TIMES)
+        let row = row.at_least(SPEED_M);
+        // The loop has this one's rules, and those of no other.
+        if *name == "trend" { row.beside(speed(&floor)).floor_times(LOOP_TIMES) } else { row }
     });
     Ok(Taken { rows: rows.collect(), floor: floor.0 })
 }
 
-/// Two exponential averages that cross: all in, all out, a fee on each, and the equity at every bar.
-fn by_hand(bars: &Bars) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a study by hand reckons in floats")]
-    let price = |raw: u128| raw as f64;
-    let (mut cash, mut held, mut peak, mut fall) = (10_000.0, 0.0, 0.0_f64, 0.0_f64);
-    let (mut fast, mut slow) = (0.0, 0.0);
-    for (nth, candle) in bars.candles.iter().enumerate() {
-        let close = price(candle.close.raw());
+/// The extremes of the last so many values, in a ring.
+struct Range<const N: usize> {
+    ring: [(usize, f64); N],
+    first: usize,
+    len: usize,
+}
+
+#[expect(clippy::indexing_slicing, reason = "places are taken modulo their number")]
+impl<const N: usize> Range<N> {
+    fn update(&mut self, at: usize, value: f64) {
+        if self.len > 0 && self.ring[self.first].0 + N <= at {
+            self.first = (self.first + 1) % N;
+            self.len -= 1;
+        }
+        while self.len > 0 && self.ring[(self.first + self.len - 1) % N].1 <= value {
+            self.len -= 1;
+        }
+        self.ring[(self.first + self.len) % N] = (at, value);
+        self.len += 1;
+    }
+
+    fn most(&self) -> f64 {
+        self.ring[self.first].1
+    }
+}
+
+fn range<const N: usize>() -> Range<N> {
+    Range { ring: [(0, 0.0); N], first: 0, len: 0 }
+}
+
+/// Trend following as the strategy does with the parameters it has for bars, written for that alone: its averages, ranges,
+/// stop and sizes, one fee on each fill, and the equity at every bar.
+fn by_hand(candles: &[Candle]) -> Vec<f64> {
+    let (mut cash, mut held) = (10_000.0_f64, 0.0);
+    let (mut fast, mut slow, mut atr, mut before) = (0.0, 0.0, 0.0, 0.0);
+    let (mut highs, mut lows) = (range::<240>(), range::<120>());
+    let (mut stop, mut highest) = (0.0_f64, 0.0_f64);
+    let mut equity = Vec::with_capacity(candles.len());
+    for (nth, candle) in candles.iter().enumerate() {
+        let [high, low, close] = [candle.high, candle.low, candle.close].map(price_to_f64);
+        let (entry, exit) = if nth == 0 { (0.0, 0.0) } else { (highs.most(), -lows.most()) };
         if nth == 0 {
-            (fast, slow) = (close, close);
+            (fast, slow, before) = (close, close, close);
         }
         fast += (close - fast) * (2.0 / 51.0);
         slow += (close - slow) * (2.0 / 201.0);
-        if fast > slow && cash > 0.0 {
-            (held, cash) = (cash * 0.9975 / close, 0.0);
-        } else if fast < slow && held > 0.0 {
-            (cash, held) = (held * close * 0.9975, 0.0);
+        let range = (high - low).max((high - before).abs()).max((low - before).abs());
+        atr += (range - atr) / 120.0;
+        before = close;
+        highs.update(nth, high);
+        lows.update(nth, -low);
+        if held > 0.0 {
+            let stopped = close <= stop;
+            highest = highest.max(high);
+            stop = stop.max(highest - 12.0 * atr);
+            if stopped || close < exit || fast < slow {
+                cash += held * close * 0.9975;
+                held = 0.0;
+            }
+        } else if nth >= 240 && fast > slow && close > entry {
+            let share = (0.02 / (12.0 * atr / close)).min(1.0);
+            let paid = cash * share;
+            held = paid * 0.9975 / close;
+            cash -= paid;
+            (highest, stop) = (close, close - 12.0 * atr);
         }
-        let equity = cash + held * close;
-        peak = peak.max(equity);
-        fall = fall.max(1.0 - equity / peak);
+        equity.push(cash + held * close);
     }
-    black_box(fall);
-    cash + held
+    equity
 }
 
 /// Hours of a seeded walk that trends and turns.
@@ -133,7 +181,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trial = trial(&draw(folder.path(), 600).unwrap()).unwrap();
         assert_eq!(trial.bars().candles.len(), 600);
-        assert!((by_hand(trial.bars()) - 10_000.0).abs() > 1.0, "the loop has traded");
+        let by_hand = by_hand(&trial.bars().candles);
+        assert_eq!(by_hand.len(), 600);
+        assert!(by_hand.last().is_some_and(|end| (end - 10_000.0).abs() > 1.0), "it has traded");
         let Taken { floor, rows } = run(&trial, Duration::ZERO).unwrap();
         assert_eq!((floor.len(), rows.len()), (24, 4));
         assert!(rows.iter().all(|row| row.value.is_some_and(|speed| speed > 0.0)), "{rows:?}");
