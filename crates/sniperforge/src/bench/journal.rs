@@ -193,6 +193,7 @@ fn recovery(folder: &Path, market: &Market, span: Duration) -> anyhow::Result<Ta
         }
     }
     let row = Row::told("journal.replay", 1e3 / times.p50(), "M events/s");
+    let row = row.note("the floor reads the journal back; stepping the engine comes on top");
     let rows = vec![row.at_least(REPLAYED_M).beside(1e3 / floor.p50())];
     Ok(Taken { floor: floor.0, rows })
 }

@@ -69,7 +69,7 @@ impl Market {
 }
 
 /// The four strategies, quick ones, behind limits that do not end the run.
-fn config() -> EngineConfig {
+pub(super) fn config() -> EngineConfig {
     let allowance = Allowance { budget: Usd::dollars(1_000), loss_limit: Usd::dollars(1_000_000) };
     let kinds = [
         StrategyKind::Trend(trend::Params::fast()),

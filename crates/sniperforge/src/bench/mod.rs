@@ -35,6 +35,7 @@ mod row;
 mod rpc;
 mod scan;
 mod signals;
+mod symbols;
 #[cfg(feature = "localnet")]
 mod trade;
 mod turns;

@@ -58,9 +58,23 @@ fn run(pools: &[Pool], span: Duration) -> Taken {
     let rows = pools.iter().zip(&times).map(|(pool, times)| {
         let limit = if pool.stepped { STEPPED_NS } else { PLAIN_NS };
         let row = Row::told(format!("quote.{}", pool.name), times.p50(), "ns");
-        row.at_most(Some(limit)).beside(floor.p50())
+        row.at_most(Some(limit)).beside(floor.p50()).note(beyond_floor(pool))
     });
     Taken { rows: rows.collect(), floor: floor.0 }
+}
+
+/// What a quote does besides one product and its quotient.
+fn beyond_floor(pool: &Pool) -> &'static str {
+    match pool.name {
+        "pump_swap" | "pump_curve" => {
+            "each of its fees is rounded up by itself: a product more for each, and checks of what it may pay"
+        }
+        "dlmm" => "a fee that follows volatility and the second, and the bin's own price",
+        _ if pool.stepped => {
+            "prices are square roots: products and quotients of up to 256 bits, and a look at the next tick"
+        }
+        _ => "a fee, and the program's own checks",
+    }
 }
 
 fn bare(amounts: &[Atoms]) -> u64 {

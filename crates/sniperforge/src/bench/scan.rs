@@ -112,6 +112,7 @@ fn sweep(count: usize, span: Duration) -> anyhow::Result<Taken> {
         black_box(&found);
     }
     let row = Row::told("scan.in_memory", 1e3 / times.p50(), "M pools/s");
+    let row = row.note("the floor adds up the same bytes; prices, depths and gaps come on top");
     let rows = vec![row.at_least(SWEEP_M).beside(1e3 / floor.p50())];
     Ok(Taken { floor: floor.0, rows })
 }

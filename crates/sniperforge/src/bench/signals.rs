@@ -17,6 +17,7 @@ use sniper_core::strategy::{Task, Watch};
 use super::Scale;
 use super::market::Market;
 use super::row::Row;
+use super::symbols;
 use super::turns::{Bounds, Rejected, Rounds, Taken, Times, clean};
 use crate::telemetry::Stage;
 
@@ -24,6 +25,8 @@ use crate::telemetry::Stage;
 const TURN: usize = 1_000;
 /// The four signal stages with decision together, p99, microseconds.
 const TOGETHER_US: f64 = 10.0;
+/// What the floor leaves out.
+const FLOOR: &str = "the floor only reads the event back: what is thought of it comes on top, with a pair of clock readings a stage";
 const SIZING_US: f64 = 1.0;
 const RISK_US: f64 = 2.0;
 
@@ -45,6 +48,7 @@ pub(super) fn measure(scale: Scale, rejected: &mut Vec<Rejected>) -> anyhow::Res
         let rows = taken.rows(&names, &floor);
         Ok(Taken { floor: floor.0, rows })
     })?;
+    rows.extend(symbols::measure(scale)?);
     for (stage, why) in Stage::ABSENT {
         let name = stage.strip_prefix("signal.").unwrap_or(stage);
         rows.push(Row::absent(format!("signals.{name}"), why));
@@ -178,7 +182,8 @@ impl Stages {
 
     fn rows(&self, names: &[&'static str], floor: &Times) -> Vec<Row> {
         let us = |metric: String, times: &Times, percent| {
-            Row::told(metric, times.at(percent) / 1e3, "us").beside(floor.at(percent) / 1e3)
+            let row = Row::told(metric, times.at(percent) / 1e3, "us");
+            row.beside(floor.at(percent) / 1e3).note(FLOOR)
         };
         let mut rows = Vec::new();
         for (name, [signal, decision]) in names.iter().zip(&self.each) {

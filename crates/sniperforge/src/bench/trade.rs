@@ -125,8 +125,9 @@ fn rows(recorded: &Recorded) -> Vec<Row> {
         let slot = Duration::from_millis(recorded.slot_ms).as_secs_f64() * 1e3;
         let row = Row::told("trade.full.p50", full.summary.p50 / 1e3, "ms");
         let note = format!("the floor is a block of the chain, every {slot} ms");
-        rows.push(row.beside(slot).at_most(Some(FULL_MS)).note(note));
-        rows.push(Row::told("trade.full.p99", full.summary.p99 / 1e3, "ms").beside(slot));
+        rows.push(row.beside(slot).at_most(Some(FULL_MS)).note(note.clone()));
+        let row = Row::told("trade.full.p99", full.summary.p99 / 1e3, "ms");
+        rows.push(row.beside(slot).note(note));
     }
     let trades = crate::telemetry::stage::shown(recorded.iterations);
     let a_minute = trades / recorded.seconds.max(1e-9) * 60.0;
