@@ -24,5 +24,5 @@ pub use average::{Ema, Sma};
 pub use convert::{below, price_to_f64, ratio, scale_atoms, scale_usd, share_of, times, whole};
 pub use dispersion::{EwmaVolatility, RollingMeanStd};
 pub use momentum::{EfficiencyRatio, Momentum, Rsi};
-pub use range::{Atr, ChandelierStop, Donchian};
+pub use range::{Atr, ChandelierStop, Donchian, Highest, Lowest};
 pub use reversion::HalfLife;

@@ -52,72 +52,115 @@ impl Atr {
     }
 }
 
-/// The greatest high and the least low of the last `period` bars.
+/// The greatest of the last `period` values.
 ///
-/// Each side is a queue of candidates in order of age and of size, so that the extreme is always in front: a bar
-/// enters once and leaves once.
+/// A queue of candidates in order of age and of size, so that the greatest is always in front: a value enters once and leaves
+/// once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Donchian {
-    highs: VecDeque<(u64, f64)>,
-    lows: VecDeque<(u64, f64)>,
+pub struct Highest {
+    queue: VecDeque<(u64, f64)>,
     period: u64,
     seen: u64,
+}
+
+impl Highest {
+    /// Over `period` values, at least 1.
+    #[must_use]
+    pub fn new(period: u16) -> Self {
+        let period = period.max(1);
+        let queue = VecDeque::with_capacity(usize::from(period));
+        Self { queue, period: u64::from(period), seen: 0 }
+    }
+
+    /// Takes the next value: drops what is too old and what it beats, then lines it up.
+    pub fn update(&mut self, value: f64) {
+        let at = self.seen;
+        self.seen = at.saturating_add(1);
+        let first = self.seen.saturating_sub(self.period);
+        if self.queue.front().is_some_and(|(at, _)| *at < first) {
+            self.queue.pop_front();
+        }
+        while self.queue.back().is_some_and(|(_, old)| *old <= value) {
+            self.queue.pop_back();
+        }
+        self.queue.push_back((at, value));
+    }
+
+    /// The greatest, once `period` values have been seen.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        if self.seen < self.period {
+            return None;
+        }
+        self.queue.front().map(|(_, value)| *value)
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        self.queue.clear();
+        self.seen = 0;
+    }
+}
+
+/// The least of the last `period` values.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lowest(Highest);
+
+impl Lowest {
+    /// Over `period` values, at least 1.
+    #[must_use]
+    pub fn new(period: u16) -> Self {
+        Self(Highest::new(period))
+    }
+
+    /// Takes the next value.
+    pub fn update(&mut self, value: f64) {
+        self.0.update(-value);
+    }
+
+    /// The least, once `period` values have been seen.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        self.0.value().map(|value| -value)
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// The greatest high and the least low of the last `period` bars.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Donchian {
+    highs: Highest,
+    lows: Lowest,
 }
 
 impl Donchian {
     /// Over `period` bars, at least 1.
     #[must_use]
     pub fn new(period: u16) -> Self {
-        let period = period.max(1);
-        let room = usize::from(period);
-        Self {
-            highs: VecDeque::with_capacity(room),
-            lows: VecDeque::with_capacity(room),
-            period: u64::from(period),
-            seen: 0,
-        }
+        Self { highs: Highest::new(period), lows: Lowest::new(period) }
     }
 
     /// Takes the next bar.
     pub fn update(&mut self, high: f64, low: f64) {
-        let at = self.seen;
-        self.seen = at.saturating_add(1);
-        let first = self.seen.saturating_sub(self.period);
-        enter(&mut self.highs, (at, high), first, |old| old <= high);
-        enter(&mut self.lows, (at, low), first, |old| old >= low);
+        self.highs.update(high);
+        self.lows.update(low);
     }
 
     /// The greatest high and the least low, once `period` bars have been seen.
     #[must_use]
     pub fn value(&self) -> Option<(f64, f64)> {
-        if self.seen < self.period {
-            return None;
-        }
-        Some((self.highs.front()?.1, self.lows.front()?.1))
+        Some((self.highs.value()?, self.lows.value()?))
     }
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        self.highs.clear();
-        self.lows.clear();
-        self.seen = 0;
+        self.highs.reset();
+        self.lows.reset();
     }
-}
-
-/// Drops what is too old and what the new value beats, then lines it up.
-fn enter(
-    queue: &mut VecDeque<(u64, f64)>,
-    new: (u64, f64),
-    first: u64,
-    beaten: impl Fn(f64) -> bool,
-) {
-    if queue.front().is_some_and(|(at, _)| *at < first) {
-        queue.pop_front();
-    }
-    while queue.back().is_some_and(|(_, old)| beaten(*old)) {
-        queue.pop_back();
-    }
-    queue.push_back(new);
 }
 
 /// A stop that hangs below the highest high since entry and never falls (Le Beau's chandelier).

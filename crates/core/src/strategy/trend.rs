@@ -24,7 +24,7 @@ use crate::digest::Digest;
 use crate::event::{Event, MarketEvent};
 use crate::order::{Intent, Reason};
 use crate::snapshot::{Reader, Unreadable, Writer};
-use crate::stats::{Atr, ChandelierStop, Donchian, Ema, share_of, times};
+use crate::stats::{Atr, ChandelierStop, Ema, Highest, Lowest, share_of, times};
 use crate::units::Bps;
 
 /// What can be set. Windows count bars.
@@ -115,8 +115,8 @@ pub struct Trend {
 struct Memory {
     fast: Ema,
     slow: Ema,
-    entry: Donchian,
-    exit: Donchian,
+    entry: Highest,
+    exit: Lowest,
     atr: Atr,
     stop: ChandelierStop,
 }
@@ -126,8 +126,8 @@ impl Memory {
         Self {
             fast: Ema::new(params.fast),
             slow: Ema::new(params.slow),
-            entry: Donchian::new(params.entry),
-            exit: Donchian::new(params.exit),
+            entry: Highest::new(params.entry),
+            exit: Lowest::new(params.exit),
             atr: Atr::new(params.atr),
             stop: ChandelierStop::default(),
         }
@@ -145,8 +145,8 @@ impl Memory {
     fn update(&mut self, bar: Bar) {
         self.fast.update(bar.close);
         self.slow.update(bar.close);
-        self.entry.update(bar.high, bar.low);
-        self.exit.update(bar.high, bar.low);
+        self.entry.update(bar.high);
+        self.exit.update(bar.low);
         self.atr.update(bar.high, bar.low, bar.close);
     }
 
@@ -190,10 +190,10 @@ impl Strategy for Trend {
             return;
         }
         if cx.position(traded.base).is_some() {
-            intents.extend(leave(&cx, params, traded, memory, bar, exit.map(|(_, low)| low)));
+            intents.extend(leave(&cx, params, traded, memory, bar, exit));
         } else {
             memory.stop.reset();
-            intents.extend(enter(&cx, params, traded, memory, bar, entry.map(|(high, _)| high)));
+            intents.extend(enter(&cx, params, traded, memory, bar, entry));
         }
     }
 
