@@ -201,10 +201,6 @@ impl Control {
         if self.last.is_none() || fall <= 0 || self.peak <= Usd::ZERO {
             return Bps::ZERO;
         }
-        if let Some(scaled) = fall.checked_mul(i64::from(Bps::WHOLE)) {
-            let share = scaled.unsigned_abs().div_ceil(self.peak.get().unsigned_abs());
-            return Bps::capped(u16::try_from(share).unwrap_or(u16::MAX));
-        }
         let scaled = i128::from(fall).saturating_mul(i128::from(Bps::WHOLE));
         let peak = i128::from(self.peak.get());
         let share = scaled.saturating_add(peak.saturating_sub(1)).checked_div(peak).unwrap_or(0);
