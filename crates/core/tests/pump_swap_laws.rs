@@ -127,6 +127,23 @@ proptest! {
         }
     }
 
+    /// Fails on any answer or refusal that the short way gives otherwise than the one that tells the fees apart.
+    #[test]
+    fn a_quote_is_the_swap_in_short(pool in pool(), forward: bool, amount in amount()) {
+        let curve = pool.curve().unwrap();
+        let short = |swap: Result<Swap, QuoteError>| swap.map(|swap| swap.quote());
+        for amount in [amount, Atoms::ZERO, Atoms::new(amount.get() >> 32)] {
+            prop_assert_eq!(
+                curve.quote_exact_in(forward, amount, &CLOCK),
+                short(curve.swap_exact_in(forward, amount, &CLOCK))
+            );
+            prop_assert_eq!(
+                curve.quote_exact_out(forward, amount, &CLOCK),
+                short(curve.swap_exact_out(forward, amount, &CLOCK))
+            );
+        }
+    }
+
     #[test]
     fn a_swap_never_shrinks_the_product_of_the_reserves(
         pool in pool(), forward: bool, amount in amount(), exact_in: bool,
