@@ -188,7 +188,7 @@ fn world(
         quote: Symbol::new(quote),
         base_decimals,
         cash,
-        // Held aside and no part of equity, so that it may be ample: see `tape::Tape::mark`.
+        // Held aside and no part of equity, so that it may be ample: see `sniper_core::sim::tape`, where equity is noted.
         fee_float: Lamports::new(1_000_000_000_000),
         depth: Usd::dollars(i64::try_from(args.depth_usd).unwrap_or(i64::MAX)),
         pool_fee: u64::from(args.pool_fee_bps) * 100,
