@@ -10,22 +10,16 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use proptest::prelude::*;
-use sniper_core::digest::Digest;
 use sniper_core::engine::{Enrolled, MultiStrategyEngine};
 use sniper_core::event::{
     Candle, Command, Deltas, Effect, Event, MarketEvent, OrderEvent, RejectReason,
 };
 use sniper_core::ids::{PairId, Signature, StrategyId};
-use sniper_core::order::{Intent, Order, Reason};
+use sniper_core::order::{Order, Reason};
 use sniper_core::portfolio::Allowance;
 use sniper_core::risk::Mode;
-use sniper_core::strategy::{
-    Context, Strategy, StrategyKind, Wants, mean_reversion, momentum, trend,
-};
+use sniper_core::strategy::{StrategyKind, mean_reversion, momentum, trend};
 use sniper_core::units::{Atoms, BlockHeight, Bps, Lamports, Price, Slot, Timestamp, Usd};
 use support::{Run, USDC, WSOL, config, reserves};
 
@@ -567,53 +561,4 @@ fn a_broken_candle_counts_as_a_gap() {
     // A close outside its own range cannot be; what follows it starts afresh.
     assert_eq!(desk.candle([150.0, 149.0, 155.0], false), []);
     desk.closes([156.0, 157.0]);
-}
-
-/// Counts what it is asked about.
-struct Counting {
-    wants: Wants,
-    asked: Arc<[AtomicU32; 2]>,
-}
-
-impl sniper_core::strategy::Strategy for Counting {
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-
-    fn on_event(&mut self, _: Context<'_>, event: &Event, _: &mut Vec<Intent>) {
-        let of_account = matches!(event, Event::Market(MarketEvent::Account { .. }));
-        self.asked[usize::from(of_account)].fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn wants(&self) -> Wants {
-        self.wants
-    }
-
-    fn digest(&self, _: &mut Digest) {}
-}
-
-#[test]
-fn a_strategy_is_spared_what_it_does_not_want_and_nobody_else_is() {
-    let of = |wants: &[Wants]| {
-        let asked: Vec<Arc<[AtomicU32; 2]>> = wants.iter().map(|_| Arc::default()).collect();
-        let seats = wants.iter().zip(&asked).map(|(wants, asked)| -> Box<dyn Strategy> {
-            Box::new(Counting { wants: *wants, asked: Arc::clone(asked) })
-        });
-        let engine = MultiStrategyEngine::with_strategies(config(wants.len()), seats.collect());
-        let mut run = Run::new(engine.unwrap());
-        for slot in 20..25 {
-            for event in reserves(0, slot, [10_000 * SOL, 1_500_000_000_000]) {
-                run.step(event);
-            }
-        }
-        let count =
-            |asked: &Arc<[AtomicU32; 2]>| asked.each_ref().map(|n| n.load(Ordering::Relaxed));
-        (run.engine.routes().len(), asked.iter().map(count).collect::<Vec<_>>())
-    };
-    let (pools, asked) = of(&[Wants::CANDLES, Wants::ALL]);
-    assert!(pools > 0, "one of them looks at routes");
-    assert_eq!((asked[0][0], asked[0][1]), (asked[1][0], 0));
-    assert!(asked[1][1] >= 15, "{asked:?}");
-    let (pools, asked) = of(&[Wants { routes: false, accounts: true }]);
-    assert_eq!((pools, asked[0][1] >= 15), (0, true));
 }
