@@ -259,3 +259,32 @@ fn the_log_keeps_its_last_lines_and_pages_them_by_gravity() {
     writer.write(&[log(30, LogLevel::Warn)]).unwrap();
     assert_eq!(all(LogLevel::Trace, 9), [30, 29]);
 }
+
+#[test]
+fn lines_written_together_are_the_lines_written_one_by_one() {
+    // Runs below, at and above what one statement takes, with another row between.
+    let mut rows = Vec::new();
+    for (nth, lines) in [1, 31, 32, 33, 64, 70].into_iter().enumerate() {
+        let nth = i64::try_from(nth).unwrap();
+        rows.push(trade(1, nth.unsigned_abs(), (0, 1), 10 * nth, 100 + nth));
+        rows.extend(
+            (0..lines).map(|line| log(1_000 * nth + line, LogLevel::ALL[nth as usize % 5])),
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, together: usize| {
+        let path = folder.path().join(name);
+        let mut writer = TableWriter::open(&path, 1_000).unwrap();
+        rows.chunks(together).for_each(|rows| writer.write(rows).unwrap());
+        let reader = TableReader::open(&path).unwrap();
+        let lines = reader.logs(LogCursor::NEWEST, LogLevel::Trace, 500).unwrap().rows;
+        let raised = rusqlite::Connection::open(&path).unwrap();
+        let raised = raised.query_row("SELECT trades, logs FROM generations", [], |row| {
+            Ok((row.get::<_, i64>(0)? > 0, row.get::<_, i64>(1)? > 0))
+        });
+        (lines, raised.unwrap())
+    };
+    let (lines, raised) = told("together", rows.len());
+    assert_eq!((lines.len(), raised), (231, (true, true)));
+    assert_eq!((lines, raised), told("one-by-one", 1));
+}

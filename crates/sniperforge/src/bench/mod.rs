@@ -50,7 +50,7 @@ use anyhow::Context as _;
 use field::Field;
 pub(crate) use machine::Machine;
 pub(crate) use report::Report;
-use row::Row;
+use row::{Row, Verdict};
 use tokio::runtime::Runtime;
 use turns::Rejected;
 
@@ -207,30 +207,58 @@ impl Bench<'_> {
     }
 }
 
+/// How far a run has come: some groups take many minutes.
+pub(crate) enum Progress<'a> {
+    /// This group is next.
+    Begins(&'static str),
+    /// It is over: these are its figures, and so long it took.
+    Ended(&'static str, &'a [Row], Duration),
+}
+
 /// Measures the groups, one after the other: what needs endpoints on the configured ones, or without any on a local
 /// chain of its own. A group that cannot be measured is a row that says why.
 pub(crate) fn run(
     groups: &[Group],
     scale: Scale,
     node: Option<&Node>,
-    mut begins: impl FnMut(&'static str),
+    mut tell: impl FnMut(Progress<'_>),
 ) -> Report {
     let groups = if groups.is_empty() { &Group::ALL[..] } else { groups };
     let begun = Instant::now();
     let mut bench = Bench { scale, node, field: None, runtime: None, rejected: Vec::new() };
     let mut rows = Vec::new();
     for group in groups {
-        begins(group.name());
-        match bench.measure(*group) {
-            Ok(measured) => rows.extend(measured),
-            Err(error) => rows.push(Row::failed(group.name(), format!("{error:#}"))),
-        }
+        let (name, begun) = (group.name(), Instant::now());
+        tell(Progress::Begins(name));
+        let measured = match bench.measure(*group) {
+            Ok(measured) => measured,
+            Err(error) => vec![Row::failed(name, format!("{error:#}"))],
+        };
+        tell(Progress::Ended(name, &measured, begun.elapsed()));
+        rows.extend(measured);
     }
     let chain =
         if node.is_some() { "the configured endpoints" } else { "a local chain of its own" };
     let mut report = Report::new(chain, begun.elapsed().as_secs_f64());
     (report.rows, report.rejected) = (rows, bench.rejected);
     report
+}
+
+impl std::fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Begins(name) => write!(f, "{name}: measuring"),
+            Self::Ended(name, rows, took) => {
+                write!(f, "{name}: {} figures in {:.0} s", rows.len(), took.as_secs_f64())?;
+                let missed = rows.iter().filter(|row| row.verdict() == Verdict::Missed);
+                for (nth, row) in missed.enumerate() {
+                    let before = if nth == 0 { "; missed" } else { "," };
+                    write!(f, "{before} {} {} {}", row.metric, report::shown(row.value), row.unit)?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Whether a page could be written there; what is there already is not touched.

@@ -1,5 +1,6 @@
 //! `bench`: what this machine and these endpoints can do.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::exit::{Exit, UsageError};
 use super::output::report;
 use super::{Global, parse_duration};
-use crate::bench::{Group, Scale};
+use crate::bench::{Group, Progress, Scale};
 use crate::config::{Config, Sources};
 
 /// Arguments of `bench`.
@@ -69,7 +70,13 @@ pub(super) fn bench(args: &BenchArgs, global: &Global) -> anyhow::Result<Exit> {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(200));
     let scale = Scale { span: args.span, full: args.full, growth: args.growth };
-    let found = crate::bench::run(&args.groups, scale, node.as_ref(), |name| bar.set_message(name));
+    let found = crate::bench::run(&args.groups, scale, node.as_ref(), |progress| match progress {
+        Progress::Begins(name) => bar.set_message(name),
+        // What is known stays known when a run of an hour is cut off.
+        ended @ Progress::Ended(..) => {
+            bar.suspend(|| writeln!(std::io::stderr().lock(), "{ended}").ok());
+        }
+    });
     bar.finish_and_clear();
     if let Some(path) = &args.html {
         crate::bench::write_html(&found, path)?;

@@ -139,6 +139,13 @@ statements! {
     PUT_VERDICT = "put a verdict", None, "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)";
     PUT_REFUSALS = "put refusals", None, "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)";
     PUT_LOG = "put a log line", None, "INSERT INTO logs (at, level, target, text) VALUES (?, ?, ?, ?)";
+    // As many rows as [`LOG_LINES`] says.
+    PUT_LOGS = "put log lines", None,
+        "INSERT INTO logs (at, level, target, text) VALUES
+         (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?),
+         (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?),
+         (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?),
+         (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?), (?, ?, ?, ?)";
     OLDEST_LOG = "the oldest log line", None, "SELECT min(id) FROM logs";
     DROP_LOGS = "forget old log lines", None, "DELETE FROM logs WHERE id <= ?";
     RAISE = "raise generations", None,
@@ -174,6 +181,9 @@ statements! {
     FORGET_PER_STRATEGY = "forget a run's sums by strategy", None, "DELETE FROM per_strategy WHERE run_id = ?";
     FORGET_PER_TOKEN = "forget a run's sums by token", None, "DELETE FROM per_token WHERE run_id = ?";
 }
+
+/// Rows of [`PUT_LOGS`].
+pub(super) const LOG_LINES: usize = 32;
 
 /// What a rebuild of a run begins with.
 pub(super) const FORGET: [&str; 12] = [

@@ -7,8 +7,9 @@ use sniper_core::event::{Closed, Trade};
 use sniper_core::ids::OrderId;
 use sniper_core::order::{Order, Outcome};
 use sniper_core::units::{BlockHeight, Seq};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, query, query_scalar};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Connection, Sqlite, query, query_scalar};
 
 use super::StoreError;
 use super::connect::for_writing;
@@ -111,8 +112,15 @@ pub(super) async fn write_all(
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let mut change = Change::default();
-    for row in rows {
-        change.write(&mut transaction, row).await?;
+    let mut left = rows;
+    while let Some((row, others)) = left.split_first() {
+        left = if let Some((lines, others)) = log_lines(left) {
+            change.logs(&mut transaction, lines).await?;
+            others
+        } else {
+            change.write(&mut transaction, row).await?;
+            others
+        };
     }
     if let Some(newest) = change.newest_log {
         forget_logs(&mut transaction, newest, logs_max).await?;
@@ -273,16 +281,40 @@ impl Change {
         connection: &mut SqliteConnection,
         line: &LogRow,
     ) -> Result<(), sqlx::Error> {
-        let done = query(sql::PUT_LOG)
-            .bind(line.at.get())
-            .bind(line.level.number())
-            .bind(line.target.as_ref())
-            .bind(&line.text)
-            .execute(connection)
-            .await?;
+        let done = bind_line(query(sql::PUT_LOG), line).execute(connection).await?;
         self.newest_log = Some(done.last_insert_rowid());
         Ok(())
     }
+
+    /// The same for many in one statement: each statement costs a way to the library's thread and back.
+    async fn logs(
+        &mut self,
+        connection: &mut SqliteConnection,
+        rows: &[StoreRow; sql::LOG_LINES],
+    ) -> Result<(), sqlx::Error> {
+        let mut put = query(sql::PUT_LOGS);
+        for row in rows {
+            if let StoreRow::Log { line } = row {
+                self.touched.add(Subject::of(row));
+                put = bind_line(put, line);
+            }
+        }
+        let done = put.execute(connection).await?;
+        self.newest_log = Some(done.last_insert_rowid());
+        Ok(())
+    }
+}
+
+/// The first rows, where they are log lines and as many as one statement takes, and those behind them.
+fn log_lines(rows: &[StoreRow]) -> Option<(&[StoreRow; sql::LOG_LINES], &[StoreRow])> {
+    let (lines, others) = rows.split_first_chunk()?;
+    lines.iter().all(|row| matches!(row, StoreRow::Log { .. })).then_some((lines, others))
+}
+
+type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+fn bind_line<'q>(put: Bound<'q>, line: &'q LogRow) -> Bound<'q> {
+    put.bind(line.at.get()).bind(line.level.number()).bind(line.target.as_ref()).bind(&line.text)
 }
 
 async fn forget_logs(
