@@ -10,6 +10,8 @@ use crate::units::Atoms;
 
 /// The denominator that all pools have but a few; to divide by a known number is to multiply.
 const USUAL: u64 = 10_000;
+/// What their fee leaves of it.
+const USUAL_KEPT: u64 = 9_975;
 
 /// `amount * share`, rounded up. The share is one at most, so no more than `amount`.
 #[inline]
@@ -24,6 +26,17 @@ fn share_up(amount: u64, share: Fraction) -> u64 {
     }
     let product = u128::from(amount).saturating_mul(u128::from(numerator));
     u64::try_from(product.div_ceil(u128::from(denominator.max(1)))).unwrap_or(amount)
+}
+
+/// `counted * denominator / kept`, rounded up.
+#[inline]
+fn before_fee(counted: u64, denominator: u64, kept: u64) -> Result<u64, QuoteError> {
+    match counted.checked_mul(USUAL) {
+        Some(product) if (denominator, kept) == (USUAL, USUAL_KEPT) => {
+            Ok(product.div_ceil(USUAL_KEPT))
+        }
+        _ => product_over_up(counted, denominator, kept),
+    }
 }
 
 /// `a * b / (c + a)`, rounded down: less than `b` as long as `c` is not zero.
@@ -82,7 +95,7 @@ impl Curve {
         let counted = product_over_up(reserve_in, amount.get(), rest)?;
         let Fraction { numerator, denominator } = self.swap_fee;
         let kept = denominator.saturating_sub(numerator);
-        let input = product_over_up(counted, denominator, kept)?;
+        let input = before_fee(counted, denominator, kept)?;
         if input == 0 {
             return Err(TooSmall);
         }
