@@ -44,7 +44,7 @@ const GUESSED_BELOW: f64 = 562_949_953_421_312.0;
 /// Added to a float below it, this leaves the nearest whole number in the low bits.
 const TWO_52: f64 = 4_503_599_627_370_496.0;
 
-/// `a * b / c`, rounded down, by a guess in floats that integers prove; `None` where the guess would be too far off.
+/// `a * b / c`, rounded down, by a guess in floats that integers set right; `None` where the guess could be too far off.
 ///
 /// The nearest whole number to the guess is the quotient or the next one, and which of them it is the sign of what is left
 /// of the product tells, for which its lowest 64 bits do.
@@ -53,7 +53,7 @@ const TWO_52: f64 = 4_503_599_627_370_496.0;
     clippy::float_arithmetic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
-    reason = "a guess, which integers prove"
+    reason = "a guess within known bounds, which integers bring to the quotient"
 )]
 fn guessed(a: u64, b: u64, c: u64) -> Option<u64> {
     let [x, y, z] = [a, b, c].map(u64::cast_signed);
@@ -62,7 +62,13 @@ fn guessed(a: u64, b: u64, c: u64) -> Option<u64> {
     (guess < GUESSED_BELOW && x | y | z >= 0).then(|| {
         let near = (guess + TWO_52).to_bits() ^ TWO_52.to_bits();
         let left = a.wrapping_mul(b).wrapping_sub(near.wrapping_mul(c)).cast_signed();
-        near.wrapping_sub(u64::from(left < 0))
+        let quotient = near.wrapping_sub(u64::from(left < 0));
+        debug_assert_eq!(
+            Some(u128::from(quotient)),
+            u128::from(a).saturating_mul(u128::from(b)).checked_div(u128::from(c)),
+            "Invariant: a guess is the quotient or the next number"
+        );
+        quotient
     })
 }
 

@@ -32,6 +32,15 @@ fn left(before_fees: u64, fee: u64) -> Result<u64, QuoteError> {
     }
 }
 
+/// A sale for what it brings.
+struct Sale {
+    tokens: u64,
+    before_fees: u64,
+    cut: Cut,
+    /// What the fees leave.
+    left: u64,
+}
+
 impl Curve {
     /// What giving `amount` does, in full; see [`Curve::quote_exact_in`].
     ///
@@ -94,7 +103,14 @@ impl Curve {
             return Err(TooSmall);
         }
         if forward {
-            return self.sell_for(wanted).map(|swap| swap.quote());
+            return match self.sale_parts(wanted) {
+                Some(Sale { tokens, cut, left, .. }) => Ok(Quote {
+                    amount_in: Atoms::new(tokens),
+                    amount_out: Atoms::new(left),
+                    fee: Atoms::new(cut.total),
+                }),
+                None => self.tried_sale_for(wanted).map(|swap| swap.quote()),
+            };
         }
         let before_fees = self.price(wanted)?;
         let fee = self.rates.total_of(before_fees);
@@ -189,6 +205,12 @@ impl Curve {
     /// not one more, and nobody needs to try.
     #[inline]
     fn sale_for(&self, quote: u64) -> Option<Swap> {
+        let Sale { tokens, before_fees, cut, left } = self.sale_parts(quote)?;
+        Some(swap(true, tokens, before_fees, cut, left))
+    }
+
+    #[inline]
+    fn sale_parts(&self, quote: u64) -> Option<Sale> {
         if self.quote > self.token {
             return None;
         }
@@ -198,7 +220,7 @@ impl Curve {
         }
         let rest = self.quote.wrapping_sub(before_fees);
         let tokens = product_over_up(self.token, before_fees, rest).ok()?;
-        Some(swap(true, tokens, before_fees, cut, left))
+        Some(Sale { tokens, before_fees, cut, left })
     }
 
     #[cold]
