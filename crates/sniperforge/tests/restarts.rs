@@ -10,7 +10,7 @@
 
 mod local;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,20 @@ fn wait_for_orders(data: &Path, before: usize, orders: usize) -> usize {
     }
 }
 
+/// A kill in the moment in which a segment was begun leaves it without one, and each of the kills may come in such a moment.
+fn wait_for_a_snapshot(data: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while snapshots(&data.join("journal")).next().is_none() {
+        assert!(Instant::now() < deadline, "no snapshot was written in 90 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn snapshots(journal: &Path) -> impl Iterator<Item = PathBuf> {
+    let all = std::fs::read_dir(journal).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.extension().is_some_and(|end| end == "snapshot"))
+}
+
 fn signed(data: &Path) -> usize {
     let Ok(reader) = sniper_store::journal::JournalReader::open(data.join("journal")) else {
         return 0;
@@ -68,6 +82,9 @@ fn an_engine_killed_amid_trading_comes_back_with_its_ledger_equal_to_the_chain()
     let mut before = 0;
     for kill in 0..3 {
         let mut child = engine(&chain, data.path(), "120s").spawn().unwrap();
+        if kill == 2 {
+            wait_for_a_snapshot(data.path());
+        }
         // At another moment of an order's life each time: just signed, under way, about to be confirmed.
         before = wait_for_orders(data.path(), before, 2);
         std::thread::sleep(Duration::from_millis(130 * kill));
@@ -169,10 +186,7 @@ fn look_at(journal: &Path) {
     std::fs::remove_file(&second).unwrap();
     assert_eq!(run(&["verify"]).output().unwrap().status.code(), Some(6));
     std::fs::write(&second, &whole).unwrap();
-    // A segment that was begun in the moment of a kill has none: its snapshot is written beside the trading.
-    let snapshots = std::fs::read_dir(journal).unwrap().map(|entry| entry.unwrap().path());
-    let snapshot = snapshots.filter(|path| path.extension().is_some_and(|end| end == "snapshot"));
-    let snapshot = snapshot.max().expect("the last start went on from a snapshot");
+    let snapshot = snapshots(journal).max().expect("the last start went on from a snapshot");
     let bytes = std::fs::read(&snapshot).unwrap();
     std::fs::write(&snapshot, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(run(&["verify"]).output().unwrap().status.code(), Some(6));
@@ -183,7 +197,7 @@ fn look_at(journal: &Path) {
     assert_eq!(nothing.status.code(), Some(1));
 }
 
-fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut all: Vec<_> = all.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
     all.sort();
