@@ -1,7 +1,7 @@
 //! How long a quote takes, per kind of pool, beside a floor measured in the same run.
 //!
 //! The floor is what no constant-product quote can leave out: one product of 128 bits, and its quotient, of the same
-//! numbers. Two figures for each: `apart` is quotes that do not wait for each other, as when many pools are looked at;
+//! numbers, by the processor's own division. Where that is slow, quotes do without it and lie below. Two figures for each: `apart` is quotes that do not wait for each other, as when many pools are looked at;
 //! `chained` is quotes of which each needs the one before, as along a route. Directions are timed apart, and pools of
 //! ticks and bins by how many of them a swap crosses: the number at the end of the row's name. Rows take turns, so that
 //! a busy machine slows all of them. Run it with `cargo bench -p sniper-core --bench quote`; limits are for `apart`.

@@ -44,32 +44,33 @@ const GUESSED_BELOW: f64 = 562_949_953_421_312.0;
 /// Added to a float below it, this leaves the nearest whole number in the low bits.
 const TWO_52: f64 = 4_503_599_627_370_496.0;
 
-/// `a * b / c`, rounded down, by a guess in floats that integers set right; `None` where the guess could be too far off.
+/// `a * b / c`, rounded down, by a guess in floats that integers set right and prove; `None` where the guess could be too far
+/// off, or was.
 ///
 /// The nearest whole number to the guess is the quotient or the next one, and which of them it is the sign of what is left
-/// of the product tells, for which its lowest 64 bits do.
+/// of the product tells, for which its lowest 64 bits do. Then something between nothing and the divisor must be left: a
+/// quotient that is one off never leaves that.
 #[inline]
 #[expect(
     clippy::float_arithmetic,
     clippy::as_conversions,
     clippy::cast_precision_loss,
-    reason = "a guess within known bounds, which integers bring to the quotient"
+    reason = "a guess, which integers prove"
 )]
 fn guessed(a: u64, b: u64, c: u64) -> Option<u64> {
     let [x, y, z] = [a, b, c].map(u64::cast_signed);
     let guess = x as f64 * y as f64 / z as f64;
     // The first is false too where there is nothing to divide by.
-    (guess < GUESSED_BELOW && x | y | z >= 0).then(|| {
+    if guess < GUESSED_BELOW && x | y | z >= 0 {
         let near = (guess + TWO_52).to_bits() ^ TWO_52.to_bits();
-        let left = a.wrapping_mul(b).wrapping_sub(near.wrapping_mul(c)).cast_signed();
-        let quotient = near.wrapping_sub(u64::from(left < 0));
-        debug_assert_eq!(
-            Some(u128::from(quotient)),
-            u128::from(a).saturating_mul(u128::from(b)).checked_div(u128::from(c)),
-            "Invariant: a guess is the quotient or the next number"
-        );
-        quotient
-    })
+        let left = a.wrapping_mul(b).wrapping_sub(near.wrapping_mul(c));
+        // One less where too much was taken: a mask and no branch, which would go either way as often.
+        let too_much = (left.cast_signed() >> 63).cast_unsigned();
+        let (quotient, left) = (near.wrapping_add(too_much), left.wrapping_add(too_much & c));
+        (left < c).then_some(quotient)
+    } else {
+        None
+    }
 }
 
 /// `a * b / c`, rounded up.
