@@ -60,6 +60,14 @@ fn adds_up(output: &Output, report: &Value) {
 fn a_local_bench_tells_every_arm_with_the_machine_and_its_code_says_whether_all_held() {
     let output = bench(&["rpc", "ws", "--local", "--for", "4s", "--json"]);
     let report = report(&output);
+    // What a group measured is told as soon as it has: a run can be cut off.
+    let told = String::from_utf8_lossy(&output.stderr);
+    let of_group = |name: &str| {
+        told.lines()
+            .find(|line| line.starts_with(&format!("{name}: ")))
+            .unwrap_or_else(|| panic!("{told}"))
+    };
+    assert!(of_group("rpc").contains(" figures in ") && of_group("ws").contains(" figures in "));
     assert!(report["machine"]["cores"].as_u64().unwrap() > 0);
     let rows = report["rows"].as_array().unwrap();
     let row = |metric: &str| {

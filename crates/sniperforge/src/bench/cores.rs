@@ -37,6 +37,9 @@ pub(super) fn measure(
         }
         let gain = |[one, two]: &[Times; 2]| one.p50() / two.p50();
         let row = Row::told(metric, gain(&times), "times").at_least(TIMES).beside(gain(&floor));
+        let row = row.note(
+            "the floor works on registers alone; cores that share caches or units fall behind it",
+        );
         let [_, two] = floor;
         Ok(Taken { floor: two.0, rows: vec![row] })
     })

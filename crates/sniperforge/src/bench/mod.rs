@@ -50,7 +50,7 @@ use anyhow::Context as _;
 use field::Field;
 pub(crate) use machine::Machine;
 pub(crate) use report::Report;
-use row::{Row, Verdict};
+use row::Row;
 use tokio::runtime::Runtime;
 use turns::Rejected;
 
@@ -208,11 +208,11 @@ impl Bench<'_> {
 }
 
 /// How far a run has come: some groups take many minutes.
-pub(crate) enum Progress<'a> {
+pub(crate) enum Progress {
     /// This group is next.
     Begins(&'static str),
-    /// It is over: these are its figures, and so long it took.
-    Ended(&'static str, &'a [Row], Duration),
+    /// It is over: what came of it, in a line.
+    Ended(String),
 }
 
 /// Measures the groups, one after the other: what needs endpoints on the configured ones, or without any on a local
@@ -221,7 +221,7 @@ pub(crate) fn run(
     groups: &[Group],
     scale: Scale,
     node: Option<&Node>,
-    mut tell: impl FnMut(Progress<'_>),
+    mut tell: impl FnMut(Progress),
 ) -> Report {
     let groups = if groups.is_empty() { &Group::ALL[..] } else { groups };
     let begun = Instant::now();
@@ -234,7 +234,7 @@ pub(crate) fn run(
             Ok(measured) => measured,
             Err(error) => vec![Row::failed(name, format!("{error:#}"))],
         };
-        tell(Progress::Ended(name, &measured, begun.elapsed()));
+        tell(Progress::Ended(summary(name, &measured, begun.elapsed())));
         rows.extend(measured);
     }
     let chain =
@@ -244,21 +244,15 @@ pub(crate) fn run(
     report
 }
 
-impl std::fmt::Display for Progress<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Begins(name) => write!(f, "{name}: measuring"),
-            Self::Ended(name, rows, took) => {
-                write!(f, "{name}: {} figures in {:.0} s", rows.len(), took.as_secs_f64())?;
-                let missed = rows.iter().filter(|row| row.verdict() == Verdict::Missed);
-                for (nth, row) in missed.enumerate() {
-                    let before = if nth == 0 { "; missed" } else { "," };
-                    write!(f, "{before} {} {} {}", row.metric, report::shown(row.value), row.unit)?;
-                }
-                Ok(())
-            }
-        }
-    }
+/// A group in a line, with what did not hold or could not be shown to.
+fn summary(name: &str, rows: &[Row], took: Duration) -> String {
+    let missed = rows.iter().filter(|row| !row.ok());
+    let missed: Vec<String> = missed
+        .map(|row| format!("{} {} {}", row.metric, report::shown(row.value), row.unit))
+        .collect();
+    let missed =
+        if missed.is_empty() { String::new() } else { format!("; missed {}", missed.join(", ")) };
+    format!("{name}: {} figures in {:.0} s{missed}", rows.len(), took.as_secs_f64())
 }
 
 /// Whether a page could be written there; what is there already is not touched.

@@ -1,7 +1,7 @@
 //! How long a quote takes, per kind of pool, as the engine asks for it: through the pool's one face.
 //!
 //! The floor is what no constant-product quote can leave out: one product of 128 bits, and its quotient, of the same
-//! numbers. Quotes do not wait for each other, as when many pools are looked at.
+//! numbers, by the processor's own division; where that is slow, quotes do without it and lie below. Quotes do not wait for each other, as when many pools are looked at.
 
 use std::hint::black_box;
 use std::time::Duration;

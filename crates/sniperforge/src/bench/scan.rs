@@ -157,7 +157,10 @@ fn update(few: usize, many: usize, span: Duration) -> anyhow::Result<Taken> {
     }
     let [small, large] = &took;
     let row = |name: &str, ns: f64| {
-        Row::told(format!("scan.update.{name}"), ns, "ns").beside(floor.p50())
+        let row = Row::told(format!("scan.update.{name}"), ns, "ns").beside(floor.p50());
+        row.note(
+            "the floor reads one line; an address is looked up, and its row and pair are written",
+        )
     };
     let growth = Row::told("scan.update.growth", large.p50() / small.p50(), "times");
     let rows = vec![

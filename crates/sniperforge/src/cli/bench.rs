@@ -73,8 +73,8 @@ pub(super) fn bench(args: &BenchArgs, global: &Global) -> anyhow::Result<Exit> {
     let found = crate::bench::run(&args.groups, scale, node.as_ref(), |progress| match progress {
         Progress::Begins(name) => bar.set_message(name),
         // What is known stays known when a run of an hour is cut off.
-        ended @ Progress::Ended(..) => {
-            bar.suspend(|| writeln!(std::io::stderr().lock(), "{ended}").ok());
+        Progress::Ended(line) => {
+            bar.suspend(|| writeln!(std::io::stderr().lock(), "{line}").ok());
         }
     });
     bar.finish_and_clear();
