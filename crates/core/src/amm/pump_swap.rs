@@ -20,8 +20,8 @@ use crate::units::{Atoms, Price};
 
 pub(super) use held::{Held, decode_part};
 pub use keys::{
-    Keys, canonical_pool, creator_vault, creator_vault_authority, pool_authority, pool_v2,
-    swap_instruction, user_volume,
+    Keys, canonical_pool, creator_vault, creator_vault_authority, is_pool_authority,
+    pool_authority, pool_v2, swap_instruction, user_volume,
 };
 pub use layout::{
     ConfigAccount, DecodedKeys, GLOBAL_CONFIG_DISCRIMINATOR, GLOBAL_CONFIG_LENS,

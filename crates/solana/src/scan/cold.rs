@@ -357,9 +357,7 @@ impl Scanner {
                 && let Some(part) = parts.next()
             {
                 let mut vaults = Vec::with_capacity(KEYS_MAX);
-                for row in part {
-                    vaults.extend(self.pools.vaults_of(*row)?.into_iter().flatten());
-                }
+                self.pools.vaults_of_all(part, &mut vaults)?;
                 let body = accounts_request(vaults.iter(), &request)?;
                 ahead.push_back(async move { (part, fetch(rpc, body).await) });
             }

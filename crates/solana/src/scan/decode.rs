@@ -38,7 +38,7 @@ impl Maker {
     #[must_use]
     pub fn schedule(&self) -> Schedule {
         let [base, quote] = &self.mints;
-        let of_coin = self.address == pump_swap::pool_authority(base);
+        let of_coin = pump_swap::is_pool_authority(&self.address, base);
         if of_coin { Schedule::of_coin(quote) } else { Schedule::Flat }
     }
 }

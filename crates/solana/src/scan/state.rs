@@ -170,6 +170,21 @@ impl Pools {
         self.vaults.shrink_to_fit();
     }
 
+    /// Adds the vaults of these pools, of those whose reserves they tell, in order. Some of them are read from a file, as
+    /// many at once as lie behind one another.
+    pub(super) fn vaults_of_all(
+        &self,
+        rows: &[RowId],
+        all: &mut Vec<Address>,
+    ) -> Result<(), ScanError> {
+        let of = |row: &RowId| match self.extra(*row).map(Extra::beside) {
+            Some(Beside::Vaults(id)) => Some(id),
+            _ => None,
+        };
+        let ids: Vec<VaultsId> = rows.iter().filter_map(of).collect();
+        self.vaults.addresses_of(&ids, all)
+    }
+
     /// The vaults of a pool whose reserves they tell.
     pub(super) fn vaults_of(&self, row: RowId) -> Result<Option<[Address; 2]>, ScanError> {
         match self.extra(row).map(Extra::beside) {

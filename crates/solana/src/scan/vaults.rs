@@ -158,6 +158,17 @@ impl Vaults {
         self.addresses.get(id)
     }
 
+    /// Adds the addresses of all these, in order.
+    pub(super) fn addresses_of(
+        &self,
+        ids: &[VaultsId],
+        all: &mut Vec<Address>,
+    ) -> Result<(), ScanError> {
+        let runs = ids.chunk_by(|one, next| one.0.checked_add(1) == Some(next.0));
+        runs.flat_map(<[VaultsId]>::split_first)
+            .try_for_each(|(first, more)| self.addresses.add_run(*first, 1 + more.len(), all))
+    }
+
     fn mark(&self, address: &Address) -> u64 {
         self.key.hash_one(address.as_array())
     }
@@ -199,6 +210,32 @@ impl Addresses {
                 None => read(file, id.at()),
             },
         }
+    }
+
+    /// Adds those of so many pools, from one on.
+    fn add_run(
+        &self,
+        from: VaultsId,
+        count: usize,
+        all: &mut Vec<Address>,
+    ) -> Result<(), ScanError> {
+        let filed = match self {
+            Self::Filed { written, .. } => written.saturating_sub(from.at()).min(count),
+            Self::Memory { .. } => 0,
+        };
+        if let Self::Filed { file, .. } = self
+            && filed > 0
+        {
+            let mut bytes = vec![0; filed * PAIR];
+            file.read_exact_at(&mut bytes, offset(from.at())).map_err(ScanError::Filed)?;
+            let (addresses, _) = bytes.as_chunks();
+            all.extend(addresses.iter().copied().map(Address::new_from_array));
+        }
+        for nth in filed..count {
+            let next = u32::try_from(from.at() + nth).unwrap_or(u32::MAX);
+            all.extend(self.get(VaultsId(next))?);
+        }
+        Ok(())
     }
 
     fn put(
@@ -321,6 +358,18 @@ mod tests {
         for filed_from in [0, 1, 700, usize::MAX] {
             let mut vaults = filled(filed_from, 1_000);
             (0..1_000).for_each(|nth| check(&vaults, nth));
+            // Runs within the file, beyond it and across its end, backwards and with a gap.
+            for ids in
+                [vec![0], (0..1_000).collect(), (690..710).collect(), vec![5, 4, 700, 8, 9, 999]]
+            {
+                let ids: Vec<VaultsId> = ids.into_iter().map(VaultsId).collect();
+                let mut all = vec![Address::default()];
+                vaults.addresses_of(&ids, &mut all).unwrap();
+                let wanted = ids.iter().flat_map(|id| pair(id.0));
+                assert!(all.into_iter().skip(1).eq(wanted), "filed from {filed_from}: {ids:?}");
+            }
+            let lost = vaults.addresses_of(&[VaultsId(999), VaultsId(1_000)], &mut Vec::new());
+            assert!(lost.is_err(), "{lost:?}");
             assert_eq!(vaults.find(&pair(1_000)[0]), None);
             let filed = matches!(vaults.addresses, Addresses::Filed { .. });
             assert_eq!(filed, filed_from < 1_000);

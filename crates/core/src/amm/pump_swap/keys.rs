@@ -56,7 +56,7 @@ impl Keys {
         let [_, quote_program] = token_programs;
         let account = |owner: &Address| associated_token(owner, &quote, &quote_program);
         let creator_authority = creator_vault_authority(&pool.coin_creator);
-        let of_coin = pool.creator == pool_authority(&base);
+        let of_coin = is_pool_authority(&pool.creator, &base);
         Self {
             vaults: pool.vaults,
             token_programs,
@@ -78,8 +78,25 @@ fn find(seeds: &[&[u8]]) -> Address {
 /// Makes the pool of a coin that leaves the bonding curve.
 #[must_use]
 pub fn pool_authority(base_mint: &Address) -> Address {
-    let seeds: [&[u8]; 2] = [b"pool-authority", base_mint.as_ref()];
-    Address::find_program_address(&seeds, &pump_curve::PROGRAM_ID).0
+    Address::find_program_address(&authority_seeds(base_mint), &pump_curve::PROGRAM_ID).0
+}
+
+/// Whether that is the [`pool_authority`] of a mint; most often without finding it, which takes a hundred times as long.
+///
+/// A program's address is a hash that is no point of the curve, the first such for bumps from 255 down. One that is the
+/// hash for a bump can only be meant as such, and one that is a point of the curve is a person's key.
+#[must_use]
+pub fn is_pool_authority(address: &Address, base_mint: &Address) -> bool {
+    /// Nine in ten need no more.
+    const BUMPS: std::ops::RangeInclusive<u8> = 252..=255;
+    let seeds = authority_seeds(base_mint);
+    let derived = |bump| Address::derive_address(&seeds, Some(bump), &pump_curve::PROGRAM_ID);
+    BUMPS.rev().any(|bump| derived(bump) == *address)
+        || (!address.is_on_curve() && pool_authority(base_mint) == *address)
+}
+
+const fn authority_seeds(base_mint: &Address) -> [&[u8]; 2] {
+    [b"pool-authority", base_mint.as_array()]
 }
 
 /// The pool that a coin moves to from the bonding curve; `mints` base first.
@@ -200,4 +217,24 @@ fn swap_accounts(
     metas.extend(keys.pool_v2.map(read));
     metas.extend([read(keys.recipients.buyback), write(buyback_account)]);
     metas
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn an_authority_is_known_without_being_found(mint: [u8; 32], other: [u8; 32]) {
+            let [mint, other] = [mint, other].map(Address::new_from_array);
+            let authority = pool_authority(&mint);
+            prop_assert!(is_pool_authority(&authority, &mint));
+            for stranger in [other, pool_authority(&other), canonical_pool([mint, other])] {
+                prop_assert_eq!(is_pool_authority(&stranger, &mint), stranger == authority);
+            }
+        }
+    }
 }
