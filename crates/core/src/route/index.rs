@@ -88,8 +88,16 @@ struct Edge {
     feeds: Listed<Feed>,
     /// In order of announcement, as are the leaves of `ranks`.
     pools: Vec<PoolId>,
-    /// Rates of the pools: from the lower mint to the higher, and back.
+    /// Rates of the pools: from the lower mint to the higher, and back. Of an edge that is [alone](Self::is_alone) none.
     ranks: Ranks,
+}
+
+impl Edge {
+    /// No cycle can pass it: it has one pool, and is no part of a triangle. Most pairs of a market are like that, and
+    /// nobody asks what their pools bring.
+    fn is_alone(&self) -> bool {
+        self.hub.is_none() && self.triangles.first.is_none() && self.ranks.len() < 2
+    }
 }
 
 /// An edge with more triangles than may be looked at one by one: they are ranked by what the detour brings.
@@ -135,6 +143,9 @@ pub struct Index {
     dropped: u64,
     /// To be asked again at the next slot, which may settle them.
     torn: Vec<PoolId>,
+    /// Edges that are no longer alone, while pools are announced: their pools are asked for the first time.
+    #[serde(skip)]
+    joined: Vec<EdgeId>,
 }
 
 /// From the lower mint to the higher is the first direction.
@@ -161,7 +172,7 @@ impl Index {
     pub fn follow(&mut self, market: &Market, event: &MarketEvent) {
         match event {
             MarketEvent::Pool(_) => self.announce(market),
-            MarketEvent::Account { pool, .. } => {
+            MarketEvent::Account { pool, .. } | MarketEvent::Close { pool, .. } => {
                 self.refresh(market, *pool);
                 if is_torn(market, *pool)
                     && let Some(seat) = self.seats.get_mut(pool.index())
@@ -221,17 +232,33 @@ impl Index {
             let edge = self.edge_of(sorted(first, second));
             let mut leaf = 0;
             let id = u32::try_from(at).map(PoolId).unwrap_or_default();
-            if let Some(edge) = self.edges.get_mut(edge.index()) {
-                edge.pools.push(id);
-                leaf = number(edge.ranks.push());
+            if let Some(known) = self.edges.get_mut(edge.index()) {
+                let was_alone = known.is_alone();
+                known.pools.push(id);
+                leaf = number(known.ranks.push());
+                if was_alone && !known.is_alone() {
+                    self.joined.push(edge);
+                }
             }
             self.seats.push(Seat { edge, leaf, in_order: first <= second, torn: false });
             self.refresh(market, id);
+            self.ask_joined(market);
             at = at.saturating_add(1);
         }
     }
 
-    /// Asks a pool for its rates again, after any change to it; says whether they are others than before.
+    fn ask_joined(&mut self, market: &Market) {
+        while let Some(edge) = self.joined.pop() {
+            for nth in 0..self.pools(edge).len() {
+                if let Some(pool) = self.pools(edge).get(nth).copied() {
+                    self.refresh(market, pool);
+                }
+            }
+        }
+    }
+
+    /// Asks a pool for its rates again, after any change to it; says whether they are others than before. One that no cycle
+    /// can pass is not asked.
     ///
     /// Work: two quotes, a level per doubling of the pools of its pair, and if these now have another best rate, one
     /// detour for each of at most [`HUBS_MAX`] hubs. Allocates nothing.
@@ -244,6 +271,9 @@ impl Index {
         };
         let leaf = place(leaf);
         let Some(edge) = self.edges.get_mut(id.index()) else { return false };
+        if edge.is_alone() {
+            return false;
+        }
         let (before, best) = (edge.ranks.get(leaf), edge.ranks.top());
         let [low, high] = edge.mints;
         let settled = market.pool(pool).map(|pool| &pool.live).filter(|live| live.is_settled());
@@ -331,6 +361,9 @@ impl Index {
             return self.add_detour(place(hub), triangle);
         }
         if edge.triangles.len() < TRIANGLES_MAX {
+            if edge.is_alone() {
+                self.joined.push(id);
+            }
             edge.triangles.push(triangle);
             return;
         }
@@ -404,7 +437,7 @@ impl Index {
         Some(Among { edge: seat.edge, mints: edge.mints, own, best })
     }
 
-    /// Pools of an edge from the best rate down; see [`Ranks::descend`].
+    /// Pools of an edge from the best rate down; see [`Ranks::descend`]. None of an edge with one pool and no triangle.
     pub(super) fn best_pools(
         &self,
         edge: EdgeId,

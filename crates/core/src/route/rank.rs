@@ -67,6 +67,11 @@ impl Ranks {
         leaf
     }
 
+    /// How many leaves there are.
+    pub(super) fn len(&self) -> usize {
+        place(self.len)
+    }
+
     pub(super) fn get(&self, leaf: usize) -> Rates {
         if self.width == 0 {
             return self.few.get(leaf).copied().unwrap_or(NONE);

@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use super::index::{Index, backward};
 use super::parts::{LEGS_MAX, Leg, best_parts};
 use super::rank::Frontier;
+use super::rate::marginal;
 use super::{ends, give};
 use crate::ids::{MintId, PoolId};
 use crate::market::Market;
@@ -95,16 +96,21 @@ pub fn best_split(
     let mut pools: ArrayVec<PoolId, LEGS_MAX> = ArrayVec::new();
     let mut frontier = Frontier::new();
     let second = backward(mint_in, mint_out);
-    index.best_pools(
-        edge,
-        second,
-        &mut frontier,
-        |_| true,
-        |pool, _| {
-            pools.push(pool);
-            pools.len() < most
-        },
-    );
+    if let [only] = index.pools(edge) {
+        let hop = Hop { pool: *only, mint_in, mint_out };
+        pools.extend(marginal(market, hop).map(|_| *only));
+    } else {
+        index.best_pools(
+            edge,
+            second,
+            &mut frontier,
+            |_| true,
+            |pool, _| {
+                pools.push(pool);
+                pools.len() < most
+            },
+        );
+    }
     pools.sort_unstable();
     let route = |pool: &PoolId| [Hop { pool: *pool, mint_in, mint_out }].into_iter().collect();
     let routes: ArrayVec<Route, LEGS_MAX> = pools.iter().map(route).collect();
