@@ -2,7 +2,7 @@
 //! `sniperforge bench backtest` has the same beside a loop with all the rules of trend following.
 //!
 //! From the first event built to the last effect hashed. Passes take turns, so that a busy machine slows all of them. Run
-//! it with `cargo bench -p sniper-core --bench tape`.
+//! it with `cargo bench -p sniper-core --bench tape`, and with `-- --only trend` for one strategy alone.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -37,15 +37,17 @@ fn main() {
     let is_test = !std::env::args().any(|arg| arg == "--bench");
     let (bars, passes) = if is_test { (2_000, 1) } else { (35_064, 31) };
     let candles = walk(bars);
-    let kinds = [
+    let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
+    let mut kinds = vec![
         ("trend", StrategyKind::Trend(trend::Params::default())),
         ("momentum", StrategyKind::Momentum(momentum::Params::default())),
         ("mean reversion", StrategyKind::MeanReversion(mean_reversion::Params::default())),
         ("arbitrage", StrategyKind::Arbitrage(arbitrage::Params::default())),
     ];
+    kinds.retain(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str())));
     let mut floor = Vec::new();
-    let mut took = kinds.each_ref().map(|_| Vec::new());
-    let mut told = kinds.each_ref().map(|_| String::new());
+    let mut took = vec![Vec::new(); kinds.len()];
+    let mut told = vec![String::new(); kinds.len()];
     for _ in 0..passes {
         for (((_, kind), took), told) in kinds.iter().zip(&mut took).zip(&mut told) {
             let started = Instant::now();

@@ -39,6 +39,26 @@ pub enum Event {
     Timer,
 }
 
+impl Event {
+    /// The pool that this brings an account of.
+    #[must_use]
+    pub const fn touches(&self) -> Option<PoolId> {
+        match self {
+            Self::Market(event) => event.touches(),
+            _ => None,
+        }
+    }
+
+    /// The candle that this is or brings.
+    #[must_use]
+    pub const fn candle(&self) -> Option<&Candle> {
+        match self {
+            Self::Market(event) => event.candle(),
+            _ => None,
+        }
+    }
+}
+
 /// What the market can tell us.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MarketEvent {
@@ -111,6 +131,38 @@ pub enum MarketEvent {
         /// The tick that it starts at, or the number of a bin array.
         array: i32,
     },
+    /// A candle that has closed and what its pool holds at that moment, in one: a bar of a tape. It is both an account of
+    /// the pool and a candle: see [`Self::touches`] and [`Self::candle`].
+    Close {
+        /// The pool, a [Raydium CPMM](crate::amm::cpmm).
+        pool: PoolId,
+        /// The slot of its state.
+        slot: Slot,
+        /// The balances of its vaults; the rest of its state is what it was.
+        vaults: [Atoms; 2],
+        /// The candle.
+        candle: Candle,
+    },
+}
+
+impl MarketEvent {
+    /// The pool that this brings an account of.
+    #[must_use]
+    pub const fn touches(&self) -> Option<PoolId> {
+        match self {
+            Self::Account { pool, .. } | Self::Close { pool, .. } => Some(*pool),
+            _ => None,
+        }
+    }
+
+    /// The candle that it is, or brings.
+    #[must_use]
+    pub const fn candle(&self) -> Option<&Candle> {
+        match self {
+            Self::Candle(candle) | Self::Close { candle, .. } => Some(candle),
+            _ => None,
+        }
+    }
 }
 
 /// A mint as the shell describes it.

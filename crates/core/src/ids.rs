@@ -44,6 +44,13 @@ index!(
 impl MintId {
     /// Native SOL: what fees and rent are paid in.
     pub const SOL: Self = Self(0);
+
+    /// The mint at a place of the table, if there can be one.
+    #[inline]
+    #[must_use]
+    pub(crate) fn at(index: usize) -> Option<Self> {
+        u16::try_from(index).ok().map(Self)
+    }
 }
 
 /// What makes two orders the same order: the event that caused it and its place among that event's orders.

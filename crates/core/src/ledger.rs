@@ -87,7 +87,7 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { mints: vec![[0; ACCOUNTS]; 8], reservations: Vec::with_capacity(64) }
+        Self { mints: Vec::with_capacity(8), reservations: Vec::with_capacity(64) }
     }
 }
 
@@ -124,6 +124,14 @@ impl Ledger {
         self.balance(mint, Account::Cash)
             .checked_add(self.balance(mint, Account::Reserved))
             .expect("Invariant: sums of u64 amounts stay within 128 bits")
+    }
+
+    /// What is [held](Self::held) of each mint, in order.
+    pub(crate) fn holdings(&self) -> impl ExactSizeIterator<Item = i128> {
+        self.mints.iter().map(|[cash, reserved, ..]| {
+            cash.checked_add(*reserved)
+                .expect("Invariant: sums of u64 amounts stay within 128 bits")
+        })
     }
 
     /// Moves `amount` of `mint` from one account to another.

@@ -142,7 +142,7 @@ impl Market {
         }
     }
 
-    /// Takes an event at its time; candles that closed by then are added to `closed`.
+    /// Takes an event at its time; candles that closed by then are added to `closed`, but for one that is the event.
     ///
     /// Events that name what was never announced change nothing.
     pub fn apply(&mut self, event: &MarketEvent, now: Timestamp, closed: &mut Vec<Candle>) {
@@ -154,13 +154,16 @@ impl Market {
                 self.heard = now;
                 if let Some(pool) = self.pools.get_mut(id.index()) {
                     pool.live.apply(update, *slot);
-                    pool.updated = now;
-                    if pool.live.is_torn() && !pool.listed {
-                        pool.listed = true;
-                        self.torn.push(*id);
-                    }
-                    self.reprice(*id);
+                    self.touched(*id);
                 }
+            }
+            MarketEvent::Close { pool: id, slot, vaults, candle } => {
+                self.heard = now;
+                if let Some(pool) = self.pools.get_mut(id.index()) {
+                    pool.live.refill(*vaults, *slot);
+                    self.touched(*id);
+                }
+                self.take_candle(candle, now);
             }
             MarketEvent::Slot { slot, height } => {
                 self.heard = now;
@@ -178,7 +181,6 @@ impl Market {
             MarketEvent::Candle(candle) => {
                 self.heard = now;
                 self.take_candle(candle, now);
-                closed.push(*candle);
             }
             MarketEvent::Feed { whole } => {
                 self.whole = *whole;
@@ -337,6 +339,17 @@ impl Market {
         }
     }
 
+    /// An account of the pool was taken.
+    fn touched(&mut self, id: PoolId) {
+        let Some(pool) = self.pools.get_mut(id.index()) else { return };
+        pool.updated = self.now;
+        if pool.live.is_torn() && !pool.listed {
+            pool.listed = true;
+            self.torn.push(id);
+        }
+        self.reprice(id);
+    }
+
     fn reprice(&mut self, id: PoolId) {
         let Some(pool) = self.pools.get(id.index()) else { return };
         if !pool.live.is_settled() {
@@ -469,18 +482,23 @@ impl Market {
     }
 
     /// What an atom would bring at the pools' prices, in millionths of a dollar.
+    #[inline]
     #[must_use]
     pub fn usd_per_atom(&self, mint: MintId) -> Option<Price> {
-        let known = self.mint(mint)?;
+        let known = self.mint(if mint == MintId::SOL { self.wrapped_sol? } else { mint })?;
         if known.spec.is_usd {
             return known.dollar;
         }
-        if mint == MintId::SOL {
-            return self.usd_per_atom(self.wrapped_sol?);
-        }
         let pair = self.pair(known.dollar_pair?)?;
+        // A pair that dollars do not quote keeps no price in them.
+        if pair.usd.is_some() { pair.usd } else { self.through_quote(pair) }
+    }
+
+    /// What an atom of a pair's base would bring, where dollars do not quote it.
+    #[cold]
+    fn through_quote(&self, pair: &Pair) -> Option<Price> {
         if self.is_usd(pair.quote) {
-            return pair.usd;
+            return None;
         }
         pair.price?.times(self.usd_per_atom(pair.quote)?)
     }

@@ -81,7 +81,7 @@ impl Book {
     fn new(allowance: Allowance) -> Self {
         Self {
             allowance,
-            positions: vec![Position::default(); 8],
+            positions: Vec::with_capacity(8),
             pending: Usd::ZERO,
             realised: Usd::ZERO,
             fees: Usd::ZERO,
@@ -104,7 +104,7 @@ impl Book {
             .iter()
             .enumerate()
             .filter(|(_, p)| p.amount > Atoms::ZERO)
-            .filter_map(|(index, p)| Some((MintId(u16::try_from(index).ok()?), p)))
+            .filter_map(|(index, p)| Some((MintId::at(index)?, p)))
     }
 
     /// What it may use and lose.
@@ -208,6 +208,13 @@ impl PortfolioManager {
         Self { books: allowances.iter().map(|a| Book::new(*a)).collect() }
     }
 
+    /// Makes room for a mint, so that a later fill does not allocate.
+    pub(crate) fn open(&mut self, mint: MintId) {
+        for book in &mut self.books {
+            book.slot(mint);
+        }
+    }
+
     /// The books of a strategy.
     #[must_use]
     pub fn book(&self, strategy: StrategyId) -> Option<&Book> {
@@ -236,10 +243,17 @@ impl PortfolioManager {
     /// What all positions would bring at the pools' prices; a mint without a price counts at its cost.
     #[must_use]
     pub fn exposure(&self, market: &Market) -> Usd {
-        self.books.iter().flat_map(Book::positions).fold(Usd::ZERO, |sum, (mint, position)| {
-            let value = market.value(mint, position.amount).unwrap_or(position.cost);
-            sum.saturating_add(value)
-        })
+        let mut sum = Usd::ZERO;
+        for book in &self.books {
+            for (index, position) in book.positions.iter().enumerate() {
+                if position.amount == Atoms::ZERO {
+                    continue;
+                }
+                let value = MintId::at(index).and_then(|mint| market.value(mint, position.amount));
+                sum = sum.saturating_add(value.unwrap_or(position.cost));
+            }
+        }
+        sum
     }
 
     /// Value of all entries in flight.

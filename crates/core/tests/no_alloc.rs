@@ -37,7 +37,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Market(MarketEvent::Account { .. }) => "account",
         Event::Market(MarketEvent::Slot { .. }) => "slot",
         Event::Market(MarketEvent::Reference { .. }) => "reference",
-        Event::Market(MarketEvent::Candle(_)) => "candle",
+        Event::Market(MarketEvent::Candle(_) | MarketEvent::Close { .. }) => "candle",
         Event::Market(_) => "other market",
         Event::Signal(_) => "signal",
         Event::Order(OrderEvent::Signed { .. }) => "signed",

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use sniper_core::digest::Digest;
 use sniper_core::engine::Enrolled;
-use sniper_core::event::{Candle, Effect, Event, MarketEvent};
+use sniper_core::event::{Candle, Effect, Event};
 use sniper_core::ids::{PairId, Symbol};
 use sniper_core::order::{Intent, Outcome, Reason};
 use sniper_core::portfolio::Allowance;
@@ -94,7 +94,7 @@ impl Strategy for Script {
     }
 
     fn on_event(&mut self, context: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
-        let Event::Market(MarketEvent::Candle(candle)) = event else { return };
+        let Some(candle) = event.candle() else { return };
         let act = self.acts[self.candles % self.acts.len()];
         self.candles += 1;
         intents.extend(match act {

@@ -164,6 +164,26 @@ impl Held {
         }
     }
 
+    /// Why there is no curve, if there is none: asked after each account, so by each kind's own code without a hop.
+    #[inline]
+    fn state(&self) -> Result<(), QuoteError> {
+        match self {
+            Self::Cpmm(held) => held.state(),
+            Self::AmmV4(held) => held.state(),
+            other => other.get().state(),
+        }
+    }
+
+    /// As [`Self::state`].
+    #[inline]
+    fn spot_price(&self) -> Option<Price> {
+        match self {
+            Self::Cpmm(held) => held.spot_price(),
+            Self::AmmV4(held) => held.spot_price(),
+            other => other.get().spot_price(),
+        }
+    }
+
     fn get_mut(&mut self) -> &mut dyn Hold {
         match self {
             Self::Cpmm(held) => held,
@@ -278,6 +298,25 @@ impl Live {
         }
     }
 
+    /// Takes the balances of both vaults where all else that a swap writes is what it was. Of a kind that is not Raydium
+    /// CPMM, or where something is known as of a later slot, each vault counts as far as its account would.
+    pub fn refill(&mut self, vaults: [Atoms; 2], slot: Slot) {
+        let known = self.slots.iter().flatten().max();
+        match &mut self.held {
+            Held::Cpmm(held) if known.is_none_or(|known| *known <= slot) => {
+                held.refill(vaults);
+                held.build();
+                self.slots = [Some(slot); MOVING];
+                self.settled = true;
+            }
+            _ => {
+                for (amount, second) in vaults.into_iter().zip([false, true]) {
+                    self.apply(&AccountUpdate::Vault { second, amount }, slot);
+                }
+            }
+        }
+    }
+
     /// The chain has reached `slot`. Accounts that still disagree two slots after the newest of them really were
     /// changed apart, by a deposit into one vault, say; one slot would race with notices still under way.
     pub fn settle_before(&mut self, slot: Slot) {
@@ -296,7 +335,7 @@ impl Live {
     /// Whether its accounts agree on one moment and all of them are known.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.settled && self.held.get().state() != Err(QuoteError::Unknown)
+        self.settled && self.held.state() != Err(QuoteError::Unknown)
     }
 
     /// The slot of its newest account.
@@ -311,14 +350,19 @@ impl Live {
     ///
     /// Why it has none.
     pub fn state(&self) -> Result<(), QuoteError> {
-        self.held()?.state()
+        self.tradable()?.state()
     }
 
     fn held(&self) -> Result<&dyn Hold, QuoteError> {
+        self.tradable().map(Held::get)
+    }
+
+    #[inline]
+    const fn tradable(&self) -> Result<&Held, QuoteError> {
         match (self.drifted, self.plain) {
             (true, _) => Err(QuoteError::Drifted),
             (false, false) => Err(QuoteError::Unsupported),
-            (false, true) => Ok(self.held.get()),
+            (false, true) => Ok(&self.held),
         }
     }
 
@@ -385,7 +429,7 @@ impl Live {
             let price = Price::of(first.get(), second.get());
             return price.filter(|_| self.plain && !self.drifted);
         }
-        let price = self.held().ok()?.spot_price()?;
+        let price = self.tradable().ok()?.spot_price()?;
         if of_first { Some(price) } else { price.inverse() }
     }
 

@@ -27,8 +27,8 @@ impl MultiStrategyEngine {
                 if self.routed {
                     self.routes.follow(&self.market, event);
                 }
-                if let MarketEvent::Account { pool, .. } = event {
-                    let differs = self.watchman.changed(*pool, &self.market);
+                if let Some(pool) = event.touches() {
+                    let differs = self.watchman.changed(pool, &self.market);
                     self.differs(differs, effects);
                 }
                 if let MarketEvent::Mint(_) = event
@@ -36,6 +36,7 @@ impl MultiStrategyEngine {
                     && let Ok(last) = u16::try_from(last)
                 {
                     self.ledger.open(MintId(last));
+                    self.portfolio.open(MintId(last));
                 }
             }
             Event::Timer => self.market.advance(now, &mut self.candles),

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use self::read::Worth;
 use crate::drift::Watchman;
 use crate::event::{
     Alert, Candle, Effect, EquityPoint, Event, MarketEvent, ModeCause, SignalEvent, Stamped,
@@ -221,7 +222,7 @@ impl MultiStrategyEngine {
         self.apply(input, effects);
         probe.lap(Part::Market);
 
-        if self.revalue || !self.candles.is_empty() {
+        if self.revalue || !self.candles.is_empty() || input.event.candle().is_some() {
             self.value(input.at, effects);
             probe.lap(Part::Portfolio);
         }
@@ -235,33 +236,37 @@ impl MultiStrategyEngine {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> RiskReport {
-        let equity = self.value(now, effects);
-        self.report_of(equity)
+        let worth = self.value(now, effects);
+        self.report_of(worth)
     }
 
     /// The same without a report. What all is worth, where every holding has a price.
-    fn value(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> Option<Usd> {
+    fn value(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> Option<Worth> {
         // Before the first deposit there is nothing to lose, and no base to judge a loss by.
-        let equity = if self.ledger.is_empty() { None } else { self.equity() };
-        if let Some(equity) = equity {
-            self.revalue = false;
-            let stake = self.at_stake(equity);
-            self.control.valued(stake, now);
-            let limits = &self.config.limits;
-            if self.control.day_profit(stake) <= limits.daily_loss_max.negated() {
-                self.at_least(Mode::Halt, ModeCause::DailyLoss, effects);
-            }
-            if self.control.drawdown(stake) >= self.config.limits.drawdown_max {
-                self.at_least(Mode::Halt, ModeCause::Drawdown, effects);
-            }
-            if now >= self.next_equity {
-                self.next_equity =
-                    now.floor(self.config.equity_every).saturating_add(self.config.equity_every);
-                let exposure = self.portfolio.exposure(&self.market);
-                effects.push(Effect::Equity(EquityPoint { at: now, equity, exposure }));
-            }
+        if self.ledger.is_empty() {
+            return None;
         }
-        equity
+        let worth = self.worth()?;
+        self.revalue = false;
+        let stake = self.at_stake(worth);
+        self.control.valued(stake, now);
+        let limits = &self.config.limits;
+        let has_fallen = self.control.has_fallen(stake, limits.drawdown_max);
+        if self.control.day_profit(stake) <= limits.daily_loss_max.negated() {
+            self.at_least(Mode::Halt, ModeCause::DailyLoss, effects);
+        }
+        if has_fallen {
+            self.at_least(Mode::Halt, ModeCause::Drawdown, effects);
+        }
+        if now >= self.next_equity {
+            let every = self.config.equity_every;
+            // Mostly it comes just when it is due, and has no need of a division.
+            let since = if now == self.next_equity { now } else { now.floor(every) };
+            self.next_equity = since.saturating_add(every);
+            let exposure = self.portfolio.exposure(&self.market);
+            effects.push(Effect::Equity(EquityPoint { at: now, equity: worth.equity, exposure }));
+        }
+        Some(worth)
     }
 
     /// Lets every strategy look at the event and at each candle it closed, and reviews what they want.
@@ -273,19 +278,18 @@ impl MultiStrategyEngine {
     ) -> StrategyResults {
         self.intents.clear();
         // What the operator asked for comes first: the rate of orders may not suffice for all.
-        let mut standing = std::mem::take(&mut self.standing);
-        let mut intents = std::mem::take(&mut self.intents);
-        standing.look(&input.event, self.around(input.at), &mut intents, effects);
-        (self.standing, self.intents) = (standing, intents);
+        if !self.standing.is_idle() {
+            let mut standing = std::mem::take(&mut self.standing);
+            let mut intents = std::mem::take(&mut self.intents);
+            standing.look(&input.event, self.around(input.at), &mut intents, effects);
+            (self.standing, self.intents) = (standing, intents);
+        }
         // A candle from a tape is the event itself; one made here is shown after it.
-        let from_tape = matches!(input.event, Event::Market(MarketEvent::Candle(_)));
         self.ask(input.at, &input.event, effects, probe);
-        if !from_tape {
-            for at in 0..self.candles.len() {
-                if let Some(candle) = self.candles.get(at).copied() {
-                    let event = Event::Market(MarketEvent::Candle(candle));
-                    self.ask(input.at, &event, effects, probe);
-                }
+        for at in 0..self.candles.len() {
+            if let Some(candle) = self.candles.get(at).copied() {
+                let event = Event::Market(MarketEvent::Candle(candle));
+                self.ask(input.at, &event, effects, probe);
             }
         }
         self.review_all(input, effects, probe)
@@ -298,7 +302,7 @@ impl MultiStrategyEngine {
         effects: &mut Vec<Effect>,
         probe: &mut P,
     ) {
-        let of_account = matches!(event, Event::Market(MarketEvent::Account { .. }));
+        let of_account = event.touches().is_some() && event.candle().is_none();
         for seat in &mut self.seats {
             if of_account && !seat.accounts {
                 continue;

@@ -15,46 +15,73 @@ use crate::route::Index;
 use crate::standing::{PlaceError, StandingOrders, Ticket};
 use crate::units::{Atoms, Bps, Lamports, Seq, Timestamp, Usd};
 
+/// What all is worth at the pools' prices.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worth {
+    /// All of it.
+    pub(super) equity: Usd,
+    /// The SOL among it.
+    pub(super) float: Usd,
+}
+
 impl MultiStrategyEngine {
     /// What all is worth at the pools' prices; `None` while something held has no price.
     #[must_use]
     pub fn equity(&self) -> Option<Usd> {
-        let mut sum = Usd::ZERO;
-        for index in 0..self.ledger.mints() {
-            let mint = MintId(u16::try_from(index).ok()?);
-            let held = self.ledger.held(mint);
+        self.worth().map(|worth| worth.equity)
+    }
+
+    pub(super) fn worth(&self) -> Option<Worth> {
+        let mut worth = Worth::default();
+        for (index, held) in self.ledger.holdings().enumerate() {
             if held == 0 {
                 continue;
             }
+            let mint = MintId::at(index)?;
             let amount = Atoms::new(u64::try_from(held.unsigned_abs()).ok()?);
             let value = self.market.value(mint, amount)?;
-            sum = if held < 0 { sum.saturating_sub(value) } else { sum.saturating_add(value) };
+            let value = if held < 0 { value.negated() } else { value };
+            worth.equity = worth.equity.saturating_add(value);
+            if mint == MintId::SOL && held > 0 {
+                worth.float = value;
+            }
         }
-        Some(sum)
+        Some(worth)
     }
 
     /// Mode, equity and falls as of the last event.
     #[must_use]
     pub fn risk_report(&self) -> RiskReport {
-        self.report_of(self.equity())
+        self.report_of(self.worth())
     }
 
-    /// What trading can win or lose: equity without the SOL that is held to pay fees, whose own price is nobody's
-    /// skill, and less the fees of all orders at what they were worth when paid.
-    pub(super) fn at_stake(&self, equity: Usd) -> Usd {
-        let held = u64::try_from(self.ledger.held(MintId::SOL).max(0)).unwrap_or(u64::MAX);
-        let float = self.market.value(MintId::SOL, Atoms::new(held)).unwrap_or_default();
+    /// Equity without the SOL that is held to pay fees, whose own price is nobody's skill, and less those fees.
+    pub(super) fn at_stake(&self, worth: Worth) -> Usd {
         let books = self.portfolio.books().iter();
         let fees = books.fold(Usd::ZERO, |sum, book| sum.saturating_add(book.fees()));
-        equity.saturating_sub(float).saturating_sub(fees)
+        worth.equity.saturating_sub(worth.float).saturating_sub(fees)
     }
 
-    pub(super) fn report_of(&self, equity: Option<Usd>) -> RiskReport {
+    /// What trading can win or lose at the pools' prices: equity without the SOL held for fees, less the fees of all orders
+    /// at what they were worth when paid. `None` while something held has no price.
+    #[must_use]
+    pub fn stake(&self) -> Option<Usd> {
+        self.worth().map(|worth| self.at_stake(worth))
+    }
+
+    /// [`Self::stake`] when all was valued last.
+    #[must_use]
+    pub const fn last_stake(&self) -> Option<Usd> {
+        self.control.last()
+    }
+
+    pub(super) fn report_of(&self, worth: Option<Worth>) -> RiskReport {
+        let stake = worth.map(|worth| self.at_stake(worth));
         RiskReport {
             mode: self.control.mode(),
-            equity,
-            day_profit: equity.map_or(Usd::ZERO, |e| self.control.day_profit(self.at_stake(e))),
-            drawdown: equity.map_or(Bps::ZERO, |e| self.control.drawdown(self.at_stake(e))),
+            equity: worth.map(|worth| worth.equity),
+            day_profit: stake.map_or(Usd::ZERO, |stake| self.control.day_profit(stake)),
+            drawdown: stake.map_or(Bps::ZERO, |stake| self.control.drawdown(stake)),
         }
     }
 

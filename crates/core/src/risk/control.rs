@@ -207,9 +207,55 @@ impl Control {
         Bps::capped(u16::try_from(share).unwrap_or(u16::MAX))
     }
 
+    /// Whether [`Self::drawdown`] is at least `most`, without a division.
+    pub(crate) fn has_fallen(&self, equity: Usd, most: Bps) -> bool {
+        let fall = self.peak.saturating_sub(equity).get();
+        if self.last.is_none() || fall <= 0 || self.peak <= Usd::ZERO {
+            return most == Bps::ZERO;
+        }
+        // Rounded up, a share is at least `most` where, unrounded, it is above the number before it.
+        let scaled = |amount: i64, times: u16| i128::from(amount).saturating_mul(i128::from(times));
+        match most.get().checked_sub(1) {
+            Some(below) => scaled(fall, Bps::WHOLE) > scaled(self.peak.get(), below),
+            None => true,
+        }
+    }
+
+    /// What all was worth at the last valuation, once there was one.
+    #[must_use]
+    pub const fn last(&self) -> Option<Usd> {
+        self.last
+    }
+
     /// Highest equity seen, deposits taken out.
     #[must_use]
     pub const fn peak(&self) -> Usd {
         self.peak
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_fall_is_told_without_the_division_it_is_defined_by(
+            peak in any::<i64>(), fall in any::<i64>(), near in 0_u16..=10_000, most in 0_u16..=10_000,
+        ) {
+            let mut control = Control::new(&Limits::default());
+            control.valued(Usd::new(peak), Timestamp::ZERO);
+            let share = Usd::new(peak).share(Bps::capped(near));
+            let just = [-1, 0, 1].map(|off| Usd::new(peak).saturating_sub(share).saturating_add(Usd::new(off)));
+            for equity in [Usd::new(fall), just[0], just[1], just[2]] {
+                let drawdown = control.drawdown(equity);
+                for most in [most, near, drawdown.get(), drawdown.get().saturating_add(1)] {
+                    let most = Bps::capped(most);
+                    prop_assert_eq!(control.has_fallen(equity, most), drawdown >= most);
+                }
+            }
+        }
     }
 }

@@ -251,6 +251,19 @@ impl SimPool {
         }
     }
 
+    /// Takes the balances of both vaults as of a slot, all else as it was.
+    pub(super) fn refill(&mut self, vaults: [Atoms; 2], slot: Slot) {
+        if let Some(other) = &mut self.other {
+            return other.refill(vaults, slot);
+        }
+        for (amount, second) in vaults.into_iter().zip([false, true]) {
+            self.observe(&AccountUpdate::Vault { second, amount }, slot);
+        }
+        if let Some(state) = self.seen.pool {
+            self.observe(&AccountUpdate::CpmmPool(state), slot);
+        }
+    }
+
     /// The chain has reached `slot`; the rule is that of [`crate::amm::Live::settle_before`].
     pub(super) fn settle_before(&mut self, slot: Slot) {
         if let Some(other) = &mut self.other {

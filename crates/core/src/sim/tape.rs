@@ -31,7 +31,7 @@ use crate::market::WRAPPED_SOL;
 use crate::order::Outcome;
 use crate::risk::Limits;
 use crate::strategy::Strategy;
-use crate::units::{Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd, mul_div_down};
+use crate::units::{Atoms, BlockHeight, Lamports, Price, Seq, Slot, Timestamp, Usd};
 
 /// Decimals of the dollar mint: one atom is a millionth of a dollar, as [`Usd`] counts.
 pub const USD_DECIMALS: u8 = 6;
@@ -81,7 +81,8 @@ impl World {
     /// Vault balances that hold the depth at a price, base first; rounded down.
     fn vaults(&self, depth: Usd, price: Price) -> Result<[Atoms; 2], TapeError> {
         let quote = u64::try_from(depth.get() / 2).unwrap_or(0);
-        mul_div_down(quote, 1 << 64, price.raw())
+        let base = (u128::from(quote) << 64).checked_div(price.raw());
+        base.and_then(|base| u64::try_from(base).ok())
             .filter(|base| *base > 0 && quote > 0)
             .map(|base| [Atoms::new(base), Atoms::new(quote)])
             .ok_or_else(|| TapeError::Pool {
@@ -323,21 +324,16 @@ impl<W: Watch> Tape<'_, W> {
         let close = candle.start.saturating_add(candle.width);
         self.land(candle, close)?;
 
-        let [base, quote] = self.world.vaults(self.world.depth, candle.close)?;
+        let vaults = self.world.vaults(self.world.depth, candle.close)?;
         self.slot = self.slot.saturating_add(1);
         let slot = Slot::new(self.slot);
-        // All accounts that a swap writes, of one slot: the pool is never seen between two states.
-        let update =
-            AccountUpdate::Cpmm { vaults: [base, quote], state: cpmm::PoolState::default() };
-        self.seq = self.seq.saturating_add(2);
-        // Both made where they are read: most of a bar's time would be copying them.
-        let seq = self.next(close);
-        let event = Event::Market(MarketEvent::Account { pool: POOL, slot, update });
-        self.step(&Stamped { seq, at: close, event });
+        // Three accounts of a swap and a candle, told as one: the pool is never seen between two states.
+        self.seq = self.seq.saturating_add(3);
         self.point = None;
+        // Made where it is read: most of a bar's time would be copying it.
         let seq = self.next(close);
-        let event = Event::Market(MarketEvent::Candle(*candle));
-        self.step(&Stamped { seq, at: close, event });
+        let closed = MarketEvent::Close { pool: POOL, slot, vaults, candle: *candle };
+        self.step(&Stamped { seq, at: close, event: Event::Market(closed) });
         self.mark(close);
         // What was decided now is signed now, and lands later.
         if self.venue.next_due() == Some(close) {
@@ -476,18 +472,12 @@ impl<W: Watch> Tape<'_, W> {
     /// Notes equity at a close: cash and positions as the engine values them, less fees at what they cost when
     /// they were paid. The SOL held to pay them is left out, so that its own price does not pass for skill.
     fn mark(&mut self, at: Timestamp) {
+        // Told in the step that valued all, so what was at stake then is of this moment.
         let (equity, exposure) = match self.point.take() {
-            Some(point) => (Some(point.equity), point.exposure),
-            None => (self.engine.equity(), self.engine.portfolio().exposure(self.engine.market())),
+            Some(point) => (self.engine.last_stake(), point.exposure),
+            None => (self.engine.stake(), self.engine.portfolio().exposure(self.engine.market())),
         };
-        let held = self.engine.ledger().held(MintId::SOL).max(0);
-        let float = u64::try_from(held)
-            .ok()
-            .and_then(|held| self.engine.market().value(MintId::SOL, Atoms::new(held)));
-        if let (Some(equity), Some(float)) = (equity, float) {
-            let equity = equity.saturating_sub(float).saturating_sub(self.run.network_fees);
-            self.run.points.push(EquityPoint { at, equity, exposure });
-        }
+        self.run.points.extend(equity.map(|equity| EquityPoint { at, equity, exposure }));
     }
 
     fn finish(self) -> Played {

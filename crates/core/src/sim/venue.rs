@@ -150,6 +150,11 @@ impl SimVenue {
                     pool.observe(update, *slot);
                 }
             }
+            MarketEvent::Close { pool, slot, vaults, .. } => {
+                if let Some(pool) = self.pools.get_mut(pool.index()) {
+                    pool.refill(*vaults, *slot);
+                }
+            }
             MarketEvent::Slot { slot, height } => {
                 self.slot = self.slot.max(*slot);
                 self.height = self.height.max(*height);

@@ -35,7 +35,7 @@ impl StandingOrders {
             return;
         }
         let pair = match event {
-            Event::Market(MarketEvent::Account { pool, .. }) => {
+            Event::Market(MarketEvent::Account { pool, .. } | MarketEvent::Close { pool, .. }) => {
                 let Some(pool) = around.market.pool(*pool) else { return };
                 Some(pool.pair)
             }

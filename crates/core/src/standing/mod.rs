@@ -131,6 +131,11 @@ pub struct StandingOrders {
 }
 
 impl StandingOrders {
+    /// None is kept, and nothing is left of the last event: there is nothing to look at.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.orders.is_empty() && self.asked.is_empty()
+    }
+
     /// All, in the order they were placed; those that are over are kept for a while.
     #[must_use]
     pub fn all(&self) -> &[Standing] {

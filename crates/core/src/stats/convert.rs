@@ -13,9 +13,11 @@ pub fn price_to_f64(price: Price) -> f64 {
         f64::from(u32::try_from(bits).unwrap_or(u32::MAX))
     };
     // The whole part and the fraction are exact; only their sum rounds.
-    let whole = limb(96) * TWO_32 + limb(64);
     let fraction = (limb(32) * TWO_32 + limb(0)) / TWO_64;
-    whole + fraction
+    if price.raw() < Price::ONE.raw() {
+        return fraction;
+    }
+    limb(96) * TWO_32 + limb(64) + fraction
 }
 
 /// The whole part, rounded down; nothing of what is below zero or not a number, and all of what is too great.

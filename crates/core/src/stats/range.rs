@@ -1,7 +1,5 @@
 //! Ranges: how far prices swing, and the ends between which they have stayed.
 
-use std::collections::VecDeque;
-
 use kand::ohlcv::{atr::atr_inc, trange::trange_inc};
 use serde::{Deserialize, Serialize};
 
@@ -54,51 +52,66 @@ impl Atr {
 
 /// The greatest of the last `period` values.
 ///
-/// A queue of candidates in order of age and of size, so that the greatest is always in front: a value enters once and leaves
-/// once.
+/// Values come in blocks of `period`. The window is the end of the block before and the beginning of this one, so its
+/// greatest is the greater of two that are known: of this block so far, and of the other from a place on (van Herk, *A fast
+/// algorithm for local minimum and maximum filters*, Pattern Recognition Letters 13, 1992). A value costs two comparisons,
+/// and one more, at the end of its block.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Highest {
-    queue: VecDeque<(u64, f64)>,
-    period: u64,
-    seen: u64,
+    /// This block up to `next`; behind that, of the block before, the greatest from each place on.
+    block: Vec<f64>,
+    next: usize,
+    /// Of this block so far.
+    greatest: f64,
+    /// A block has been full.
+    full: bool,
 }
 
 impl Highest {
     /// Over `period` values, at least 1.
     #[must_use]
     pub fn new(period: u16) -> Self {
-        let period = period.max(1);
-        let queue = VecDeque::with_capacity(usize::from(period));
-        Self { queue, period: u64::from(period), seen: 0 }
+        let block = vec![0.0; usize::from(period.max(1))];
+        Self { block, next: 0, greatest: f64::NEG_INFINITY, full: false }
     }
 
-    /// Takes the next value: drops what is too old and what it beats, then lines it up.
+    /// Takes the next value.
     pub fn update(&mut self, value: f64) {
-        let at = self.seen;
-        self.seen = at.saturating_add(1);
-        let first = self.seen.saturating_sub(self.period);
-        if self.queue.front().is_some_and(|(at, _)| *at < first) {
-            self.queue.pop_front();
+        if let Some(place) = self.block.get_mut(self.next) {
+            *place = value;
         }
-        while self.queue.back().is_some_and(|(_, old)| *old <= value) {
-            self.queue.pop_back();
+        self.greatest = self.greatest.max(value);
+        self.next = self.next.saturating_add(1);
+        if self.next == self.block.len() {
+            self.turn();
         }
-        self.queue.push_back((at, value));
+    }
+
+    /// The block is full.
+    fn turn(&mut self) {
+        let mut greatest = f64::NEG_INFINITY;
+        for place in self.block.iter_mut().rev() {
+            greatest = greatest.max(*place);
+            *place = greatest;
+        }
+        self.next = 0;
+        self.greatest = f64::NEG_INFINITY;
+        self.full = true;
     }
 
     /// The greatest, once `period` values have been seen.
     #[must_use]
     pub fn value(&self) -> Option<f64> {
-        if self.seen < self.period {
-            return None;
-        }
-        self.queue.front().map(|(_, value)| *value)
+        let before = self.block.get(self.next).filter(|_| self.full)?;
+        Some(before.max(self.greatest))
     }
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        self.queue.clear();
-        self.seen = 0;
+        self.block.fill(0.0);
+        self.next = 0;
+        self.greatest = f64::NEG_INFINITY;
+        self.full = false;
     }
 }
 

@@ -234,7 +234,9 @@ impl Strategy for Arbitrage {
             return;
         }
         let found = match event {
-            Event::Market(MarketEvent::Account { pool, .. }) => self.look(&cx, *pool),
+            Event::Market(MarketEvent::Account { pool, .. } | MarketEvent::Close { pool, .. }) => {
+                self.look(&cx, *pool)
+            }
             Event::Market(MarketEvent::Slot { .. }) => self.look_again(&cx),
             _ => None,
         };

@@ -8,7 +8,7 @@ use crate::ids::{MintId, PairId};
 use crate::order::{Intent, Reason};
 use crate::risk::Mode;
 use crate::stats::{price_to_f64, scale_usd};
-use crate::units::{Bps, Timestamp, Usd};
+use crate::units::{Bps, Price, Timestamp, Usd};
 
 /// Why parameters make no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +47,8 @@ pub(super) struct Bar {
 impl Bar {
     /// `None` for a candle that cannot be: a price of zero, or a close outside its range.
     pub(super) fn of(candle: &Candle) -> Option<Self> {
-        let sound =
-            candle.low.raw() > 0 && candle.low <= candle.close && candle.close <= candle.high;
+        let [low, close, high] = [candle.low, candle.close, candle.high].map(Price::raw);
+        let sound = low > 0 && low <= close && close <= high;
         sound.then(|| Self {
             high: price_to_f64(candle.high),
             low: price_to_f64(candle.low),

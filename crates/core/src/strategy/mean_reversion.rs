@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
 use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
-use crate::event::{Event, MarketEvent};
+use crate::event::Event;
 use crate::order::{Intent, Reason};
 use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{EfficiencyRatio, HalfLife, RollingMeanStd, below, times, whole};
@@ -183,11 +183,6 @@ impl Memory {
         self.half_life.update(bar.close);
         self.straight.update(bar.close);
     }
-
-    /// Whether the price is back near its mean.
-    fn is_back(&self, params: &Params) -> Option<bool> {
-        Some(self.level.z_score()? >= below(0.0, 1.0, params.exit))
-    }
 }
 
 impl MeanReversion {
@@ -208,7 +203,7 @@ impl Strategy for MeanReversion {
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
-        let Event::Market(MarketEvent::Candle(candle)) = event else { return };
+        let Some(candle) = event.candle() else { return };
         let params = &self.params;
         let Some((traded, memory)) = self.pairs.of(&cx, candle.pair, || Memory::new(params)) else {
             return;
@@ -218,19 +213,21 @@ impl Strategy for MeanReversion {
             memory.reset();
         }
         cx.timed(Task::Averages, || memory.update(bar));
-        let back = memory.is_back(params);
-        if back == Some(true) {
+        let score = memory.level.z_score();
+        // The price is near its mean again.
+        let back = score.is_some_and(|score| score >= below(0.0, 1.0, params.exit));
+        if back {
             memory.spent = false;
         }
         if cx.is_pending(traded.base) {
             return;
         }
         if cx.position(traded.base).is_some() {
-            memory.spent = back != Some(true);
-            intents.extend(leave(&cx, params, traded, memory, bar));
+            memory.spent = !back;
+            intents.extend(leave(&cx, params, traded, memory, bar, back));
         } else {
             memory.plan = None;
-            intents.extend(enter(&cx, params, traded, memory, bar));
+            intents.extend(enter(&cx, params, traded, memory, bar, score));
         }
     }
 
@@ -254,11 +251,12 @@ fn enter(
     traded: Traded,
     memory: &mut Memory,
     bar: Bar,
+    score: Option<f64>,
 ) -> Option<Intent> {
-    let (mean, deviation) = (memory.level.mean()?, memory.level.value()?);
-    if memory.spent || memory.level.z_score()? > below(0.0, 1.0, params.entry) {
+    if memory.spent || score? > below(0.0, 1.0, params.entry) {
         return None;
     }
+    let (mean, deviation) = (memory.level.mean()?, memory.level.value()?);
     let half_life = memory.half_life.value()?;
     let returns = (params.half_life_min..=params.half_life_max).contains(&half_life);
     let wanders = memory.straight.value()? <= params.straight;
@@ -280,12 +278,13 @@ fn leave(
     traded: Traded,
     memory: &Memory,
     bar: Bar,
+    back: bool,
 ) -> Option<Intent> {
     let opened = cx.position(traded.base)?.opened;
     let age = cx.now.saturating_sub(opened);
     let reason = if memory.plan.is_some_and(|plan| bar.close <= plan.stop) {
         Reason::Stop
-    } else if memory.is_back(params) == Some(true) {
+    } else if back {
         Reason::ReversionExit
     } else if memory.plan.is_some_and(|plan| age >= plan.patience) {
         Reason::TimeStop

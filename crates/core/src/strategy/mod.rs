@@ -29,7 +29,8 @@ pub trait Strategy: Send {
     /// Stable name: it appears in metrics, tables and the journal.
     fn name(&self) -> &'static str;
 
-    /// Looks at one event and adds what it wants.
+    /// Looks at one event and adds what it wants. A candle may come alone or together with its pool, so ask for it by
+    /// [`Event::candle`], and for a pool by [`Event::touches`].
     fn on_event(&mut self, context: Context<'_>, event: &Event, intents: &mut Vec<Intent>);
 
     /// What it looks at: it is spared the rest. Always the same answer.
@@ -59,7 +60,7 @@ pub trait Strategy: Send {
 pub struct Wants {
     /// [`Context::routes`]: an engine in which nobody wants them keeps none.
     pub routes: bool,
-    /// [`MarketEvent::Account`](crate::event::MarketEvent::Account), by far the most frequent event.
+    /// What [touches](crate::event::MarketEvent::touches) a pool, by far the most frequent event.
     pub accounts: bool,
 }
 

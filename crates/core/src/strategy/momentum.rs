@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
 use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
-use crate::event::{Event, MarketEvent};
+use crate::event::Event;
 use crate::order::{Intent, Reason};
 use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{ChandelierStop, EwmaVolatility, Momentum as Score, ratio, times};
@@ -147,7 +147,7 @@ impl Strategy for Momentum {
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
-        let Event::Market(MarketEvent::Candle(candle)) = event else { return };
+        let Some(candle) = event.candle() else { return };
         let params = &self.params;
         let Some((traded, memory)) = self.pairs.of(&cx, candle.pair, || Memory::new(params)) else {
             return;
@@ -160,18 +160,19 @@ impl Strategy for Momentum {
             memory.score.update(bar.close);
             memory.volatility.update(bar.close);
         });
-        if memory.score.value().is_some_and(|score| score <= params.exit) {
+        let score = memory.score.value();
+        if score.is_some_and(|score| score <= params.exit) {
             memory.spent = false;
         }
         if cx.is_pending(traded.base) {
             return;
         }
         if cx.position(traded.base).is_some() {
-            memory.spent = memory.score.value().is_none_or(|score| score > params.exit);
-            intents.extend(leave(&cx, params, traded, memory, bar));
+            memory.spent = score.is_none_or(|score| score > params.exit);
+            intents.extend(leave(&cx, params, traded, memory, bar, score));
         } else {
             memory.stop.reset();
-            intents.extend(enter(&cx, params, traded, memory, bar));
+            intents.extend(enter(&cx, params, traded, memory, bar, score));
         }
     }
 
@@ -195,8 +196,9 @@ fn enter(
     traded: Traded,
     memory: &mut Memory,
     bar: Bar,
+    score: Option<f64>,
 ) -> Option<Intent> {
-    if memory.spent || memory.score.value()? < params.entry {
+    if memory.spent || score? < params.entry {
         return None;
     }
     let volatility = memory.volatility.value()?;
@@ -211,6 +213,7 @@ fn leave(
     traded: Traded,
     memory: &mut Memory,
     bar: Bar,
+    score: Option<f64>,
 ) -> Option<Intent> {
     // Judged by the stop as it hung before this bar.
     let stopped = memory.stop.value().is_some_and(|level| bar.close <= level);
@@ -219,7 +222,7 @@ fn leave(
     }
     let reason = if stopped {
         Reason::Stop
-    } else if memory.score.value().is_some_and(|score| score <= params.exit) {
+    } else if score.is_some_and(|score| score <= params.exit) {
         Reason::MomentumExit
     } else {
         return None;

@@ -232,8 +232,8 @@ impl Strategy for NewPool {
             Event::Market(MarketEvent::Gate { mint, safe, at }) => {
                 self.judged(Judged { mint: *mint, safe: *safe, at: *at });
             }
-            Event::Market(MarketEvent::Account { pool, .. }) if !self.follows(&cx, *pool) => return,
             Event::Market(MarketEvent::Candle(_)) => return,
+            _ if event.touches().is_some_and(|pool| !self.follows(&cx, pool)) => return,
             _ => {}
         }
         let idle = self.launches.is_empty() && self.held.is_empty();

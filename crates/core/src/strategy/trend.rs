@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Bar, Pairs, ParamsError, Traded, WINDOW_MAX, demand};
 use super::{Context, Strategy, Task, Wants};
 use crate::digest::Digest;
-use crate::event::{Event, MarketEvent};
+use crate::event::Event;
 use crate::order::{Intent, Reason};
 use crate::snapshot::{Reader, Unreadable, Writer};
 use crate::stats::{Atr, ChandelierStop, Ema, Highest, Lowest, share_of, times};
@@ -174,7 +174,7 @@ impl Strategy for Trend {
     }
 
     fn on_event(&mut self, cx: Context<'_>, event: &Event, intents: &mut Vec<Intent>) {
-        let Event::Market(MarketEvent::Candle(candle)) = event else { return };
+        let Some(candle) = event.candle() else { return };
         let params = &self.params;
         let Some((traded, memory)) = self.pairs.of(&cx, candle.pair, || Memory::new(params)) else {
             return;

@@ -70,7 +70,7 @@ fn run(trial: &Trial, span: Duration) -> anyhow::Result<Taken> {
         let row = row.at_least(SPEED_M);
         // The loop has this one's rules, and those of no other.
         if *name == "trend" {
-            let note = "two steps of the whole engine a bar: a pool in integers, equity and limits, a hash of what it said";
+            let note = "a step of the whole engine a bar: a pool in integers, equity and limits, a hash of what it said";
             row.beside(speed(&floor)).floor_times(LOOP_TIMES).note(note)
         } else {
             row

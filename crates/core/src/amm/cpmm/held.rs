@@ -32,6 +32,12 @@ impl Held {
         self.pool = Some(state);
     }
 
+    /// Takes what the vaults hold; the pool's state stays.
+    pub(in crate::amm) const fn refill(&mut self, vaults: [Atoms; 2]) {
+        let [first, second] = vaults;
+        self.vaults = [Some(first), Some(second)];
+    }
+
     pub(in crate::amm) fn curve(&self) -> Result<&Curve, QuoteError> {
         self.curve.as_ref().map_err(|error| *error)
     }
