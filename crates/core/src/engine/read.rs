@@ -38,15 +38,24 @@ impl MultiStrategyEngine {
                 continue;
             }
             let mint = MintId::at(index)?;
-            let amount = Atoms::new(u64::try_from(held.unsigned_abs()).ok()?);
-            let value = self.market.value(mint, amount)?;
-            let value = if held < 0 { value.negated() } else { value };
+            let Ok(amount) = u64::try_from(held) else {
+                worth.equity = worth.equity.saturating_sub(self.owed(mint, held)?);
+                continue;
+            };
+            let value = self.market.value(mint, Atoms::new(amount))?;
             worth.equity = worth.equity.saturating_add(value);
-            if mint == MintId::SOL && held > 0 {
+            if mint == MintId::SOL {
                 worth.float = value;
             }
         }
         Some(worth)
+    }
+
+    /// What it would take to make up for a holding below zero; `None` beyond what can be valued.
+    #[cold]
+    fn owed(&self, mint: MintId, held: i128) -> Option<Usd> {
+        let amount = u64::try_from(held.checked_neg()?).ok()?;
+        self.market.value(mint, Atoms::new(amount))
     }
 
     /// Mode, equity and falls as of the last event.

@@ -213,8 +213,10 @@ impl Control {
         if self.last.is_none() || fall <= 0 || self.peak <= Usd::ZERO {
             return most == Bps::ZERO;
         }
-        // Rounded up, a share is at least `most` where, unrounded, it is above the number before it.
-        let scaled = |amount: i64, times: u16| i128::from(amount).saturating_mul(i128::from(times));
+        // Rounded up, a share is at least `most` where, unrounded, it is above the number before it. Both amounts are above
+        // zero, and no product of 63 and 14 bits passes 128.
+        let scaled =
+            |amount: i64, times: u16| u128::from(amount.unsigned_abs()).wrapping_mul(times.into());
         match most.get().checked_sub(1) {
             Some(below) => scaled(fall, Bps::WHOLE) > scaled(self.peak.get(), below),
             None => true,

@@ -196,7 +196,7 @@ pub fn play(
     world: &World,
     enrolled: Vec<Enrolled>,
     strategies: Vec<Box<dyn Strategy>>,
-    watch: &mut impl Watch,
+    watch: &mut dyn Watch,
 ) -> Result<Played, TapeError> {
     let config = EngineConfig {
         limits: world.limits.clone(),
@@ -236,11 +236,12 @@ pub fn play(
     Ok(tape.finish())
 }
 
-struct Tape<'a, W> {
+/// Of no type of the caller's, so that it is built with the core and as quick.
+struct Tape<'a> {
     world: &'a World,
     engine: MultiStrategyEngine,
     venue: SimVenue,
-    watch: &'a mut W,
+    watch: &'a mut dyn Watch,
     seq: u64,
     slot: u64,
     now: Timestamp,
@@ -252,7 +253,7 @@ struct Tape<'a, W> {
     run: Played,
 }
 
-impl<W: Watch> Tape<'_, W> {
+impl Tape<'_> {
     fn play(&mut self, candles: &[Candle]) -> Result<(), TapeError> {
         let Some(first) = candles.first() else { return Ok(()) };
         self.open(first)?;
@@ -477,7 +478,9 @@ impl<W: Watch> Tape<'_, W> {
             Some(point) => (self.engine.last_stake(), point.exposure),
             None => (self.engine.stake(), self.engine.portfolio().exposure(self.engine.market())),
         };
-        self.run.points.extend(equity.map(|equity| EquityPoint { at, equity, exposure }));
+        if let Some(equity) = equity {
+            self.run.points.push(EquityPoint { at, equity, exposure });
+        }
     }
 
     fn finish(self) -> Played {
