@@ -222,6 +222,7 @@ fn compare(table: &mut PoolTable, model: &Model, rows: &BTreeMap<Address, RowId>
         assert_eq!(table.get(row).unwrap(), *want);
         let ([base, quote], side) = model.side(want);
         let figures = table.figures(row, Slot::new(100)).unwrap();
+        assert_eq!(table.moves(row), Some((figures.volatility, figures.price.is_some())));
         assert_eq!((figures.base, figures.quote), (base, quote));
         assert_eq!(figures.age, 100 - want.since.get());
         let depth = exact_depth(side.reserves[1], side.rates[1]);

@@ -372,6 +372,16 @@ impl PoolTable {
         })
     }
 
+    /// How much the price of a pool moves per update, in millionths, and whether it has one: of all that [`Self::figures`]
+    /// says what takes no time, for who sorts very many.
+    #[must_use]
+    pub fn moves(&self, row: RowId) -> Option<(u32, bool)> {
+        let at = row.at();
+        self.terms.get(at).filter(|terms| !terms.flags().has(Flags::VACANT))?;
+        let [base, _] = *self.reserves.get(at)?;
+        Some((self.motion.get(at)?.volatility.get(), base > 0))
+    }
+
     /// The least depth of pools priced in an anchor.
     pub(super) fn depth_min(&self, anchor: u8) -> Option<Atoms> {
         self.anchors.get(usize::from(anchor)).copied()

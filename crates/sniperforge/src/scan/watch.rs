@@ -370,9 +370,9 @@ impl Watching {
             let mut rest: Vec<_> = (0..all)
                 .map(RowId::new)
                 .filter(|row| !taken.contains(row) && table.was_deep(*row) == deep)
-                .filter_map(|row| Some((table.figures(row, Slot::new(self.slot))?, row)))
-                .filter(|(figures, _)| deep || (figures.price.is_some() && figures.volatility > 0))
-                .map(|(figures, row)| (figures.volatility, row))
+                .filter_map(|row| Some((table.moves(row)?, row)))
+                .filter(|((volatility, is_priced), _)| deep || (*is_priced && *volatility > 0))
+                .map(|((volatility, _), row)| (volatility, row))
                 .collect();
             rest.sort_unstable_by_key(|(volatility, row)| (std::cmp::Reverse(*volatility), *row));
             rows.extend(
