@@ -65,12 +65,12 @@ pub(crate) fn push(text: &mut Vec<u8>, key: &Address) {
     let mut digits = [0_u64; 9];
     let (high, low) = WORTH.split_at(4);
     let (words_high, words_low) = words.split_at(4);
-    // Four products of 62 bits fit, eight might not.
+    // Four products of 62 bits fit, eight might not: no sum wraps, and none is checked.
     for (words, worth) in [(words_high, high), (words_low, low)] {
         for (word, worth) in words.iter().zip(worth) {
             let word = u64::from(u32::from_be_bytes(*word));
             for (digit, worth) in digits.iter_mut().zip(worth) {
-                *digit += word * worth;
+                *digit = digit.wrapping_add(word.wrapping_mul(*worth));
             }
         }
         let mut carry = 0;

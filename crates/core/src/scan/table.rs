@@ -147,6 +147,16 @@ impl PoolTable {
             }
             return Ok(Inserted { row, new: false });
         }
+        self.insert_new(pool, slot).map(|row| Inserted { row, new: true })
+    }
+
+    /// As [`Self::insert`], of a pool that [`Self::find`] has just not found: it is not looked for again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::insert`].
+    pub fn insert_new(&mut self, pool: &NewPool, slot: Slot) -> Result<RowId, TableError> {
+        debug_assert!(self.row_of(&pool.address).is_none(), "a pool is in the table once");
         let since = short(slot)?;
         let [first, second] = pool.mints;
         if first == second {
@@ -181,7 +191,7 @@ impl PoolTable {
         let hash_of = |id: u32| keys.get(RowId(id).at()).map_or(hash_words(0, 0), hash_address);
         self.index.insert(hash_address(&pool.address), row.0, hash_of);
         self.live = self.live.saturating_add(1);
-        Ok(Inserted { row, new: true })
+        Ok(row)
     }
 
     /// The anchor that a pool's depth is held against; none for one without a depth.

@@ -338,7 +338,7 @@ impl Pools {
             reserves: decoded.reserves.unwrap_or_default().map(Atoms::new),
             terms: self.terms_of(decoded, fees, unread, (slot, now)),
         };
-        let row = self.table.insert(&new, Slot::new(slot))?.row;
+        let row = self.table.insert_new(&new, Slot::new(slot))?;
         self.note_opening(row, decoded, (slot, now));
         let (config, share) = fees;
         let beside = match (decoded.reserves, decoded.bin) {
