@@ -3,6 +3,8 @@
 //! Everything here is plain data that owns its bytes: it is journaled, replayed, hashed and compared. Adding a
 //! variant at the end of an enum keeps old journals readable; moving or removing one does not.
 
+mod brings;
+
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
@@ -37,26 +39,6 @@ pub enum Event {
     Command(Command),
     /// Time passed.
     Timer,
-}
-
-impl Event {
-    /// The pool that this brings an account of.
-    #[must_use]
-    pub const fn touches(&self) -> Option<PoolId> {
-        match self {
-            Self::Market(event) => event.touches(),
-            _ => None,
-        }
-    }
-
-    /// The candle that this is or brings.
-    #[must_use]
-    pub const fn candle(&self) -> Option<&Candle> {
-        match self {
-            Self::Market(event) => event.candle(),
-            _ => None,
-        }
-    }
 }
 
 /// What the market can tell us.
@@ -143,26 +125,6 @@ pub enum MarketEvent {
         /// The candle.
         candle: Candle,
     },
-}
-
-impl MarketEvent {
-    /// The pool that this brings an account of.
-    #[must_use]
-    pub const fn touches(&self) -> Option<PoolId> {
-        match self {
-            Self::Account { pool, .. } | Self::Close { pool, .. } => Some(*pool),
-            _ => None,
-        }
-    }
-
-    /// The candle that it is, or brings.
-    #[must_use]
-    pub const fn candle(&self) -> Option<&Candle> {
-        match self {
-            Self::Candle(candle) | Self::Close { candle, .. } => Some(candle),
-            _ => None,
-        }
-    }
 }
 
 /// A mint as the shell describes it.
