@@ -14,11 +14,13 @@ use sniper_core::amm::{AccountUpdate, cpmm};
 use sniper_core::engine::{Enrolled, MultiStrategyEngine};
 use sniper_core::event::{Candle, Deltas, Effect, Event, MarketEvent, OrderEvent, Stamped};
 use sniper_core::ids::{PairId, PoolId, Signature};
+use sniper_core::market::Market;
 use sniper_core::order::Order;
 use sniper_core::portfolio::Allowance;
+use sniper_core::sim::{SimSettings, SimVenue};
 use sniper_core::strategy::{StrategyKind, mean_reversion, momentum, trend};
 use sniper_core::units::{Atoms, BlockHeight, Bps, Lamports, Price, Seq, Slot, Timestamp, Usd};
-use support::{config, opening};
+use support::{account, config, opening, reserves, slot};
 
 const SOL: u64 = 1_000_000_000;
 const HOUR: i64 = 3_600_000_000;
@@ -129,4 +131,79 @@ proptest! {
         prop_assert_eq!(&apart.effects, &together.effects);
         prop_assume!(orders > 0);
     }
+}
+
+const POOL: PoolId = PoolId(0);
+
+fn close(slot: u64, vaults: [u64; 2]) -> MarketEvent {
+    let price = Price::of(vaults[1], vaults[0]).unwrap();
+    let candle = Candle {
+        pair: PairId(0),
+        start: Timestamp::ZERO,
+        width: Timestamp::new(HOUR),
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: Atoms::ZERO,
+        after_gap: false,
+    };
+    MarketEvent::Close { pool: POOL, slot: Slot::new(slot), vaults: vaults.map(Atoms::new), candle }
+}
+
+fn market(events: &[Event]) -> Market {
+    let mut market = Market::new(Timestamp::ZERO, Timestamp::SECOND);
+    for event in events {
+        let Event::Market(event) = event else { continue };
+        market.apply(event, Timestamp::SECOND, &mut vec![]);
+    }
+    market
+}
+
+fn vaults(market: &Market) -> Option<[u64; 2]> {
+    market.pool(POOL).unwrap().live.vaults().map(|vaults| vaults.map(Atoms::get))
+}
+
+#[test]
+fn a_close_never_takes_a_pool_back() {
+    let known = [20_000 * SOL, 3_100_000_000_000];
+    let mut events = opening();
+    events.extend(reserves(0, 10, known));
+    let mut market = market(&events);
+    for (slot, told, wanted) in
+        [(9, [1, 2], known), (10, [3, 4], [3, 4]), (11, [5 * SOL, 6 * SOL], [5 * SOL, 6 * SOL])]
+    {
+        market.apply(&close(slot, told), Timestamp::SECOND, &mut vec![]);
+        assert_eq!(vaults(&market), Some(wanted), "told at slot {slot}");
+    }
+}
+
+#[test]
+fn a_pool_whose_state_was_never_seen_still_takes_it_after_a_close() {
+    // Mints, pools and their fees, and no other account yet.
+    let mut market = market(&opening()[..9]);
+    market.apply(&close(5, [7 * SOL, 8 * SOL]), Timestamp::SECOND, &mut vec![]);
+    assert!(!market.pool(POOL).unwrap().live.is_settled());
+    // Its notice was under way, and the chain moves on.
+    let state = account(0, 4, AccountUpdate::CpmmPool(cpmm::PoolState::default()));
+    for event in [state, slot(8)] {
+        let Event::Market(event) = event else { continue };
+        market.apply(&event, Timestamp::SECOND, &mut vec![]);
+    }
+    assert!(market.pool(POOL).unwrap().live.is_settled());
+    assert_eq!(vaults(&market), Some([7 * SOL, 8 * SOL]));
+}
+
+#[test]
+fn a_venue_hears_a_close_as_the_market_does() {
+    let mut venue = SimVenue::new(SimSettings::default()).unwrap();
+    for event in opening() {
+        let Event::Market(event) = event else { continue };
+        venue.observe(&event);
+    }
+    let told = [7 * SOL, 8 * SOL];
+    venue.observe(&close(9, told));
+    assert_eq!(venue.vaults(POOL), Some(told.map(Atoms::new)));
+    venue.observe(&close(8, [1, 2]));
+    assert_eq!(venue.vaults(POOL), Some(told.map(Atoms::new)), "older");
 }

@@ -164,7 +164,7 @@ impl Held {
         }
     }
 
-    /// Why there is no curve, if there is none: asked after each account, so by each kind's own code without a hop.
+    /// Why there is no curve, if there is none. Asked after each account, so without a hop of the kinds that lie here.
     #[inline]
     fn state(&self) -> Result<(), QuoteError> {
         match self {
@@ -299,11 +299,11 @@ impl Live {
     }
 
     /// Takes the balances of both vaults where all else that a swap writes is what it was. Of a kind that is not Raydium
-    /// CPMM, or where something is known as of a later slot, each vault counts as far as its account would.
+    /// CPMM, or where something was never seen or is known as of a later slot, each vault counts as far as its account would.
     pub fn refill(&mut self, vaults: [Atoms; 2], slot: Slot) {
-        let known = self.slots.iter().flatten().max();
+        let all_known = self.slots.iter().all(|known| known.is_some_and(|known| known <= slot));
         match &mut self.held {
-            Held::Cpmm(held) if known.is_none_or(|known| *known <= slot) => {
+            Held::Cpmm(held) if all_known => {
                 held.refill(vaults);
                 held.build();
                 self.slots = [Some(slot); MOVING];
