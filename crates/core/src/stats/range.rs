@@ -50,7 +50,7 @@ impl Atr {
     }
 }
 
-/// The greater of two, and the second where one is not a number: one instruction, where `f64::max` takes four.
+/// The greater of two, and the second where one is not a number, which `f64::max` would have to look for.
 const fn greater(one: f64, other: f64) -> f64 {
     if one > other { one } else { other }
 }

@@ -81,7 +81,7 @@ pub fn pool_authority(base_mint: &Address) -> Address {
     Address::find_program_address(&authority_seeds(base_mint), &pump_curve::PROGRAM_ID).0
 }
 
-/// Whether that is the [`pool_authority`] of a mint; most often without finding it, which takes a hundred times as long.
+/// Whether that is the [`pool_authority`] of a mint; most often without finding it, for which points of the curve are sought.
 ///
 /// A program's address is a hash that is no point of the curve, the first such for bumps from 255 down. One that is the
 /// hash for a bump can only be meant as such, and one that is a point of the curve is a person's key.
