@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// The shape of what is saved. To be raised with any change to a type that is part of it: bytes of another shape are
 /// refused, and the journal is replayed from its beginning.
-pub const LAYOUT: u16 = 4;
+pub const LAYOUT: u16 = 5;
 
 /// Puts values together.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use sniper_core::amm::dlmm::{Bin, BinArray};
-use sniper_core::amm::{AccountUpdate, Clock, Kind, Live, PoolKind, PoolSpec, QuoteError, cpmm};
+use sniper_core::amm::{AccountUpdate, Clock, Kind, Live, PoolKind, PoolSpec, QuoteError};
 use sniper_core::event::{MarketEvent, MintSpec};
 use sniper_core::ids::{Address, MintId, PoolId, Symbol};
 use sniper_core::market::Market;
@@ -163,41 +163,6 @@ proptest! {
         live.quote_exact_out(forward, Atoms::new(amount), &clock).ok();
         if let Ok(detail) = detail {
             prop_assert_eq!(Ok(detail.quote), sold);
-        }
-    }
-
-    /// Fails when an older account is taken back, a newer one lost, or a pool called settled that is not.
-    #[test]
-    fn accounts_told_together_are_the_accounts_told_one_by_one(
-        story in prop::collection::vec(
-            (0_u64..6, 0_usize..4, prop::array::uniform2(1_u64..1 << 40), 0_u64..1_000), 1..24,
-        ),
-    ) {
-        let world = World::new(Kind::Cpmm);
-        let (mut together, mut apart) = (world.live(Slot::new(2)), world.live(Slot::new(2)));
-        for (slot, which, vaults, fees) in story {
-            let slot = Slot::new(slot);
-            let vaults = vaults.map(Atoms::new);
-            let state = cpmm::PoolState {
-                protocol_fees: [Atoms::new(fees); 2], ..cpmm::PoolState::default()
-            };
-            let each = [
-                AccountUpdate::Vault { second: false, amount: vaults[0] },
-                AccountUpdate::Vault { second: true, amount: vaults[1] },
-                AccountUpdate::CpmmPool(state),
-            ];
-            match each.get(which) {
-                Some(alone) => [&mut together, &mut apart].map(|live| live.apply(alone, slot)),
-                None => {
-                    together.apply(&AccountUpdate::Cpmm { vaults, state }, slot);
-                    each.iter().for_each(|update| apart.apply(update, slot));
-                    [(); 2]
-                }
-            };
-            prop_assert_eq!(together.is_torn(), apart.is_torn());
-            prop_assert_eq!(together.slot(), apart.slot());
-            prop_assert_eq!(together.vaults(), apart.vaults());
-            prop_assert_eq!(answers(&together), answers(&apart));
         }
     }
 

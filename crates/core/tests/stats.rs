@@ -272,7 +272,8 @@ proptest! {
                 let price = f64::from(*price);
                 ema.update(price); sma.update(price); atr.update(price + 1.0, price, price);
                 rsi.update(price); std.update(price); channel.update(price, price);
-                vol.update(price); score.update(price); straight.update(price); half.update(price);
+                score.update(price).into_iter().for_each(|change| vol.update(change));
+                straight.update(price); half.update(price);
             }
             let (top, bottom) = channel.value().unzip();
             [
@@ -356,15 +357,12 @@ fn a_price_pulled_back_by_a_tenth_per_bar_has_a_half_life_of_seven_bars() {
 #[test]
 fn volatility_follows_the_size_of_returns() {
     let mut volatility = EwmaVolatility::new(10);
-    let mut price = 100.0;
     for step in 0..200 {
-        volatility.update(price);
-        price *= if step % 2 == 0 { 1.01 } else { 1.0 / 1.01 };
+        volatility.update(if step % 2 == 0 { 0.01 } else { 1.0 / 1.01 - 1.0 });
     }
     assert_close(volatility.value().unwrap(), 0.01, 0.02, "one percent a bar");
     for step in 0..200 {
-        volatility.update(price);
-        price *= if step % 2 == 0 { 1.03 } else { 1.0 / 1.03 };
+        volatility.update(if step % 2 == 0 { 0.03 } else { 1.0 / 1.03 - 1.0 });
     }
     assert_close(volatility.value().unwrap(), 0.03, 0.03, "three percent a bar");
 }

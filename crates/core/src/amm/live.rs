@@ -247,12 +247,6 @@ impl Live {
 
     /// Takes what an account holds at a slot. An account never goes back: older states are dropped.
     pub fn apply(&mut self, update: &AccountUpdate, slot: Slot) {
-        if let AccountUpdate::Cpmm { .. } = update {
-            if !self.take_all(update, slot) {
-                update.apart().iter().flatten().for_each(|account| self.apply(account, slot));
-            }
-            return;
-        }
         let held = self.held.get_mut();
         let Some(place) = held.place(update) else {
             // A swap does not write it, so it is true whatever the others say.
@@ -278,23 +272,6 @@ impl Live {
         self.settled = moving.all(|known| known.is_none_or(|known| known == slot));
         if self.settled {
             held.build();
-        }
-    }
-
-    /// Takes all accounts that a swap writes, where none of them is known as of a later slot.
-    fn take_all(&mut self, update: &AccountUpdate, slot: Slot) -> bool {
-        let known = self.slots.iter().flatten().max();
-        match (&mut self.held, update) {
-            (Held::Cpmm(held), AccountUpdate::Cpmm { vaults, state })
-                if known.is_none_or(|known| *known <= slot) =>
-            {
-                held.take_all(*vaults, *state);
-                held.build();
-                self.slots = [Some(slot); MOVING];
-                self.settled = true;
-                true
-            }
-            _ => false,
         }
     }
 

@@ -124,26 +124,9 @@ pub enum AccountUpdate {
     PumpFees(Box<pump_fees::FeeConfig>),
     /// The supply of the mint that a market cap is reckoned with.
     Supply(Atoms),
-    /// All that a swap of Raydium CPMM writes, of one slot and told at once.
-    Cpmm {
-        /// The balances of its vaults, gross of accrued fees.
-        vaults: [Atoms; 2],
-        /// Its pool state.
-        state: cpmm::PoolState,
-    },
 }
 
 impl AccountUpdate {
-    /// The accounts of which several are told at once, one by one.
-    pub(crate) fn apart(&self) -> Option<[Self; 3]> {
-        let Self::Cpmm { vaults: [first, second], state } = self else { return None };
-        Some([
-            Self::Vault { second: false, amount: *first },
-            Self::Vault { second: true, amount: *second },
-            Self::CpmmPool(*state),
-        ])
-    }
-
     /// The tick that an array starts at, or the number of a bin array; none for any other account.
     #[must_use]
     pub fn array(&self) -> Option<i32> {

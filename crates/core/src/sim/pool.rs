@@ -218,9 +218,6 @@ impl SimPool {
         if let Some(other) = &mut self.other {
             return other.apply(update, slot);
         }
-        if let Some(accounts) = update.apart() {
-            return accounts.iter().for_each(|account| self.observe(account, slot));
-        }
         let place = match update {
             AccountUpdate::Vault { second, .. } => usize::from(*second),
             AccountUpdate::CpmmPool(_) => 2,

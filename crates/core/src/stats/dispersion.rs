@@ -81,7 +81,6 @@ impl RollingMeanStd {
 pub struct EwmaVolatility {
     period: usize,
     weight: f64,
-    price: Option<f64>,
     /// Returns seen.
     seen: usize,
     variance: f64,
@@ -94,13 +93,11 @@ impl EwmaVolatility {
     pub fn new(period: u16) -> Self {
         let period = usize::from(period.max(2));
         let weight = 2.0 / (float(period) + 1.0);
-        Self { period, weight, price: None, seen: 0, variance: 0.0 }
+        Self { period, weight, seen: 0, variance: 0.0 }
     }
 
-    /// Takes the next price, above zero.
-    pub fn update(&mut self, price: f64) {
-        let Some(before) = self.price.replace(price) else { return };
-        let change = (price - before) / before;
+    /// Takes the next return: what the price has changed by, as a share of what it was.
+    pub fn update(&mut self, change: f64) {
         if !change.is_finite() {
             return;
         }
@@ -116,7 +113,7 @@ impl EwmaVolatility {
         }
     }
 
-    /// The volatility, once `period + 1` prices have been seen.
+    /// The volatility, once `period` returns have been seen.
     #[must_use]
     pub fn value(&self) -> Option<f64> {
         (self.seen == self.period).then(|| self.variance.max(0.0).sqrt())
@@ -124,7 +121,6 @@ impl EwmaVolatility {
 
     /// Forgets everything.
     pub fn reset(&mut self) {
-        self.price = None;
         self.seen = 0;
         self.variance = 0.0;
     }

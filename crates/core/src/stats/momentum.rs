@@ -30,12 +30,13 @@ impl Momentum {
         }
     }
 
-    /// Takes the next price, above zero.
-    pub fn update(&mut self, price: f64) {
-        if let Some(before) = self.last.replace(price) {
-            self.returns.update((price - before) / before);
-        }
+    /// Takes the next price, above zero, and says the return from the one before.
+    pub fn update(&mut self, price: f64) -> Option<f64> {
         self.prices.push(price);
+        let before = self.last.replace(price)?;
+        let change = (price - before) / before;
+        self.returns.update(change);
+        Some(change)
     }
 
     /// The return over the lookback, once warm.

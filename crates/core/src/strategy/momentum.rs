@@ -157,8 +157,9 @@ impl Strategy for Momentum {
             memory.reset();
         }
         cx.timed(Task::Averages, || {
-            memory.score.update(bar.close);
-            memory.volatility.update(bar.close);
+            if let Some(change) = memory.score.update(bar.close) {
+                memory.volatility.update(change);
+            }
         });
         let score = memory.score.value();
         if score.is_some_and(|score| score <= params.exit) {

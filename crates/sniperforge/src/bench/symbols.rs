@@ -99,7 +99,10 @@ impl World {
             let base =
                 1_000_000_000_000 + (self.seconds * 37 + u64::from(nth) * 11) % 64 * 1_000_000;
             let vaults = [Atoms::new(base), Atoms::new(150_000_000_000)];
-            self.account(nth, AccountUpdate::Cpmm { vaults, state: cpmm::PoolState::default() });
+            for (second, amount) in [false, true].into_iter().zip(vaults) {
+                self.account(nth, AccountUpdate::Vault { second, amount });
+            }
+            self.account(nth, AccountUpdate::CpmmPool(cpmm::PoolState::default()));
         }
         self.now = self.now.saturating_add(Timestamp::SECOND);
         self.seq += 1;

@@ -25,13 +25,6 @@ impl Default for Held {
 }
 
 impl Held {
-    /// Takes all that a swap writes.
-    pub(in crate::amm) const fn take_all(&mut self, vaults: [Atoms; 2], state: PoolState) {
-        let [first, second] = vaults;
-        self.vaults = [Some(first), Some(second)];
-        self.pool = Some(state);
-    }
-
     /// Takes what the vaults hold; the pool's state stays.
     pub(in crate::amm) const fn refill(&mut self, vaults: [Atoms; 2]) {
         let [first, second] = vaults;
