@@ -66,6 +66,12 @@ fn low(value: u128) -> u64 {
     u64::try_from(value & u128::from(u64::MAX)).unwrap_or(u64::MAX)
 }
 
+/// Where a walk ends.
+enum End {
+    Known(usize),
+    Free(usize),
+}
+
 /// Finds numbers by hash. Whoever has the keys says which number is meant.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -112,15 +118,37 @@ impl Index {
     /// Adds a number that is not there yet, at most [`ID_MAX`]; `hash_of` tells the hash of any number added before.
     /// A greater number is not added.
     pub fn insert(&mut self, hash: Hash, id: u32, hash_of: impl Fn(u32) -> Hash) {
+        self.find_or_insert(hash, id, |_| false, hash_of);
+    }
+
+    /// The number under `hash` for which `is` holds; where there is none, `id` is added as by [`Self::insert`].
+    #[inline]
+    pub fn find_or_insert(
+        &mut self,
+        hash: Hash,
+        id: u32,
+        is: impl FnMut(u32) -> bool,
+        hash_of: impl Fn(u32) -> Hash,
+    ) -> Option<u32> {
+        let end = self.walk(hash, is);
+        if let Some(End::Known(at)) = end {
+            return self.places.get(at).map(|place| place & ID_MASK);
+        }
         if id > ID_MAX {
-            return;
+            return None;
         }
         // At most four places of five are taken, so that a walk is short.
-        if self.used.saturating_add(1).saturating_mul(5) > self.places.len().saturating_mul(4) {
-            self.grow(hash_of);
+        let is_full =
+            self.used.saturating_add(1).saturating_mul(5) > self.places.len().saturating_mul(4);
+        match end {
+            Some(End::Free(at)) if !is_full => self.set(at, tag(hash) | id),
+            _ => {
+                self.grow(hash_of);
+                self.place(hash, id);
+            }
         }
-        self.place(hash, id);
         self.used = self.used.saturating_add(1);
+        None
     }
 
     /// Takes the number out for which `is` holds.
@@ -151,21 +179,27 @@ impl Index {
         Some(id)
     }
 
+    fn position(&self, hash: Hash, is: impl FnMut(u32) -> bool) -> Option<usize> {
+        match self.walk(hash, is)? {
+            End::Known(at) => Some(at),
+            End::Free(_) => None,
+        }
+    }
+
+    /// From the hash's home on to the number for which `is` holds, or to the first free place.
     #[inline]
-    fn position(&self, hash: Hash, mut is: impl FnMut(u32) -> bool) -> Option<usize> {
+    fn walk(&self, hash: Hash, mut is: impl FnMut(u32) -> bool) -> Option<End> {
         let home = self.home(hash);
         let (before, from) = self.places.split_at_checked(home)?;
         let tag = tag(hash);
-        let around = from.iter().zip(home..).chain(before.iter().zip(0..));
-        for (place, at) in around {
-            if *place == FREE {
-                return None;
-            }
-            if place & !ID_MASK == tag && is(place & ID_MASK) {
-                return Some(at);
-            }
-        }
-        None
+        let mut ends =
+            |place: &u32| *place == FREE || place & !ID_MASK == tag && is(place & ID_MASK);
+        let at = match from.iter().position(&mut ends) {
+            Some(steps) => home.saturating_add(steps),
+            None => before.iter().position(ends)?,
+        };
+        let free = self.places.get(at).is_none_or(|place| *place == FREE);
+        Some(if free { End::Free(at) } else { End::Known(at) })
     }
 
     /// Spreads hashes evenly over any number of places: the high half of the product.
@@ -198,7 +232,10 @@ impl Index {
     fn place(&mut self, hash: Hash, id: u32) {
         let home = self.home(hash);
         let Some((before, from)) = self.places.split_at_mut_checked(home) else { return };
-        if let Some(place) = from.iter_mut().chain(before).find(|place| **place == FREE) {
+        let is_free = |place: &&mut u32| **place == FREE;
+        if let Some(place) = from.iter_mut().find(is_free) {
+            *place = tag(hash) | id;
+        } else if let Some(place) = before.iter_mut().find(is_free) {
             *place = tag(hash) | id;
         }
     }
@@ -248,4 +285,51 @@ fn word(id: u32) -> usize {
 #[inline]
 fn tag(hash: Hash) -> u32 {
     u32::try_from(hash.0 & 0xff).unwrap_or(0) << ID_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Fails when a key is lost, found under another's number, or held twice: as tables grow and shrink, and where
+        /// walks are long and pass the end.
+        #[test]
+        fn every_key_has_the_number_that_it_got_first(
+            steps in prop::collection::vec((0_u64..40, 0_u8..4), 0..200),
+            spread in prop::sample::select(vec![0_u64, 1, u64::MAX / 48, u64::MAX / 41]),
+        ) {
+            // The keys are the numbers' own; their hashes fall together, or at the end.
+            let hash = |key: u64| Hash(u64::MAX - key * spread);
+            let (mut index, mut keys) = (Index::default(), Vec::<u64>::new());
+            let mut known = std::collections::BTreeMap::<u64, u32>::new();
+            for (key, what) in steps {
+                let is = |id: u32| keys[id as usize] == key;
+                let hash_of = |id: u32| hash(keys[id as usize]);
+                match what {
+                    0 => prop_assert_eq!(index.remove(hash(key), is, hash_of), known.remove(&key)),
+                    1 => index.shrink_to_fit(hash_of),
+                    _ => {
+                        let new = keys.len() as u32;
+                        let found = index.find_or_insert(hash(key), new, is, hash_of);
+                        prop_assert_eq!(found, known.get(&key).copied());
+                        if found.is_none() {
+                            keys.push(key);
+                            known.insert(key, new);
+                        }
+                    }
+                }
+                prop_assert_eq!(index.len(), known.len());
+                for key in 0..40 {
+                    let found = index.find(hash(key), |id| keys[id as usize] == key);
+                    prop_assert_eq!(found, known.get(&key).copied());
+                }
+            }
+            let before = index.bytes();
+            let greater = index.find_or_insert(hash(41), ID_MAX + 1, |_| false, |_| Hash(0));
+            prop_assert_eq!((greater, index.len(), index.bytes()), (None, known.len(), before));
+        }
+    }
 }

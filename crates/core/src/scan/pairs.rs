@@ -57,20 +57,20 @@ impl Pairs {
         self.mints.get(usize::try_from(id).ok()?)
     }
 
-    pub(super) fn find_mint(&self, address: &Address) -> Option<u32> {
-        self.mint_index.find(hash_address(address), |id| self.mint(id) == Some(address))
-    }
-
     /// The number of a mint, a new one if need be; none when all numbers are taken.
     pub(super) fn add_mint(&mut self, address: &Address) -> Option<u32> {
-        if let Some(id) = self.find_mint(address) {
+        let Self { mints, mint_index, .. } = self;
+        let new = u32::try_from(mints.len()).unwrap_or(u32::MAX);
+        let is = |id| mints.get(at(id)) == Some(address);
+        let hash_of = |id| hash_mint(mints, id);
+        if let Some(id) = mint_index.find_or_insert(hash_address(address), new, is, hash_of) {
             return Some(id);
         }
-        let id = u32::try_from(self.mints.len()).ok().filter(|id| *id <= ID_MAX)?;
-        self.mints.push(*address);
-        let mints = &self.mints;
-        self.mint_index.insert(hash_address(address), id, |id| hash_mint(mints, id));
-        Some(id)
+        if new > ID_MAX {
+            return None;
+        }
+        mints.push(*address);
+        Some(new)
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&Pair> {
@@ -81,22 +81,22 @@ impl Pairs {
         self.pairs.get_mut(at(id))
     }
 
-    pub(super) fn find(&self, base: u32, quote: u32) -> Option<u32> {
-        let is = |id| self.get(id).is_some_and(|pair| pair.base == base && pair.quote == quote);
-        self.pair_index.find(hash_pair(base, quote), is)
-    }
-
     /// The number of a pair, a new one if need be; none when all numbers are taken.
     pub(super) fn add(&mut self, base: u32, quote: u32) -> Option<u32> {
-        if let Some(id) = self.find(base, quote) {
+        let Self { pairs, pair_index, .. } = self;
+        let new = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+        let is =
+            |id| pairs.get(at(id)).is_some_and(|pair| pair.base == base && pair.quote == quote);
+        let hash_of = |id| hash_known(pairs, id);
+        if let Some(id) = pair_index.find_or_insert(hash_pair(base, quote), new, is, hash_of) {
             return Some(id);
         }
-        let id = u32::try_from(self.pairs.len()).ok().filter(|id| *id <= ID_MAX)?;
-        self.pairs.push(Pair { base, quote, first: NONE });
+        if new > ID_MAX {
+            return None;
+        }
+        pairs.push(Pair { base, quote, first: NONE });
         self.listed.push(false);
-        let pairs = &self.pairs;
-        self.pair_index.insert(hash_pair(base, quote), id, |id| hash_known(pairs, id));
-        Some(id)
+        Some(new)
     }
 
     /// Puts a pair with two pools on the list, once.
