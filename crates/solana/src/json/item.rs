@@ -180,10 +180,9 @@ fn usual(text: &[u8]) -> Option<(Usual<'_>, usize)> {
     // A backslash is no base64: where there is one, this ends here.
     let (data, rest) = rest.split_at_checked(memchr::memchr2(b'"', b'\\', rest)?)?;
     let rest = rest.strip_prefix(br#"","base64"],"executable":false,"lamports":"#)?;
-    let (lamports, rest) = digits(rest)?;
+    let (lamports, rest) = number(rest)?;
     let (owner, rest) = key(rest.strip_prefix(br#","owner":""#)?)?;
-    let (_, rest) = digits(rest.strip_prefix(br#"","rentEpoch":"#)?)?;
-    let (space, rest) = digits(rest.strip_prefix(br#","space":"#)?)?;
+    let (space, rest) = number(past_rent_epoch(rest)?)?;
     let mut rest = rest.strip_prefix(b"}")?;
     let mut pubkey = None;
     if keyed {
@@ -191,16 +190,24 @@ fn usual(text: &[u8]) -> Option<(Usual<'_>, usize)> {
         rest = after.strip_prefix(br#""}"#)?;
         pubkey = Some(text);
     }
-    let (lamports, space) = (whole(lamports)?, whole(space)?);
     Some((Usual { pubkey, lamports, owner, space, data }, text.len() - rest.len()))
 }
 
-/// The digits of a whole number.
-fn digits(text: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Past the epoch at which rent is next due: never, of nearly all accounts.
+fn past_rent_epoch(text: &[u8]) -> Option<&[u8]> {
+    const NEVER: &[u8] = br#"","rentEpoch":18446744073709551615,"space":"#;
+    text.strip_prefix(NEVER).or_else(|| {
+        let (_, rest) = number(text.strip_prefix(br#"","rentEpoch":"#)?)?;
+        rest.strip_prefix(br#","space":"#)
+    })
+}
+
+/// A whole number of at most 64 bits; what follows it must be there.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let length = text.iter().position(|byte| !byte.is_ascii_digit())?;
-    let (number, rest) = text.split_at_checked(length)?;
-    let good = matches!(number, [b'1'..=b'9', ..] | [b'0']);
-    good.then_some((number, rest))
+    let (digits, rest) = text.split_at_checked(length)?;
+    let good = matches!(digits, [b'1'..=b'9', ..] | [b'0']);
+    Some((whole(digits).filter(|_| good)?, rest))
 }
 
 /// What may be a key in base58: up to the quote.
