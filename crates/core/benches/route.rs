@@ -3,7 +3,8 @@
 //! The floor is one access to a random place of a table as large as the market's pools, each place told by the one
 //! before. An update asks the pool for its rates, puts them into the index and looks for cycles; the pools' accounts
 //! were applied before, 512 pools at a time, so that a pool is as cold as 511 others have left it. Rows take turns, so
-//! that a busy machine slows all of them. Run it with `cargo bench -p sniper-core --bench route`.
+//! that a busy machine slows all of them, and each begins with a pass that does not count, so that caches hold what its
+//! own traffic leaves in them and not what another row's did. Run it with `cargo bench -p sniper-core --bench route`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -148,34 +149,43 @@ impl World {
                 .into_iter()
                 .enumerate()
         {
-            // Few pools of SOL and dollars: each once, so that every update has something new.
-            let draw = |world: &mut Self| PoolId((from + world.draw(pools)) as u32);
-            let batch: Vec<PoolId> = if row == 1 {
-                (0..HUB as u32).map(PoolId).collect()
-            } else {
-                (0..BATCH).map(|_| draw(self)).collect()
-            };
-            for pool in &batch {
-                let more = SIDE + self.draw(most as usize) as u64;
-                self.web.set(*pool, [more, SIDE]);
+            for counts in [false, counts] {
+                self.pass(row, (pools, from, most), counts);
             }
-            let nanos = self.updates(&batch, row, counts);
+        }
+        for counts in [false, counts] {
+            let steps = if counts { BATCH } else { 2 * BATCH };
+            let started = Instant::now();
+            for _ in 0..steps {
+                self.at = black_box(self.table[self.at][0]);
+            }
             if counts {
-                self.rows[row].push(nanos);
-            }
-            if row == 2 {
-                for pool in &batch {
-                    self.web.set(*pool, [SIDE; 2]);
-                }
-                self.updates(&batch, row, false);
+                self.rows[3].push(started.elapsed().as_nanos() as f64 / BATCH as f64);
             }
         }
-        let started = Instant::now();
-        for _ in 0..BATCH {
-            self.at = black_box(self.table[self.at][0]);
+    }
+
+    fn pass(&mut self, row: usize, (pools, from, most): (usize, usize, u64), counts: bool) {
+        // Few pools of SOL and dollars: each once, so that every update has something new.
+        let draw = |world: &mut Self| PoolId((from + world.draw(pools)) as u32);
+        let batch: Vec<PoolId> = if row == 1 {
+            (0..HUB as u32).map(PoolId).collect()
+        } else {
+            (0..BATCH).map(|_| draw(self)).collect()
+        };
+        for pool in &batch {
+            let more = SIDE + self.draw(most as usize) as u64;
+            self.web.set(*pool, [more, SIDE]);
         }
+        let nanos = self.updates(&batch, row, counts);
         if counts {
-            self.rows[3].push(started.elapsed().as_nanos() as f64 / BATCH as f64);
+            self.rows[row].push(nanos);
+        }
+        if row == 2 {
+            for pool in &batch {
+                self.web.set(*pool, [SIDE; 2]);
+            }
+            self.updates(&batch, row, false);
         }
     }
 
